@@ -1,0 +1,78 @@
+/**
+ * The error registry. Codes are forever: a code is never renamed, reused or given another status. `title` is the
+ * public text of the code, `retryable` says whether the same request may succeed later without being changed.
+ * Rendered as RFC 9457 problem documents (`application/problem+json`), and for the families of the partner
+ * API-key document as `{statusCode, error, code, message, details}` with `envelopeCode`.
+ */
+export interface ErrorEntry {
+  readonly status: number;
+  readonly title: string;
+  readonly retryable: boolean;
+  /** The code in the `{statusCode, error, code, message, details}` envelope; default: the upper-cased code. */
+  readonly envelopeCode?: string;
+}
+
+export const ERRORS = {
+  'malformed-request': { status: 400, title: 'The request is not well-formed HTTP', retryable: false },
+  'malformed-json': { status: 400, title: 'The body is not valid JSON', retryable: false },
+  'empty-body': { status: 400, title: 'The body is empty', retryable: false },
+  'too-deep': { status: 400, title: 'The JSON is nested too deeply', retryable: false },
+  'forbidden-json-key': { status: 400, title: 'The JSON has a key that is not accepted', retryable: false },
+  'malformed-encoding': { status: 400, title: 'The body could not be decoded', retryable: false },
+  'validation-failed': {
+    status: 400,
+    title: 'The request does not match its schema',
+    retryable: false,
+    envelopeCode: 'VALIDATION_ERROR',
+  },
+  'invalid-uuid': { status: 400, title: 'The id is not a UUID', retryable: false, envelopeCode: 'INVALID_UUID' },
+  'invalid-vin': { status: 400, title: 'The VIN is not valid', retryable: false },
+  'invalid-cursor': { status: 400, title: 'The cursor is not valid here', retryable: false },
+  'invalid-range': { status: 400, title: 'The time range is not valid', retryable: false },
+  'invalid-idempotency-key': { status: 400, title: 'The Idempotency-Key is not valid', retryable: false },
+  'credential-in-url': { status: 400, title: 'A credential was sent in the URL', retryable: false },
+  unauthorized: { status: 401, title: 'Authentication is required', retryable: false, envelopeCode: 'UNAUTHORIZED' },
+  'invalid-api-key': { status: 401, title: 'The API key was not accepted', retryable: false },
+  'invalid-token': { status: 401, title: 'The access token was not accepted', retryable: false },
+  'token-expired': { status: 401, title: 'The access token has expired', retryable: false },
+  forbidden: { status: 403, title: 'The caller may not do this', retryable: false, envelopeCode: 'FORBIDDEN' },
+  'missing-scope': { status: 403, title: 'The key lacks a scope', retryable: false, envelopeCode: 'FORBIDDEN' },
+  'unknown-product': { status: 403, title: "The key's product is not installed", retryable: false },
+  'not-found': { status: 404, title: 'Not found', retryable: false, envelopeCode: 'NOT_FOUND' },
+  'method-not-allowed': { status: 405, title: 'The method is not allowed here', retryable: false },
+  'already-exists': { status: 409, title: 'It exists already', retryable: false, envelopeCode: 'CONFLICT' },
+  'body-timeout': { status: 408, title: 'The request took too long to arrive', retryable: true },
+  'body-too-large': { status: 413, title: 'The body is too large', retryable: false },
+  'uri-too-long': { status: 414, title: 'The URL is too long', retryable: false },
+  'unsupported-media-type': { status: 415, title: 'The content type is not supported', retryable: false },
+  'idempotency-key-reused': {
+    status: 422,
+    title: 'The Idempotency-Key was used with other bytes',
+    retryable: false,
+  },
+  'too-many-streams': { status: 429, title: 'Too many streams are open', retryable: true },
+  'reading-too-slowly': { status: 429, title: 'The client has stopped reading its stream', retryable: true },
+  'headers-too-large': { status: 431, title: 'The request headers are too large', retryable: false },
+  'internal-error': {
+    status: 500,
+    title: 'Something went wrong on our side',
+    retryable: true,
+    envelopeCode: 'INTERNAL_SERVER_ERROR',
+  },
+  'temporarily-unavailable': { status: 503, title: 'Temporarily unavailable', retryable: true },
+  'shutting-down': { status: 503, title: 'The server is shutting down', retryable: true },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** One finding in one place of the request: `pointer` is an RFC 6901 JSON Pointer, into the body unless it says more. */
+export interface FieldError {
+  readonly pointer: string;
+  readonly code: string;
+  readonly detail: string;
+}
+
+/** Where a code is explained: the `type` of its problem document. */
+export function errorType(code: ErrorCode): string {
+  return `https://gladhand.dev/errors/${code}`;
+}

@@ -1,0 +1,60 @@
+import { type Static, Type } from 'typebox';
+
+/** Headers of intake beside `Authorization` and `Content-Type: application/json`. */
+export const IntakeHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({ description: '1 to 255 visible ASCII characters; honoured for 24 hours. The same key and bytes give the same receipt.' }),
+  ),
+  'content-encoding': Type.Optional(Type.String({ description: '`gzip`, `br` or `zstd`.' })),
+});
+
+/** The answer of 202: the bytes are on disk. */
+export const AcceptedBody = Type.Object(
+  {
+    receiptId: Type.String({ format: 'uuid', description: 'Ask GET /telemetry/receipts/{id} what became of the payload.' }),
+    receivedAt: Type.String({ format: 'date-time' }),
+    status: Type.Literal('queued'),
+  },
+  { title: 'Accepted' },
+);
+
+/** Why one record of a payload was refused by its mapping. */
+export const RejectBody = Type.Object(
+  {
+    record: Type.Integer({ description: 'Which record of the payload, counted from 0 in the order of the mapping.' }),
+    code: Type.String({ description: 'Why, as a code that never changes its meaning.' }),
+    pointer: Type.String({ description: 'RFC 6901 pointer into the mapping document: the line that refused it.' }),
+    element: Type.Union([Type.String(), Type.Null()], { description: 'RFC 6901 pointer into the payload: the element it was made from.' }),
+    expression: Type.String({ description: 'The CEL expression of that line.' }),
+    found: Type.String({ description: 'What was found there, cut short.' }),
+    detail: Type.String({ description: 'What was expected.' }),
+  },
+  { title: 'Reject' },
+);
+export type RejectBody = Static<typeof RejectBody>;
+
+export const RECEIPT_STATUSES = ['queued', 'processed', 'partly-rejected', 'rejected', 'unclaimed'] as const;
+
+/** What became of a payload. */
+export const ReceiptBody = Type.Object(
+  {
+    receiptId: Type.String({ format: 'uuid' }),
+    receivedAt: Type.String({ format: 'date-time' }),
+    status: Type.Enum([...RECEIPT_STATUSES], {
+      type: 'string',
+      description:
+        'queued: on disk, not mapped yet. processed: every record is stored. partly-rejected: some are, some were refused. rejected: none could be stored. unclaimed: at least one record is for a VIN that nobody has registered; it is mapped the moment the VIN is.',
+    }),
+    product: Type.String(),
+    vin: Type.Union([Type.String(), Type.Null()]),
+    plantId: Type.Union([Type.String({ format: 'uuid' }), Type.Null()]),
+    mappingVersion: Type.Union([Type.Integer(), Type.Null()]),
+    processedAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
+    recordIds: Type.Array(Type.String({ format: 'uuid' }), { description: 'The records it became; a repeated record has the id it had before.' }),
+    skipped: Type.Integer({ description: 'Elements that the mapping leaves out on purpose.' }),
+    rejects: Type.Array(RejectBody),
+    unclaimed: Type.Array(Type.String(), { description: 'VINs that nobody has registered.' }),
+  },
+  { title: 'Receipt' },
+);
+export type ReceiptBody = Static<typeof ReceiptBody>;

@@ -1,0 +1,60 @@
+import { SIGNAL_TARGETS, type ListTarget, type SignalTarget } from './signal-target.ts';
+import type { Signals } from './signals.ts';
+
+/** Metric names: the dotted path of one value in a record, with list elements named by their identity. */
+export type MetricValue = number | string | boolean | null;
+
+/**
+ * Every metric of `signals` as [path, value]: `gps.speedKph`, `tires[1.left.outer].pressureKpa`,
+ * `reefer.zones[1].setpointC`, `faults[j1939.sa11.spn629.fmi12].active`. Identity keys themselves are not metrics.
+ */
+export function metricsOf(signals: Signals): Array<[metric: string, value: MetricValue]> {
+  const found: Array<[string, MetricValue]> = [];
+  collectFields(signals as Readonly<Record<string, unknown>>, '', SIGNAL_TARGETS, found);
+  return found;
+}
+
+/**
+ * The name of an element: its identity values joined by dots. A key that may be absent carries its own name
+ * (`sa11`), so that two different elements never share one. What could be taken for syntax is percent-encoded.
+ */
+export function elementKey(target: ListTarget, element: Readonly<Record<string, unknown>>): string {
+  let key = '';
+  for (const { name, required, default: fallback } of target.identity) {
+    const value = element[name] ?? fallback;
+    if (value === undefined) continue;
+    const label = required || fallback !== undefined ? '' : name;
+    const text = typeof value === 'string' && !/^[\w-]*$/.test(value) ? encodeKey(value) : value;
+    key += `${key === '' ? '' : '.'}${label}${text}`;
+  }
+  return key;
+}
+
+function encodeKey(text: string): string {
+  return encodeURIComponent(text.toWellFormed()).replace(
+    /[.!~*'()]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
+
+function collectFields(
+  values: Readonly<Record<string, unknown>>,
+  prefix: string,
+  targets: ReadonlyMap<string, SignalTarget>,
+  found: Array<[string, MetricValue]>,
+): void {
+  for (const name in values) {
+    const value = values[name];
+    const target = targets.get(name);
+    if (target === undefined || value === undefined) continue;
+    if (target.kind === 'leaf') {
+      if (!target.identity) found.push([prefix + name, value as MetricValue]);
+    } else if (target.kind === 'group') {
+      collectFields(value as Record<string, unknown>, `${prefix}${name}.`, target.fields, found);
+    } else {
+      for (const element of value as ReadonlyArray<Record<string, unknown>>) {
+        collectFields(element, `${prefix}${name}[${elementKey(target, element)}].`, target.fields, found);
+      }
+    }
+  }
+}

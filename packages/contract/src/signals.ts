@@ -1,0 +1,372 @@
+import { type Static, type TProperties, type TSchema, Type } from 'typebox';
+import { flag, keyOneOf, keyText, keyWhole, oneOf, quantity, text, whole } from './leaf.ts';
+import { VIN_PATTERN } from './vin.ts';
+
+/**
+ * The canonical vocabulary: what every partner's words become. One source for mapping checks, validation, OpenAPI
+ * and documentation. SPN is a SAE J1939 parameter, PGN a J1939 message, VSS the COVESA Vehicle Signal Specification.
+ * The unit stands last in a name. Bounds are physical and generous: a value outside them is a wrong value, not a rare one.
+ */
+const closed = { additionalProperties: false } as const;
+const group = <P extends TProperties>(description: string, fields: P) =>
+  Type.Object(fields, { ...closed, description });
+
+/** Most elements one list of one record may have. */
+export const ELEMENTS_PER_LIST_MAX = 256;
+
+/** A list whose elements are told apart by the named keys, in this order, never by their index. */
+const list = <E extends TSchema>(identity: readonly string[], element: E, description: string) =>
+  Type.Array(element, { 'x-identity': [...identity], maxItems: ELEMENTS_PER_LIST_MAX, description });
+
+const axle = () => keyWhole('Axle, counted from the front of the vehicle; 1 = first', { minimum: 1, maximum: 31 });
+const side = () => keyOneOf('Side, seen in the direction of travel', ['left', 'right']);
+const celsius = (description: string) => quantity(description, 'Cel', { minimum: -273.15, maximum: 2000 });
+const volts = (description: string) => quantity(description, 'V', { minimum: 0, maximum: 1000 });
+const percent = (description: string) => quantity(description, '%', { minimum: 0, maximum: 100 });
+const kilowatts = (description: string) => quantity(description, 'kW');
+const kilowattHours = (description: string) => quantity(description, 'kW.h', { minimum: 0 });
+
+export const SignalsSchema = Type.Object(
+  {
+    gps: Type.Optional(
+      group('Position and movement over ground (VSS Vehicle.CurrentLocation)', {
+        latitude: Type.Optional(
+          quantity('Latitude, WGS 84, north positive (SPN 584)', 'deg', { minimum: -90, maximum: 90 }),
+        ),
+        longitude: Type.Optional(
+          quantity('Longitude, WGS 84, east positive (SPN 585)', 'deg', { minimum: -180, maximum: 180 }),
+        ),
+        altitudeM: Type.Optional(
+          quantity('Height above the geoid (VSS CurrentLocation.Altitude)', 'm', { minimum: -1000, maximum: 20000 }),
+        ),
+        headingDeg: Type.Optional(
+          quantity('Course over ground from true north, clockwise, [0, 360) (SPN 165)', 'deg', {
+            minimum: 0,
+            exclusiveMaximum: 360,
+            'x-cycle': 360,
+          }),
+        ),
+        speedKph: Type.Optional(
+          quantity('Speed (SPN 84 wheel-based, SPN 517 navigation-based)', 'km/h', { minimum: 0, maximum: 500 }),
+        ),
+        speedSource: Type.Optional(oneOf('What measured speedKph', ['gnss', 'wheel', 'ecu'])),
+        accuracyM: Type.Optional(
+          quantity('Horizontal accuracy (VSS CurrentLocation.HorizontalAccuracy)', 'm', { minimum: 0 }),
+        ),
+        hdop: Type.Optional(quantity('Horizontal dilution of precision', '1', { minimum: 0, maximum: 100 })),
+        satellites: Type.Optional(whole('Satellites used for the fix', { maximum: 255 })),
+        fixType: Type.Optional(
+          oneOf('Kind of fix (VSS CurrentLocation.GNSSReceiver)', ['none', '2d', '3d', 'dgps', 'rtk', 'network']),
+        ),
+      }),
+    ),
+    odometer: Type.Optional(
+      group('Distance travelled', {
+        odometerM: Type.Optional(
+          quantity('Total distance (VSS Vehicle.TraveledDistance; SPN 245, 917)', 'm', { minimum: 0, maximum: 2.2e10 }),
+        ),
+        odometerSource: Type.Optional(oneOf('What counted odometerM', ['hub', 'ecu', 'gnss', 'manual'])),
+      }),
+    ),
+    motion: Type.Optional(
+      group('Whether it moves', {
+        moving: Type.Optional(flag('Moving, as the device judges it')),
+        ignition: Type.Optional(
+          oneOf('Ignition (VSS Vehicle.LowVoltageSystemState)', ['off', 'acc', 'on', 'start', 'unknown']),
+        ),
+      }),
+    ),
+    power: Type.Optional(
+      group('Supply of the telematics device', {
+        source: Type.Optional(oneOf('What feeds the device now', ['tractor', 'battery', 'solar', 'shore', 'none'])),
+        externalV: Type.Optional(volts('Voltage of the external supply (SPN 168)')),
+        batteryV: Type.Optional(volts('Voltage of the device battery (SPN 158)')),
+        batterySocPct: Type.Optional(percent('Charge of the device battery')),
+        solarV: Type.Optional(volts('Voltage of the solar panel')),
+        solarA: Type.Optional(quantity('Current of the solar panel', 'A', { minimum: -1000, maximum: 1000 })),
+      }),
+    ),
+    batteries: Type.Optional(
+      list(
+        ['role'],
+        group('One battery on board', {
+          role: keyOneOf('What the battery is for', ['liftgate', 'gateway', 'reefer', 'auxiliary']),
+          voltageV: Type.Optional(volts('Voltage (SPN 444)')),
+          socPct: Type.Optional(percent('State of charge')),
+          charging: Type.Optional(flag('Being charged')),
+        }),
+        'Batteries, one for each role',
+      ),
+    ),
+    tires: Type.Optional(
+      list(
+        ['axle', 'side', 'dual'],
+        group('One tire (PGN 65268)', {
+          axle: axle(),
+          side: side(),
+          dual: keyOneOf('Place in a dual wheel; single where there is one tire a side', ['inner', 'outer', 'single'], {
+            'x-identity-default': 'single',
+          }),
+          positionRaw: Type.Optional(whole('Position as the device numbers it (SPN 929)', { maximum: 65535 })),
+          pressureKpa: Type.Optional(quantity('Pressure, gauge (SPN 241)', 'kPa', { minimum: 0, maximum: 2000 })),
+          temperatureC: Type.Optional(celsius('Temperature (SPN 242)')),
+          leakRatePaS: Type.Optional(quantity('Air leakage rate (SPN 2586)', 'Pa/s', { minimum: 0, maximum: 1e6 })),
+          status: Type.Optional(
+            oneOf('Pressure against its threshold (SPN 1698, 2587)', [
+              'ok',
+              'low',
+              'veryLow',
+              'high',
+              'veryHigh',
+              'leak',
+              'sensorError',
+            ]),
+          ),
+        }),
+        'Tires by axle, side and dual position',
+      ),
+    ),
+    abs: Type.Optional(
+      group('Trailer ABS (PGN 61441)', {
+        lamp: Type.Optional(oneOf('Trailer ABS warning lamp (SPN 1836)', ['off', 'on', 'flashing'])),
+        active: Type.Optional(flag('ABS is controlling the brakes (SPN 1792, 563)')),
+        fault: Type.Optional(flag('ABS is not fully operational')),
+      }),
+    ),
+    lights: Type.Optional(
+      list(
+        ['circuit'],
+        group('One lighting circuit (J560 pins; PGN 65088)', {
+          circuit: keyOneOf('Circuit', [
+            'leftTurn',
+            'rightTurn',
+            'stop',
+            'tailLicense',
+            'clearanceMarker',
+            'auxiliary',
+          ]),
+          state: Type.Optional(oneOf('State of the circuit', ['ok', 'out', 'short', 'low'])),
+          currentA: Type.Optional(quantity('Current drawn', 'A', { minimum: 0, maximum: 100 })),
+        }),
+        'Lighting circuits',
+      ),
+    ),
+    doors: Type.Optional(
+      list(
+        ['id'],
+        group('One door (SPN 1821, 3412-3441)', {
+          id: keyText('rear, side, or zone1, zone2, ...', '^(rear|side|zone[1-9][0-9]?)$'),
+          state: Type.Optional(oneOf('State', ['open', 'closed', 'ajar', 'unknown'])),
+        }),
+        'Doors by id',
+      ),
+    ),
+    cargo: Type.Optional(
+      group('What is inside', {
+        state: Type.Optional(oneOf('How full', ['empty', 'partial', 'loaded'])),
+        fillPct: Type.Optional(percent('Share of the cargo space in use')),
+        weightKg: Type.Optional(quantity('Cargo weight (SPN 180, 181)', 'kg', { minimum: 0, maximum: 200000 })),
+      }),
+    ),
+    axles: Type.Optional(
+      list(
+        ['axle'],
+        group('One axle', {
+          axle: axle(),
+          weightKg: Type.Optional(quantity('Weight on the axle (SPN 582)', 'kg', { minimum: 0, maximum: 100000 })),
+        }),
+        'Axles from the front',
+      ),
+    ),
+    grossWeightKg: Type.Optional(
+      quantity('Weight of vehicle and cargo (SPN 928)', 'kg', { minimum: 0, maximum: 1000000 }),
+    ),
+    brakes: Type.Optional(
+      list(
+        ['axle', 'side'],
+        group('One brake (PGN 64881; SPN 3795-3804)', {
+          axle: axle(),
+          side: side(),
+          stroke: Type.Optional(
+            oneOf('Stroke of the brake actuator (SPN 3795-3804)', [
+              'ok',
+              'overstroke',
+              'dragging',
+              'nonFunctioning',
+              'sensorError',
+            ]),
+          ),
+          liningPct: Type.Optional(percent('Lining left (SPN 1099-1106)')),
+        }),
+        'Brakes by axle and side',
+      ),
+    ),
+    reefer: Type.Optional(
+      group('Refrigeration unit', {
+        powerOn: Type.Optional(flag('Switched on')),
+        runMode: Type.Optional(oneOf('How it runs', ['continuous', 'startStop', 'sleep', 'defrost', 'off'])),
+        ambientC: Type.Optional(celsius('Outside air temperature')),
+        fuelPct: Type.Optional(percent('Fuel left')),
+        engineHours: Type.Optional(quantity('Engine running time', 'h', { minimum: 0, maximum: 1000000 })),
+        zones: Type.Optional(
+          list(
+            ['zone'],
+            group('One temperature zone', {
+              zone: keyWhole('Zone, counted from the front; 1 = first', { minimum: 1, maximum: 9 }),
+              setpointC: Type.Optional(celsius('Temperature asked for')),
+              returnAirC: Type.Optional(celsius('Air returning from the cargo (SPN 169, cargo ambient)')),
+              dischargeAirC: Type.Optional(celsius('Air blown at the cargo')),
+              mode: Type.Optional(
+                oneOf('What the zone does', ['cooling', 'heating', 'defrost', 'null', 'pretrip', 'on', 'off']),
+              ),
+            }),
+            'Temperature zones',
+          ),
+        ),
+        alarms: Type.Optional(
+          list(
+            ['code'],
+            group('One alarm that is up', {
+              code: keyText('Code of the unit maker', '^.{1,40}$'),
+              severity: Type.Optional(oneOf('How urgent', ['info', 'check', 'warning', 'immediate'])),
+              description: Type.Optional(text('Text of the unit maker', 500)),
+            }),
+            'Alarms',
+          ),
+        ),
+      }),
+    ),
+    liftgate: Type.Optional(
+      group('Liftgate', {
+        state: Type.Optional(oneOf('State', ['stowed', 'deployed', 'moving', 'unknown'])),
+        cycles: Type.Optional(whole('Times it was lowered and raised')),
+      }),
+    ),
+    coupling: Type.Optional(
+      group('Coupling to a tractor (VSS Vehicle.Trailer.IsConnected; J2497)', {
+        state: Type.Optional(oneOf('State', ['coupled', 'uncoupled', 'unknown'])),
+        tractorVin: Type.Optional(text('VIN of the tractor', 17, { pattern: VIN_PATTERN })),
+        evidence: Type.Optional(oneOf('How it is known', ['pin', 'motion', 'ble', 'manual'])),
+      }),
+    ),
+    faults: Type.Optional(
+      list(
+        ['protocol', 'sa', 'mid', 'spn', 'pid', 'fmi', 'code'],
+        group('One trouble code (DM1, PGN 65226)', {
+          protocol: keyOneOf('Who defines the numbers', ['j1939', 'j1708', 'obd2', 'vendor']),
+          spn: Type.Optional(keyWhole('Suspect parameter number', { maximum: 524287 })),
+          fmi: Type.Optional(keyWhole('Failure mode identifier', { maximum: 31 })),
+          oc: Type.Optional(whole('Occurrence count', { maximum: 127 })),
+          sa: Type.Optional(keyWhole('Source address', { maximum: 255 })),
+          mid: Type.Optional(keyWhole('Message identifier (J1708)', { maximum: 255 })),
+          pid: Type.Optional(keyWhole('Parameter identifier (J1708)', { maximum: 65535 })),
+          code: Type.Optional(keyText('Code as text (OBD-II or vendor)', '^.{1,40}$')),
+          lamps: Type.Optional(
+            group('Lamps this code asks for', {
+              mil: Type.Optional(flag('Malfunction indicator (SPN 1213)')),
+              red: Type.Optional(flag('Red stop (SPN 623)')),
+              amber: Type.Optional(flag('Amber warning (SPN 624)')),
+              protect: Type.Optional(flag('Protect (SPN 987)')),
+            }),
+          ),
+          active: Type.Optional(flag('Active now; false: previously active (DM2)')),
+        }),
+        'Trouble codes, told apart by every number that is given',
+      ),
+    ),
+    environment: Type.Optional(
+      group('Air around the sensor', {
+        temperatureC: Type.Optional(celsius('Temperature')),
+        humidityPct: Type.Optional(percent('Relative humidity')),
+      }),
+    ),
+    backup: Type.Optional(
+      group('Reversing aid of a DeliverSafe unit', {
+        reversing: Type.Optional(flag('Reverse gear is in')),
+        proximityM: Type.Optional(
+          quantity('Distance to the nearest obstacle behind', 'm', { minimum: 0, maximum: 1000 }),
+        ),
+        warning: Type.Optional(oneOf('Warning given to the driver', ['none', 'caution', 'stop'])),
+      }),
+    ),
+    cameras: Type.Optional(
+      list(
+        ['id'],
+        group('One camera of a DeliverSafe unit', {
+          id: keyText('Name of the camera', '^[A-Za-z0-9_-]{1,40}$'),
+          state: Type.Optional(oneOf('State', ['ok', 'blocked', 'offline'])),
+        }),
+        'Cameras by id',
+      ),
+    ),
+    flow: Type.Optional(
+      group('Power flows of a plant', {
+        gridPowerKw: Type.Optional(kilowatts('Grid; positive = import')),
+        pvPowerKw: Type.Optional(kilowatts('Photovoltaic production')),
+        batteryPowerKw: Type.Optional(kilowatts('Battery; positive = charging')),
+        consumptionPowerKw: Type.Optional(kilowatts('Consumption on site')),
+      }),
+    ),
+    storage: Type.Optional(
+      group('Energy storage of a plant', {
+        socPct: Type.Optional(percent('State of charge')),
+        availableEnergyKwh: Type.Optional(kilowattHours('Energy that can be drawn')),
+        temperatureC: Type.Optional(celsius('Temperature')),
+      }),
+    ),
+    registers: Type.Optional(
+      group('Meter registers of a plant; they only ever count up', {
+        importKwh: Type.Optional(kilowattHours('Drawn from the grid')),
+        exportKwh: Type.Optional(kilowattHours('Fed into the grid')),
+        productionKwh: Type.Optional(kilowattHours('Produced')),
+        chargeKwh: Type.Optional(kilowattHours('Charged into storage')),
+        dischargeKwh: Type.Optional(kilowattHours('Drawn from storage')),
+      }),
+    ),
+    quality: Type.Optional(oneOf('How a plant reading came to be', ['GOOD', 'INTERPOLATED', 'STALE', 'MISSING'])),
+  },
+  { ...closed, description: 'Canonical signals by group' },
+);
+
+export type Signals = Static<typeof SignalsSchema>;
+export type SignalGroup = keyof Signals;
+
+/**
+ * Every group, in order. The index is the group's bit in a record's bit set, stored in the database: entries are
+ * never moved or removed, new ones go to the end, 31 at most (a signed 32-bit integer). Bit 0 is gps.
+ */
+export const SIGNAL_GROUPS = [
+  'gps',
+  'odometer',
+  'motion',
+  'power',
+  'batteries',
+  'tires',
+  'abs',
+  'lights',
+  'doors',
+  'cargo',
+  'axles',
+  'grossWeightKg',
+  'brakes',
+  'reefer',
+  'liftgate',
+  'coupling',
+  'faults',
+  'environment',
+  'backup',
+  'cameras',
+  'flow',
+  'storage',
+  'registers',
+  'quality',
+] as const satisfies readonly SignalGroup[];
+
+/** The bit set of the groups that `signals` has. */
+export function signalGroupBits(signals: Signals): number {
+  let bits = 0;
+  for (let index = 0; index < SIGNAL_GROUPS.length; index += 1) {
+    if (signals[SIGNAL_GROUPS[index] as SignalGroup] !== undefined) bits |= 1 << index;
+  }
+  return bits;
+}

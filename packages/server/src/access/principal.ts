@@ -1,0 +1,37 @@
+/**
+ * Who is calling and what they may see. Every room takes a `Principal` as an argument, so that the organization a
+ * query is bound to is visible in its signature and never a global.
+ */
+export type Audience = 'partner' | 'customer';
+
+export const SCOPES = [
+  'telemetry:write',
+  'fleets:read',
+  'trailers:read',
+  'devices:read',
+  'deliversafe:read',
+  'telemetry:read',
+  'plants:read',
+  'livefeed:connect',
+  'amqp:connect',
+] as const;
+
+/** A named right, or `product:<name>`: the product whose mapping a partner key's payloads are read with. */
+export type Scope = (typeof SCOPES)[number] | `product:${string}`;
+
+export interface Principal {
+  readonly keyId: string;
+  readonly organizationId: string;
+  /** An operator's partner key may send for every organization's assets, a customer's only for its own. */
+  readonly organizationKind: 'operator' | 'customer';
+  readonly audience: Audience;
+  readonly partnerId: string;
+  readonly scopes: ReadonlySet<string>;
+  /** The product of a partner key; null on a customer key. */
+  readonly product: string | null;
+  /** The plants this key is restricted to; null: every plant of its organization. */
+  readonly plantIds: ReadonlySet<string> | null;
+  readonly generation: number;
+  /** When the token itself ends, milliseconds since the epoch. */
+  readonly tokenExpiresAtMs: number;
+}

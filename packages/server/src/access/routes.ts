@@ -1,0 +1,55 @@
+import { IssuedTokenBody, JwksBody } from '@gladhand/contract/access.ts';
+import type { FastifyRequest } from 'fastify';
+import { Fault } from '../base/fault.ts';
+import type { Http } from '../edge/http.ts';
+import type { Access } from './access.ts';
+import type { Audience } from './principal.ts';
+
+/** The doors of authentication: a key is traded for a token, the public signing keys are published. */
+export function registerAccessRoutes(http: Http, parts: { access: Access; tokenTtlSeconds: number }): void {
+  for (const audience of ['partner', 'customer'] as const) {
+    http.post(
+      `/api/v1/${audience}s/authenticate`,
+      {
+        config: { access: 'public' },
+        schema: {
+          tags: ['Authentication'],
+          summary: `Trade a ${audience} API key for an access token`,
+          description: 'Send the key as `X-API-KEY`. Cache the token and renew it before `expiresAt`.',
+          security: [{ apiKey: [] }],
+          response: { 200: IssuedTokenBody },
+        },
+      },
+      async (request) => {
+        const issued = await parts.access.exchange(audience, apiKeyOf(request, audience), request.ip);
+        return {
+          accessToken: issued.accessToken,
+          tokenType: 'Bearer' as const,
+          expiresIn: parts.tokenTtlSeconds,
+          expiresAt: new Date(issued.expiresAtMs).toISOString(),
+          scopes: [...issued.scopes],
+        };
+      },
+    );
+  }
+  http.get(
+    '/.well-known/jwks.json',
+    {
+      config: { access: 'public' },
+      schema: { tags: ['Authentication'], summary: 'The public keys that access tokens are signed with', response: { 200: JwksBody } },
+    },
+    async (_request, reply) => {
+      // 300 s: a new key is published twice as long before it signs.
+      reply.header('cache-control', 'public, max-age=300');
+      return parts.access.jwks() as { keys: Record<string, unknown>[] };
+    },
+  );
+}
+
+function apiKeyOf(request: FastifyRequest, audience: Audience): string {
+  const header = request.headers['x-api-key'];
+  if (typeof header !== 'string' || header === '') {
+    throw new Fault('unauthorized', `Send your ${audience} API key in the header X-API-KEY.`);
+  }
+  return header;
+}

@@ -1,0 +1,58 @@
+import swagger from '@fastify/swagger';
+import scalar from '@scalar/fastify-api-reference';
+import type { Http } from '../edge/http.ts';
+
+/**
+ * OpenAPI 3.1 from the schemas that validate, and its pages. The pages' script comes from this server and everything
+ * in them that would call out (fonts, telemetry, assistants) is off, so that /docs renders with no internet.
+ */
+export async function registerApiDocs(http: Http, version: string): Promise<void> {
+  await http.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Gladhand',
+        version,
+        description:
+          'Partners send telemetry in their own JSON, customers read one canonical feed. Errors are RFC 9457 problem documents whose `code` never changes its meaning. LiveFeed is gRPC: see `gladhand.livefeed.v1`.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/' }],
+      components: {
+        securitySchemes: {
+          apiKey: { type: 'apiKey', in: 'header', name: 'X-API-KEY', description: 'Traded for an access token; good for nothing else.' },
+          bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'An access token, 30 minutes.' },
+        },
+      },
+      security: [{ bearer: [] }],
+      tags: [
+        { name: 'Authentication', description: 'A key for a token' },
+        { name: 'Partner intake', description: 'Telemetry in, receipts out' },
+        { name: 'Fleets' },
+        { name: 'Trailers' },
+        { name: 'Devices' },
+        { name: 'DeliverSafe' },
+        { name: 'Telemetry', description: 'Records by time, by arrival, and the latest values' },
+        { name: 'Operations', description: 'Health and metrics' },
+      ],
+    },
+  });
+}
+
+/** After all routes: the document and the pages that show it. */
+export async function serveApiDocs(http: Http): Promise<void> {
+  http.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async () => http.swagger());
+  await http.register(scalar, {
+    routePrefix: '/docs',
+    configuration: {
+      url: '/openapi.json',
+      title: 'Gladhand API',
+      withDefaultFonts: false,
+      telemetry: false,
+      showDeveloperTools: 'never',
+      agent: { disabled: true },
+      mcp: { disabled: true },
+      hideClientButton: true,
+    },
+  });
+}

@@ -1,0 +1,100 @@
+import { join } from 'node:path';
+import { openAccess } from '../access/access.ts';
+import { createSecrets, parseSecret, readSecretFile, type Secrets } from '../access/secrets.ts';
+import { createCursors } from '../base/cursor.ts';
+import type { Config } from '../config.ts';
+import type { Http } from '../edge/http.ts';
+import { createIntake } from '../intake/accept.ts';
+import { openLiveFeed } from '../live/rpc.ts';
+import { openMapper } from '../mapping/mapper.ts';
+import { loadProducts } from '../mapping/products.ts';
+import { createRegistry } from '../registry/registry.ts';
+import { createTelemetryReader } from '../telemetry/read.ts';
+import { type Backends, openBackends, type Surroundings, secretFile } from './backends.ts';
+import { openHousekeeper } from './housekeeper.ts';
+import { createMetrics } from './metrics.ts';
+import { openDoors } from './routes.ts';
+
+/**
+ * The house, put together in the order the data flows: backends, access, intake, mapping, telemetry, reading, live.
+ * `close` goes the other way: doors first, so that what was accepted is finished before what it needs goes away.
+ */
+export interface App {
+  readonly http: Http;
+  readonly httpPort: number;
+  readonly grpcPort: number;
+  readonly backends: Backends;
+  readonly secrets: Secrets;
+  close(): Promise<void>;
+}
+
+export const PRODUCTS_DIRECTORY = join(import.meta.dirname, '..', '..', 'products');
+
+export async function openApp(config: Config, around: Surroundings): Promise<App> {
+  const { clock, ids, log } = around;
+  const closers: (() => unknown)[] = [];
+  let isClosing = false;
+  const close = async () => {
+    isClosing = true;
+    for (const closeOne of closers.splice(0).reverse()) await closeOne();
+  };
+  try {
+    const products = loadProducts(PRODUCTS_DIRECTORY);
+    const secrets = createSecrets(openSecret(config, around));
+    const cursors = createCursors(secrets.derive('cursor/1'));
+    const backends = await openBackends(config, around);
+    closers.push(() => backends.close());
+    const { database, partitions, intakeLog, doorbell } = backends;
+    requireDurability(config, backends);
+    const metrics = createMetrics({ database, intakeLog });
+
+    const access = await openAccess({ ...around, database, doorbell, secrets, issuer: config.access.issuer, tokenTtlSeconds: config.access.tokenTtlSeconds });
+    closers.push(() => access.close());
+    const intake = createIntake({ log: intakeLog, ids, findProduct: (name) => products.find(name), onAccepted: () => doorbell.ring('intake') });
+    const mapper = openMapper({ ...around, database, intakeLog, partitions, products, doorbell, onSettled: metrics.onSettled });
+    closers.push(() => mapper.close());
+    const registry = createRegistry({ database, clock, ids });
+    const reader = createTelemetryReader(database);
+    const housekeeper = openHousekeeper({ database, partitions, clock, log, ...config.intake, ...config.telemetry });
+    closers.push(() => housekeeper.close());
+
+    const rooms = { config, database, metrics, access, intake, registry, reader, cursors, isClosing: () => isClosing };
+    const http = await openDoors(rooms, { log, ids, clock, trustedProxies: config.http.trustedProxies, onAnswered: metrics.onAnswered });
+    closers.push(() => http.close());
+    const live = await openLiveFeed({
+      host: config.grpc.host,
+      port: config.grpc.port,
+      reader,
+      doorbell,
+      cursors,
+      clock,
+      log,
+      access,
+      resolveFilter: registry.resolveFilter,
+      limits: { heartbeatMs: config.grpc.heartbeatSeconds * 1000 },
+    });
+    closers.push(() => live.close());
+    await http.listen({ host: config.http.host, port: config.http.port });
+    const address = http.server.address();
+    const httpPort = typeof address === 'object' && address !== null ? address.port : config.http.port;
+    return { http, httpPort, grpcPort: live.port, backends, secrets, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function openSecret(config: Config, around: Surroundings): Buffer {
+  if (config.access.secret !== '') return parseSecret(config.access.secret, 'access.secret');
+  return readSecretFile(secretFile(config), (length) => around.ids.randomBytes(length));
+}
+
+/** A 202 that a power cut could take back would be a lie. */
+function requireDurability(config: Config, backends: Backends): void {
+  const { database } = backends;
+  if (database.durability === 'power-loss') return;
+  const setting = 'intake.requirePowerLossDurability = false';
+  if (config.intake.requirePowerLossDurability) {
+    throw new Error(`PostgreSQL at ${database.host.place} would lose acknowledged data in a power cut: set fsync, full_page_writes and synchronous_commit to on, or accept the loss with ${setting}.`);
+  }
+}

@@ -1,0 +1,111 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { issueKey } from '../access/issue-key.ts';
+import type { Config } from '../config.ts';
+import { createSimulator } from '../demo/simulator.ts';
+import { createDemoWorld, type DemoProduct, type DemoWorld } from '../demo/world.ts';
+import { hashPassword } from '../organizations/password.ts';
+import { hasOrganizations, insertOrganization, insertPerson } from '../organizations/store.ts';
+import { createRegister } from '../registry/register.ts';
+import type { Surroundings } from './backends.ts';
+import type { App } from './build.ts';
+
+/**
+ * The demo: an operator, a customer with two fleets, and partners who send for its vehicles through the public API.
+ * Promise: it is made once, on an installation that has no organizations; a later start drives the same vehicles
+ * again. What a stranger needs to try it stands in `demo.json`, readable by the owner only.
+ */
+export interface DemoCredentials {
+  readonly http: string;
+  readonly grpc: string;
+  readonly operator: { readonly email: string; readonly password: string };
+  readonly partners: readonly { readonly product: string; readonly key: string; readonly vins: readonly string[] }[];
+  readonly customer: {
+    readonly key: string;
+    readonly fleets: readonly string[];
+    readonly trailers: readonly { readonly id: string; readonly vin: string }[];
+    readonly devices: readonly string[];
+    readonly deliverSafe: readonly string[];
+  };
+}
+
+const SEED = 20_261_123;
+const PRODUCTS: readonly DemoProduct[] = ['traccar', 'deliversafe', 'flespi', 'samsara'];
+const CUSTOMER_SCOPES = ['fleets:read', 'trailers:read', 'devices:read', 'deliversafe:read', 'telemetry:read', 'livefeed:connect'];
+
+export async function openDemo(app: App, config: Config, around: Surroundings): Promise<{ credentials: DemoCredentials; close(): Promise<void> } | undefined> {
+  const file = join(config.data.directory, 'demo.json');
+  const world = createDemoWorld({ seed: SEED });
+  if (!(await hasOrganizations(app.backends.database.kysely))) writeCredentials(file, await createDemo(world, app, around));
+  if (!existsSync(file)) return undefined;
+  const stored = JSON.parse(readFileSync(file, 'utf8')) as DemoCredentials;
+  const credentials = { ...stored, ...addresses(app, config) };
+  writeCredentials(file, credentials);
+  const simulator = createSimulator({ world, keys: credentials.partners, baseUrl: credentials.http, clock: around.clock, log: around.log });
+  simulator.start();
+  return { credentials, close: () => simulator.stop() };
+}
+
+function addresses(app: App, config: Config): { http: string; grpc: string } {
+  const reachable = (host: string) => (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host);
+  const written = (host: string) => (host.includes(':') ? `[${host}]` : host);
+  return {
+    http: `http://${written(reachable(config.http.host))}:${app.httpPort}`,
+    grpc: `${written(reachable(config.grpc.host))}:${app.grpcPort}`,
+  };
+}
+
+/** Written beside and renamed, so that a reader never finds half a file. */
+function writeCredentials(file: string, credentials: Omit<DemoCredentials, 'http' | 'grpc'>): void {
+  writeFileSync(`${file}.new`, `${JSON.stringify(credentials, null, 2)}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+async function createDemo(world: DemoWorld, app: App, around: Surroundings): Promise<Omit<DemoCredentials, 'http' | 'grpc'>> {
+  const { ids, clock } = around;
+  const at = new Date(clock.nowMs());
+  const password = ids.randomBytes(12).toString('base64url');
+  const passwordHash = await hashPassword(password, (length) => ids.randomBytes(length));
+  return app.backends.database.kysely.transaction().execute(async (trx) => {
+    const operatorId = ids.uuid();
+    const customerId = ids.uuid();
+    await insertOrganization(trx, { id: operatorId, slug: world.operator.slug, name: world.operator.name, kind: 'operator', at });
+    await insertOrganization(trx, { id: customerId, slug: world.customer.slug, name: world.customer.name, kind: 'customer', at });
+    const personId = ids.uuid();
+    await insertPerson(trx, { id: personId, organizationId: operatorId, email: world.operator.email, name: world.operator.name, role: 'ADMIN', passwordHash, at });
+    const entered = await enterVehicles(world, customerId, createRegister({ database: { ...app.backends.database, kysely: trx }, clock, ids }));
+    const keyParts = { secrets: app.secrets, clock, ids };
+    const partners = [];
+    for (const product of PRODUCTS) {
+      const scopes = ['telemetry:write', `product:${product}`];
+      const key = await issueKey(trx, keyParts, { organizationId: operatorId, audience: 'partner', partnerId: `demo-${product}`, name: `Demo ${product}`, scopes, createdBy: personId });
+      const vins = world.assets.filter((asset) => asset.product === product).map((asset) => asset.vin);
+      partners.push({ product, key: key.plaintext, vins });
+    }
+    const customerKey = await issueKey(trx, keyParts, { organizationId: customerId, audience: 'customer', partnerId: 'demo-customer', name: 'Demo customer', scopes: CUSTOMER_SCOPES, createdBy: personId });
+    return { operator: { email: world.operator.email, password }, partners, customer: { key: customerKey.plaintext, ...entered } };
+  });
+}
+
+async function enterVehicles(
+  world: DemoWorld,
+  customerId: string,
+  register: ReturnType<typeof createRegister>,
+): Promise<Omit<DemoCredentials['customer'], 'key'>> {
+  const fleets = new Map<string, string>();
+  for (const fleet of world.fleets) fleets.set(fleet.slug, (await register.createFleet(customerId, { name: fleet.name })).id);
+  const trailers = [];
+  const deliverSafe = [];
+  const devices = [];
+  for (const asset of world.assets) {
+    const vehicle = { vin: asset.vin, name: asset.name, unitNumber: asset.unitNumber, fleetId: asset.fleet === undefined ? null : (fleets.get(asset.fleet) ?? null) };
+    const { id } =
+      asset.kind === 'trailer'
+        ? await register.createTrailer(customerId, vehicle)
+        : await register.createDeliverSafeUnit(customerId, { ...vehicle, serialNumber: asset.serialNumber ?? asset.unitNumber });
+    if (asset.kind === 'trailer') trailers.push({ id, vin: asset.vin });
+    else deliverSafe.push(id);
+    for (const device of asset.devices) devices.push((await register.createDevice(customerId, { ...device, assetId: id, product: asset.product })).id);
+  }
+  return { fleets: [...fleets.values()], trailers, devices, deliverSafe };
+}

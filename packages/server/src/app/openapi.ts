@@ -1,0 +1,15 @@
+import { systemClock } from '../base/clock.ts';
+import { systemIds } from '../base/ids.ts';
+import { silentLogger } from '../base/log.ts';
+import { loadConfig } from '../config.ts';
+import { openDoors, type Rooms } from './routes.ts';
+
+/** The OpenAPI 3.1 document, from the doors alone: no database is opened and nothing listens. */
+export async function openApiDocument(): Promise<unknown> {
+  const rooms = { config: loadConfig({ env: {} }), isClosing: () => false } as unknown as Rooms;
+  const http = await openDoors(rooms, { log: silentLogger, ids: systemIds, clock: systemClock, trustedProxies: [] });
+  await http.ready();
+  const document = http.swagger();
+  await http.close();
+  return document;
+}

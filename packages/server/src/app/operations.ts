@@ -1,0 +1,47 @@
+import { Type } from 'typebox';
+import type { Database } from '../database/database.ts';
+import { Fault } from '../base/fault.ts';
+import type { Http } from '../edge/http.ts';
+import type { Metrics } from './metrics.ts';
+
+/** What an operator's machines ask: is the process alive, can it do its work, how is it doing. */
+export function registerOperationsRoutes(http: Http, parts: { database: Database; metrics: Metrics; isClosing: () => boolean }): void {
+  const { database } = parts;
+  http.get(
+    '/health/live',
+    {
+      config: { access: 'public' },
+      schema: { tags: ['Operations'], summary: 'Whether the process answers', response: { 200: Type.Object({ status: Type.Literal('live') }) } },
+    },
+    async () => ({ status: 'live' as const }),
+  );
+  http.get(
+    '/health/ready',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags: ['Operations'],
+        summary: 'Whether the server can do its work',
+        description: '503 while PostgreSQL recovers or the server shuts down. `durability` is what an answered 202 survives.',
+        response: {
+          200: Type.Object({
+            status: Type.Literal('ready'),
+            database: Type.Literal('ready'),
+            durability: Type.Enum(['power-loss', 'process-crash'], { type: 'string' }),
+          }),
+        },
+      },
+    },
+    async () => {
+      if (parts.isClosing()) throw new Fault('shutting-down', 'The server is shutting down.', { retryAfterSeconds: 5 });
+      if (database.host.state !== 'ready') throw new Fault('temporarily-unavailable', 'PostgreSQL is recovering.', { retryAfterSeconds: 2 });
+      await database.kysely.selectFrom('access_epoch').select('value').execute();
+      return { status: 'ready' as const, database: 'ready' as const, durability: database.durability };
+    },
+  );
+  http.get(
+    '/metrics',
+    { config: { access: 'public' }, schema: { tags: ['Operations'], summary: 'Metrics in the Prometheus exposition format' } },
+    async (_request, reply) => reply.type(parts.metrics.contentType).send(await parts.metrics.render()),
+  );
+}

@@ -1,0 +1,59 @@
+import { systemClock } from '../base/clock.ts';
+import { systemIds } from '../base/ids.ts';
+import { createLogger } from '../base/log.ts';
+import type { Config } from '../config.ts';
+import { openApp } from './build.ts';
+import { openDemo } from './demo.ts';
+import { welcome } from './welcome.ts';
+
+/** How long a shutdown may take before the process ends anyway: in-flight requests, one batch, PostgreSQL's checkpoint. */
+const CLOSE_MS_MAX = 8_000;
+
+/**
+ * Runs the server until SIGINT or SIGTERM. Logs go to stdout as JSON lines; when a person is watching, what they need
+ * is written to stderr, so that the two can be told apart.
+ */
+export async function serve(config: Config): Promise<void> {
+  const startedAtMs = performance.now();
+  const isWatched = process.stderr.isTTY === true;
+  const say = (text: string) => process.stderr.write(`${text}\n`);
+  const log = createLogger({ level: config.log.level });
+  const around = { clock: systemClock, ids: systemIds, log, onProgress: (message: string) => say(`  ${message}`) };
+
+  const app = await openApp(config, around);
+  const demo = config.demo.enabled ? await openDemo(app, config, around) : undefined;
+  const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);
+  log.info({ http: app.httpPort, grpc: app.grpcPort, database: app.backends.database.host.place, durability: app.backends.database.durability, seconds: Number(seconds) }, 'ready');
+  say(welcome({ config, app, seconds, demo: demo?.credentials, isColored: isWatched }));
+
+  let isStopping = false;
+  const stop = (signal: string) => {
+    if (isStopping) process.exit(130);
+    isStopping = true;
+    say(`\n  ${signal}: finishing what was accepted (once more to stop at once)`);
+    setTimeout(() => {
+      log.error({ afterMs: CLOSE_MS_MAX }, 'the shutdown took too long and was cut short');
+      process.exit(1);
+    }, CLOSE_MS_MAX).unref();
+    close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'the shutdown failed');
+        process.exit(1);
+      },
+    );
+  };
+  const close = async () => {
+    await demo?.close();
+    await app.close();
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  // One request must never take the server down; what gets here is a defect and is logged as one.
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'uncaught exception');
+    stop('uncaught exception');
+  });
+}
+

@@ -1,0 +1,52 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { Fault } from './fault.ts';
+
+/**
+ * Cursors: opaque, signed, versioned, bound to one organization and one query. Promise: what `seal` gives, `open`
+ * takes back for the same organization and query, on every node that shares the installation secret, for ever;
+ * anything cut, altered, made for another query or another organization is refused with `invalid-cursor`, and the
+ * refusal does not tell which it was. The signature is HMAC-SHA-256 cut to 128 bits.
+ */
+export interface Cursors {
+  seal(binding: CursorBinding, fields: readonly (string | number)[]): string;
+  open(binding: CursorBinding, text: string): readonly (string | number)[];
+}
+
+export interface CursorBinding {
+  readonly organizationId: string;
+  /** Names the query and every parameter that must stay the same from page to page. */
+  readonly query: string;
+}
+
+const VERSION = 1;
+const SIGNATURE_BYTES = 16;
+const CURSOR_CHARS_MAX = 512;
+
+export function createCursors(key: Buffer): Cursors {
+  const sign = (binding: CursorBinding, payload: Buffer) =>
+    createHmac('sha256', key)
+      .update(`${VERSION}\n${binding.organizationId}\n${binding.query}\n`)
+      .update(payload)
+      .digest()
+      .subarray(0, SIGNATURE_BYTES);
+  return {
+    seal(binding, fields) {
+      const payload = Buffer.from(JSON.stringify(fields));
+      return Buffer.concat([Buffer.of(VERSION), sign(binding, payload), payload]).toString('base64url');
+    },
+    open(binding, text) {
+      const bytes = text.length > CURSOR_CHARS_MAX ? Buffer.alloc(0) : Buffer.from(text, 'base64url');
+      const payload = bytes.subarray(1 + SIGNATURE_BYTES);
+      // A lenient decoder maps several texts to the same bytes; only the one that was handed out counts.
+      const isWhole = payload.length > 0 && bytes[0] === VERSION && bytes.toString('base64url') === text;
+      if (!isWhole || !timingSafeEqual(bytes.subarray(1, 1 + SIGNATURE_BYTES), sign(binding, payload))) {
+        throw new Fault(
+          'invalid-cursor',
+          'This cursor was not handed out for this query. Use `next` exactly as the previous page gave it, with the same parameters, or leave it out to start from the beginning.',
+          { errors: [{ pointer: '/query/next', code: 'invalid-cursor', detail: 'not a cursor of this query' }] },
+        );
+      }
+      return JSON.parse(payload.toString()) as (string | number)[];
+    },
+  };
+}

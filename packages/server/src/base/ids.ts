@@ -1,0 +1,32 @@
+import { randomBytes } from 'node:crypto';
+import { v7 } from 'uuid';
+
+/** Identifiers and randomness, handed in so that tests can repeat a run. */
+export interface Ids {
+  /** A new UUIDv7 (RFC 9562 5.7): sorts by creation time, monotonic within this process. */
+  uuid(): string;
+  /** `length` bytes nobody can guess. */
+  randomBytes(length: number): Buffer;
+}
+
+export const systemIds: Ids = {
+  uuid: () => v7(),
+  randomBytes: (length) => randomBytes(length),
+};
+
+/** The UUIDv7 whose time is `atMs` and whose random bits are taken from `entropy` (16 bytes): same input, same id. */
+export function uuidFrom(atMs: number, entropy: Uint8Array): string {
+  return v7({ msecs: atMs, random: entropy });
+}
+
+/** The millisecond a UUIDv7 was made in (its first 48 bits). */
+export function uuidTimeMs(uuid: string): number {
+  return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** Whether `text` is written as a UUID (any version, either case). */
+export function isUuid(text: string): boolean {
+  return UUID.test(text);
+}

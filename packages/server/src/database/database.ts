@@ -1,0 +1,34 @@
+import type { Kysely } from 'kysely';
+import type pg from 'pg';
+import type { Schema } from './schema.ts';
+
+/**
+ * The database port: one SQL, two ways to a PostgreSQL. `embedded.ts` runs a server of its own inside the data
+ * folder, `server.ts` uses the one a URL names; both give a `PostgresHost`, and everything above speaks to the
+ * `Database` opened on it. Promise: a committed write is on disk in the durability class the host reports. Assumes
+ * PostgreSQL 15 or newer. Fails with `temporarily-unavailable` while the host is recovering.
+ */
+export interface PostgresHost {
+  /** How to reach it; a new client made from this connects to the same database. */
+  readonly connection: Readonly<pg.ClientConfig>;
+  /** `recovering` from the moment the server is known to be down until it answers again. */
+  readonly state: 'ready' | 'recovering';
+  /** Where the data is, for messages: a folder, or host and database name without credentials. */
+  readonly place: string;
+  close(): Promise<void>;
+}
+
+/**
+ * What an acknowledged write survives: `power-loss` (fsync and full_page_writes on, synchronous_commit at least
+ * local), `process-crash` (anything weaker, where the operating system's crash may lose the last writes).
+ */
+export type DurabilityClass = 'power-loss' | 'process-crash';
+
+export interface Database {
+  readonly kysely: Kysely<Schema>;
+  readonly host: PostgresHost;
+  readonly durability: DurabilityClass;
+  /** A client of its own outside the pool, for LISTEN or a session lock. The caller ends it. */
+  connectClient(): Promise<pg.Client>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,176 @@
+import { resolve } from 'node:path';
+import pg from 'pg';
+import { type Clock, holdProcess, sleep } from '../base/clock.ts';
+import type { Ids } from '../base/ids.ts';
+import type { Logger } from '../base/log.ts';
+import { ensureCluster, OWNER } from './cluster.ts';
+import {
+  ensureSocketFolder,
+  openClusterHome,
+  openSocketFolder,
+  removeSocketFolder,
+  SOCKET_PORT,
+} from './cluster-home.ts';
+import type { PostgresHost } from './database.ts';
+import { getNativeDirectory, openBinaries } from './embedded-binaries.ts';
+import { openFolderLock } from './folder-lock.ts';
+import { type Postmaster, startPostmaster, stopLeftovers } from './postmaster.ts';
+
+const DATABASE = 'gladhand';
+/** Waits before the tries to bring PostgreSQL back; the last one repeats. Five seconds are the promise, so no waste. */
+const RESTART_DELAYS_MS = [0, 100, 250, 500, 1_000, 2_000];
+
+export interface EmbeddedOptions {
+  /** The data folder; PostgreSQL lives in `postgres/` inside. Made when missing. */
+  readonly directory: string;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  /** Told what is going on before each step that may take longer than a second. */
+  readonly onProgress?: (step: string) => void;
+  /** Where the programs are, if not where npm puts them. */
+  readonly nativeDirectory?: string;
+}
+
+/**
+ * Runs a PostgreSQL of our own in the data folder, until `close`. First start creates it. Should it die it is started
+ * again, and `state` says `recovering` meanwhile. Throws a StartRefusal when somebody has to act: folder in use, no
+ * binaries for this platform, files of another version or another user.
+ */
+export async function openEmbeddedPostgres(options: EmbeddedOptions): Promise<PostgresHost> {
+  const { log, clock, ids, onProgress = () => {} } = options;
+  const directory = resolve(options.directory);
+  const release = holdProcess();
+  const undo: (() => unknown)[] = [];
+  try {
+    const home = await openClusterHome(directory);
+    undo.push(() => home.close());
+    const lock = openFolderLock(home, directory);
+    undo.push(() => lock.release());
+    const binaries = await openBinaries({
+      nativeDirectory: options.nativeDirectory ?? getNativeDirectory(),
+      home: home.path,
+      account: home.account,
+      onProgress,
+    });
+    const password = await ensureCluster(home, binaries, ids, onProgress);
+    await stopLeftovers(home, log, clock);
+    const socketFolder = await openSocketFolder(home);
+    undo.push(() => removeSocketFolder(home));
+    const connection: pg.ClientConfig = {
+      host: socketFolder,
+      port: SOCKET_PORT,
+      user: OWNER,
+      password,
+      database: DATABASE,
+      ssl: false,
+    };
+    onProgress('Starting the database');
+    const start = () => startPostmaster({ home, binaries, socketFolder, log, clock });
+    const supervisor = supervise(
+      await start(),
+      async () => {
+        await stopLeftovers(home, log, clock);
+        await ensureSocketFolder(home, socketFolder);
+        return start();
+      },
+      log,
+      clock,
+    );
+    undo.push(() => supervisor.close());
+    await ensureDatabase(connection);
+    return {
+      connection,
+      get state() {
+        return supervisor.state;
+      },
+      place: directory,
+      close: () => undoAll(undo),
+    };
+  } catch (error) {
+    await undoAll(undo);
+    throw error;
+  } finally {
+    release();
+  }
+}
+
+/** Runs the undo steps last to first, each even if one before failed, and each once. */
+async function undoAll(undo: (() => unknown)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'The embedded PostgreSQL did not close cleanly');
+}
+
+interface Supervisor {
+  readonly state: PostgresHost['state'];
+  close(): Promise<void>;
+}
+
+/** Watches a running postmaster and replaces it by `restart` whenever it ends without being asked to. */
+function supervise(first: Postmaster, restart: () => Promise<Postmaster>, log: Logger, clock: Clock): Supervisor {
+  const closing = new AbortController();
+  let current: Postmaster | undefined;
+  let recovery = Promise.resolve();
+
+  function watch(postmaster: Postmaster): void {
+    current = postmaster;
+    postmaster.exited.then((how) => {
+      current = undefined;
+      if (closing.signal.aborted) return;
+      log.error({ pid: postmaster.pid, how }, 'PostgreSQL has ended; starting it again');
+      recovery = recover();
+    });
+  }
+
+  async function recover(): Promise<void> {
+    const release = holdProcess();
+    const beganMs = clock.monotonicMs();
+    try {
+      for (let attempt = 0; !closing.signal.aborted; attempt += 1) {
+        await sleep(clock, RESTART_DELAYS_MS[Math.min(attempt, RESTART_DELAYS_MS.length - 1)]!, closing.signal);
+        try {
+          watch(await restart());
+          log.info({ tookMs: Math.round(clock.monotonicMs() - beganMs) }, 'PostgreSQL is back');
+          return;
+        } catch (error) {
+          log.error({ err: error, attempt }, 'PostgreSQL did not start');
+        }
+      }
+    } catch (error) {
+      if (!closing.signal.aborted) throw error;
+    } finally {
+      release();
+    }
+  }
+
+  watch(first);
+  return {
+    get state() {
+      return current === undefined ? 'recovering' : 'ready';
+    },
+    async close() {
+      closing.abort();
+      await recovery;
+      await current?.stop();
+    },
+  };
+}
+
+async function ensureDatabase(connection: pg.ClientConfig): Promise<void> {
+  const client = new pg.Client({ ...connection, database: 'postgres' });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE]);
+    if (rowCount === 0) await client.query(`create database ${DATABASE}`);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}

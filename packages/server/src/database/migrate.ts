@@ -1,0 +1,98 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { Kysely, PostgresDialect, sql } from 'kysely';
+import { type Migration, Migrator } from 'kysely/migration';
+import pg from 'pg';
+import type { Logger } from '../base/log.ts';
+import { StartRefusal } from '../base/start-refusal.ts';
+import type { Database } from './database.ts';
+import { asFault } from './database-fault.ts';
+import { clientConfig } from './open-database.ts';
+
+/** The advisory lock that lets one node at a time look at and change the schema ('gladhand' in ASCII, 8 bytes). */
+const MIGRATION_LOCK = '7452728932671876708';
+const FOLDER = new URL('./migrations/', import.meta.url);
+
+/** The bookkeeping beside the product's own tables; `migration` is Kysely's, `migration_digest` ours. */
+interface Bookkeeping {
+  migration: { name: string; timestamp: string };
+  migration_digest: { name: string; sha256: string };
+}
+
+/**
+ * Brings the schema to what this code expects: every `.sql` file of `folder` that the database has not seen runs once,
+ * in file order, each in a transaction of its own, while other nodes wait. Refuses (StartRefusal) a database that is
+ * newer than the code, and one whose applied migrations are not the files' bytes.
+ */
+export async function migrate(database: Database, log: Logger, folder: URL = FOLDER): Promise<void> {
+  const files = await readMigrations(folder);
+  // One connection for all of it, without the time limits of requests: an index on a large table takes its time.
+  const pool = new pg.Pool({ ...clientConfig(database.host, 'gladhand migrate'), max: 1, idleTimeoutMillis: 0 });
+  pool.on('error', () => {});
+  pool.on('connect', (client) => void client.on('error', () => {}));
+  const kysely = new Kysely<Bookkeeping>({ dialect: new PostgresDialect({ pool }) });
+  try {
+    await sql`select pg_advisory_lock(${MIGRATION_LOCK}::bigint)`.execute(kysely);
+    await refuseMismatch(kysely, files);
+    const migrator = new Migrator({
+      db: kysely,
+      provider: { getMigrations: async () => Object.fromEntries(files.map((file) => [file.name, migrationOf(file)])) },
+      migrationTableName: 'migration',
+      migrationLockTableName: 'migration_lock',
+    });
+    for (;;) {
+      const { error, results } = await migrator.migrateUp();
+      if (error !== undefined) throw error;
+      if (results === undefined || results.length === 0) return;
+      for (const { migrationName } of results) log.info({ migration: migrationName }, 'Database migrated');
+    }
+  } catch (error) {
+    throw asFault(error);
+  } finally {
+    await kysely.destroy();
+    if (!pool.ending) await pool.end();
+  }
+}
+
+interface MigrationFile {
+  readonly name: string;
+  readonly text: string;
+  readonly sha256: string;
+}
+
+async function readMigrations(folder: URL): Promise<MigrationFile[]> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
+  return Promise.all(
+    names.map(async (name) => {
+      const text = await readFile(new URL(name, folder), 'utf8');
+      return { name: name.slice(0, -'.sql'.length), text, sha256: createHash('sha256').update(text).digest('hex') };
+    }),
+  );
+}
+
+function migrationOf({ name, text, sha256 }: MigrationFile): Migration {
+  return {
+    async up(db: Kysely<Bookkeeping>) {
+      await sql.raw(text).execute(db);
+      await db.insertInto('migration_digest').values({ name, sha256 }).execute();
+    },
+  };
+}
+
+async function refuseMismatch(kysely: Kysely<Bookkeeping>, files: readonly MigrationFile[]): Promise<void> {
+  await sql`create table if not exists migration_digest (name text primary key, sha256 text not null)`.execute(kysely);
+  const applied = await kysely.selectFrom('migration_digest').selectAll().orderBy('name').execute();
+  for (const { name, sha256 } of applied) {
+    const file = files.find((candidate) => candidate.name === name);
+    if (file === undefined) {
+      throw new StartRefusal(
+        `The database was last used by a newer Gladhand: it has the migration ${name}, which this version does not know. Start that newer version, or use another database.`,
+      );
+    }
+    if (file.sha256 !== sha256) {
+      throw new StartRefusal(
+        `The migration ${name} is not the one this database was built with. Restore the file ${name}.sql as released: an applied migration never changes, a correction is a new file.`,
+      );
+    }
+  }
+}

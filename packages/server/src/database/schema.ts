@@ -1,0 +1,201 @@
+import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
+
+/**
+ * The tables of `migrations/`, as Kysely sees them. `timestamptz(3)` is a Date, `bigint` a number (positions and
+ * sequences stay below 2^53, see `column-types.ts`), `json` is written as text and read as a value.
+ */
+export interface Schema {
+  organization: OrganizationTable;
+  person: PersonTable;
+  api_key: ApiKeyTable;
+  api_key_secret: ApiKeySecretTable;
+  token_signing_key: TokenSigningKeyTable;
+  access_epoch: AccessEpochTable;
+  fleet: FleetTable;
+  asset: AssetTable;
+  device: DeviceTable;
+  envelope: EnvelopeTable;
+  intake_log: IntakeLogTable;
+  idempotency: IdempotencyTable;
+  receipt: ReceiptTable;
+  unclaimed: UnclaimedTable;
+  telemetry_position: TelemetryPositionTable;
+  record: RecordTable;
+  latest: LatestTable;
+}
+
+interface Kept {
+  created_at: Date;
+  updated_at: Date;
+}
+
+export interface OrganizationTable extends Kept {
+  id: string;
+  slug: string;
+  name: string;
+  kind: 'operator' | 'customer';
+}
+
+export interface PersonTable extends Kept {
+  id: string;
+  organization_id: string;
+  email: string;
+  name: string;
+  role: 'ADMIN' | 'OPERATOR' | 'VIEWER';
+  password_hash: string | null;
+  is_active: Generated<boolean>;
+}
+
+export interface ApiKeyTable extends Kept {
+  id: string;
+  organization_id: string;
+  audience: 'partner' | 'customer';
+  partner_id: string;
+  name: string;
+  scopes: string[];
+  allowed_ips: Generated<string[]>;
+  allowed_plant_ids: string[] | null;
+  require_signature: Generated<boolean>;
+  generation: Generated<number>;
+  expires_at: Date | null;
+  revoked_at: Date | null;
+  created_by: string | null;
+}
+
+export interface ApiKeySecretTable {
+  key_id: string;
+  generation: number;
+  public_id: string;
+  prefix: string;
+  digest: Buffer;
+  pepper_version: number;
+  expires_at: Date | null;
+  created_at: Date;
+  last_used_at: Date | null;
+  last_used_address: string | null;
+}
+
+export interface TokenSigningKeyTable {
+  number: number;
+  activates_at: Date;
+  retires_at: Date | null;
+}
+
+export interface AccessEpochTable {
+  singleton: Generated<boolean>;
+  value: number;
+}
+
+export interface FleetTable extends Kept {
+  id: string;
+  organization_id: string;
+  name: string;
+  is_active: Generated<boolean>;
+}
+
+export interface AssetTable extends Kept {
+  id: string;
+  organization_id: string;
+  kind: 'trailer' | 'deliversafe' | 'plant';
+  fleet_id: string | null;
+  vin: string | null;
+  vin_check: 'pass' | 'fail' | null;
+  name: string;
+  unit_number: string | null;
+  serial_number: string | null;
+  is_active: Generated<boolean>;
+}
+
+export interface DeviceTable extends Kept {
+  id: string;
+  organization_id: string;
+  asset_id: string;
+  product: string;
+  external_id: string;
+  kind: string;
+  is_active: Generated<boolean>;
+  first_seen_at: Date | null;
+  last_seen_at: Date | null;
+}
+
+export interface EnvelopeTable {
+  id: string;
+  received_at: Date;
+  organization_id: string;
+  key_id: string;
+  partner_id: string;
+  product: string;
+  vin: string | null;
+  plant_id: string | null;
+  body: Buffer;
+}
+
+export interface IntakeLogTable {
+  sequence: GeneratedAlways<number>;
+  envelope_id: string;
+  received_at: Date;
+}
+
+export interface IdempotencyTable {
+  key_id: string;
+  idempotency_key: string;
+  fingerprint: Buffer;
+  envelope_id: string;
+  received_at: Date;
+}
+
+export interface ReceiptTable {
+  envelope_id: string;
+  received_at: Date;
+  organization_id: string;
+  partner_id: string;
+  product: string;
+  status: 'processed' | 'partly-rejected' | 'rejected' | 'unclaimed';
+  mapping_version: number | null;
+  processed_at: Date;
+  record_ids: string[];
+  skipped: number;
+  rejects: JsonColumn;
+  unclaimed: string[];
+}
+
+export interface UnclaimedTable {
+  asset_name: string;
+  envelope_id: string;
+  received_at: Date;
+  organization_id: string;
+}
+
+export interface TelemetryPositionTable {
+  singleton: Generated<boolean>;
+  value: number;
+}
+
+export interface RecordTable {
+  id: string;
+  asset_id: string;
+  observed_at: Date;
+  organization_id: string;
+  fleet_id: string | null;
+  asset_kind: string;
+  device_id: string | null;
+  device_at: Date | null;
+  received_at: Date;
+  processed_at: Date;
+  product: string;
+  mapping_version: number;
+  receipt_id: string;
+  position: number;
+  signal_groups: number;
+  signals: JsonColumn;
+  states: ColumnType<unknown, string | null, string | null>;
+}
+
+export interface LatestTable {
+  asset_id: string;
+  organization_id: string;
+  metrics: JsonColumn;
+}
+
+/** Read as a parsed value whose shape the reader checks; written as JSON text, because an array would become SQL's. */
+type JsonColumn = ColumnType<unknown, string, string>;

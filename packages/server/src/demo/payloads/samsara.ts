@@ -1,0 +1,76 @@
+import type { VehicleState } from '../vehicle.ts';
+import { milesPerHour, type PartnerFormat, secondsIso } from './format.ts';
+
+/** Samsara trailer stats feed page: one trailer, an array per signal, each value with its own time; milli-degrees, mph. */
+export const samsaraFormat: PartnerFormat = {
+  readingsPerMessageMax: 60,
+  historyStepMs: 30_000,
+  sendsIdempotencyKey: false,
+  render(asset, readings, sentAtMs) {
+    const newest = readings.at(-1)!;
+    const externalId = asset.devices[0]!.externalId;
+    return {
+      data: [
+        {
+          id: externalId,
+          name: asset.name,
+          externalIds: { 'samsara.vin': asset.vin, 'samsara.serial': serial(asset.seed) },
+          gps: readings.map((state) => ({ time: secondsIso(state.atMs), ...fix(state) })),
+          gpsOdometerMeters: readings.map((state) => ({ time: secondsIso(state.atMs), value: state.odometerM })),
+          ...(newest.reefer && refrigeration(readings)),
+        },
+      ],
+      pagination: {
+        endCursor: Buffer.from(String(Math.floor(sentAtMs / 1000))).toString('base64url'),
+        hasNextPage: false,
+      },
+    };
+  },
+};
+
+function fix(state: VehicleState) {
+  return {
+    latitude: state.gps.latitude,
+    longitude: state.gps.longitude,
+    headingDegrees: state.gps.headingDeg,
+    speedMilesPerHour: Math.round(milesPerHour(state.gps.speedKph) * 10) / 10,
+  };
+}
+
+/** Temperatures with every reading; what seldom changes once a message, with the newest. */
+function refrigeration(readings: readonly VehicleState[]) {
+  const newest = readings.at(-1)!;
+  const time = secondsIso(newest.atMs);
+  const reefer = newest.reefer!;
+  const milliC = (value: number) => Math.round(value * 1000);
+  const temperatures = (pick: (state: VehicleState) => number) =>
+    readings.map((state) => ({ time: secondsIso(state.atMs), value: milliC(pick(state)) }));
+  const state = reefer.mode === 'off' ? { value: 'Off' } : { value: 'On', substateValue: SUBSTATES[reefer.mode] };
+  return {
+    reeferSetPointTemperatureMilliCZone1: [{ time, value: milliC(reefer.setpointC) }],
+    reeferReturnAirTemperatureMilliCZone1: temperatures((each) => each.reefer!.returnAirC),
+    reeferSupplyAirTemperatureMilliCZone1: temperatures((each) => each.reefer!.dischargeAirC),
+    reeferDoorStateZone1: [{ time, value: newest.door?.open ? 'open' : 'closed' }],
+    reeferStateZone1: [{ time, ...state }],
+    reeferRunMode: [{ time, value: reefer.runMode === 'continuous' ? 'Continuous' : 'Start/Stop' }],
+    reeferFuelPercent: [{ time, value: reefer.fuelPct }],
+    reeferObdEngineSeconds: [{ time, value: Math.round(reefer.engineHours * 3600) }],
+    reeferAlarms: [
+      {
+        time,
+        alarms: reefer.alarms.map((alarm) => ({
+          alarmCode: alarm.code,
+          description: alarm.description,
+          operatorAction: 'Check and repair at end of trip',
+          severity: alarm.severity === 'warning' ? 2 : 1,
+        })),
+      },
+    ],
+  };
+}
+
+const SUBSTATES = { cooling: 'Cooling', heating: 'Heating', defrost: 'Defrost', null: 'Null' } as const;
+
+function serial(seed: number): string {
+  return `G${seed.toString(36).toUpperCase().padStart(7, '0')}`;
+}

@@ -1,0 +1,91 @@
+import { chanceAt, noiseAt } from './random.ts';
+import { doorAt, lagOverLap, round } from './signals.ts';
+import type { Motion, Tour } from './trip.ts';
+
+/**
+ * A one-zone refrigeration unit. Promise: the air drifts towards the weather while the door is open and back to the
+ * setpoint afterwards; discharge air is colder than return air while cooling and warmer while heating or defrosting.
+ */
+export interface Reefer {
+  readonly powerOn: boolean;
+  readonly runMode: 'continuous' | 'startStop';
+  readonly fuelPct: number;
+  readonly engineHours: number;
+  readonly setpointC: number;
+  readonly returnAirC: number;
+  readonly dischargeAirC: number;
+  readonly mode: 'cooling' | 'heating' | 'defrost' | 'null' | 'off';
+  readonly alarms: readonly { code: string; severity: 'check' | 'warning'; description: string; sinceMs: number }[];
+}
+
+const HOURS_FROM_MS = Date.UTC(2026, 0, 1);
+/** Filled up at the home dock, every fourth lap. */
+const REFUEL_EVERY_LAPS = 4;
+const BURNS_PCT_PER_H = 1.1;
+const DEFROST_EVERY_MS = 6 * 3_600_000;
+const DEFROST_FOR_MS = 18 * 60_000;
+
+export function createReefer(tour: Tour, seed: number): (motion: Motion, ambientC: number) => Reefer {
+  const setpointC = [-23, -18, -18, 1, 2, 13][Math.floor(chanceAt(seed, 1) * 6)]!;
+  const runMode = setpointC < 0 ? ('continuous' as const) : ('startStop' as const);
+  const bornHours = 2000 + Math.floor(6000 * chanceAt(seed, 2));
+  const apartMs = Math.floor(chanceAt(seed, 3) * DEFROST_EVERY_MS);
+  /** How far the air has come from the setpoint towards the weather: 0 to 1. */
+  const drift = lagOverLap(tour, (motion) =>
+    doorAt(motion, seed, 'trailer').open ? { target: 0.32, tauS: 1500 } : { target: 0.01, tauS: 900 },
+  );
+  return (motion, ambientC) => {
+    const { atMs } = motion;
+    const hours = (atMs - HOURS_FROM_MS) / 3_600_000 + apartMs / 3_600_000;
+    const sinceRefuelH = (mod(motion.lap, REFUEL_EVERY_LAPS) * tour.lapMs + motion.lapOffsetMs) / 3_600_000;
+    const doorOpen = doorAt(motion, seed, 'trailer').open;
+    const defrostMs = mod(atMs + apartMs, DEFROST_EVERY_MS);
+    const defrosting = setpointC < 5 && !doorOpen && defrostMs < DEFROST_FOR_MS;
+    const bump = setpointC < 5 && defrostMs < 3 * DEFROST_FOR_MS ? 1.8 * bell(defrostMs / DEFROST_FOR_MS) : 0;
+    const wave = 0.6 * noiseAt(seed ^ 0x2eef, atMs / 400_000);
+    const returnAirC = setpointC + drift(motion.lapOffsetMs) * (ambientC - setpointC) + bump + wave;
+    const offC = returnAirC - setpointC;
+    const mode = doorOpen
+      ? 'off'
+      : defrosting
+        ? 'defrost'
+        : offC > 0.3
+          ? 'cooling'
+          : offC < -0.3
+            ? 'heating'
+            : runMode === 'continuous'
+              ? 'cooling'
+              : 'null';
+    const blowsC = { cooling: -Math.min(7, 2 + Math.max(0, offC)), heating: 4, defrost: 7, null: 0, off: 0 }[mode];
+    const warm = Math.abs(offC) > 4 && !doorOpen && !defrosting;
+    return {
+      powerOn: !doorOpen,
+      runMode,
+      fuelPct: Math.round(Math.max(8, 97 - BURNS_PCT_PER_H * sinceRefuelH)),
+      engineHours: round(bornHours + Math.max(0, hours) * 0.6, 1),
+      setpointC,
+      returnAirC: round(returnAirC, 2),
+      dischargeAirC: round(returnAirC + blowsC, 2),
+      mode,
+      alarms: warm
+        ? [
+            {
+              code: '63',
+              severity: 'check',
+              description: 'Return air away from setpoint',
+              sinceMs: doorAt(motion, seed, 'trailer').changedAtMs,
+            },
+          ]
+        : [],
+    };
+  };
+}
+
+/** 0 at 0, 1 at 1, back at 0 at 3 and beyond. */
+function bell(x: number): number {
+  return x < 1 ? x : Math.max(0, (3 - x) / 2);
+}
+
+function mod(value: number, by: number): number {
+  return ((value % by) + by) % by;
+}

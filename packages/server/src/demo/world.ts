@@ -1,0 +1,143 @@
+import { vinCheckDigit } from '@gladhand/contract/vin.ts';
+import { createRandom, type Random, seedOf } from './random.ts';
+import type { TownId } from './routes-data.ts';
+
+/**
+ * Who and what is in the demo. Promise: the same seed gives the same names, VINs and device numbers, so a demo that is
+ * started again finds its own assets; VINs are valid to their check digit. All of it is invented: the organizations,
+ * the VINs (their first three characters name no maker) and the IMEIs (type allocation code 00, set aside for tests).
+ * Data only: ids, keys and rows are made by whoever stores it.
+ */
+export type DemoProduct = 'traccar' | 'samsara' | 'flespi' | 'deliversafe';
+
+export interface DemoWorld {
+  readonly seed: number;
+  /** Runs the installation and owns the partner keys. */
+  readonly operator: { readonly slug: string; readonly name: string; readonly email: string };
+  readonly customer: { readonly slug: string; readonly name: string };
+  readonly fleets: readonly DemoFleet[];
+  /** 24 trailers, then 6 DeliverSafe units. */
+  readonly assets: readonly DemoAsset[];
+  /** Vehicles that send although nobody registered their VIN. */
+  readonly strangers: readonly DemoAsset[];
+}
+
+export interface DemoFleet {
+  readonly slug: string;
+  readonly name: string;
+}
+
+export interface DemoAsset {
+  readonly kind: 'trailer' | 'deliversafe';
+  readonly body: 'dryVan' | 'flatbed' | 'reefer' | 'deliveryVan';
+  readonly vin: string;
+  readonly name: string;
+  readonly unitNumber: string;
+  /** DeliverSafe units only. */
+  readonly serialNumber?: string;
+  /** Slug of the trailer's fleet; a DeliverSafe unit is in none. */
+  readonly fleet?: string;
+  /** Whose product reports it. */
+  readonly product: DemoProduct;
+  /** The first is in use. A second, where there is one, was taken off the vehicle and reports no more. */
+  readonly devices: readonly DemoDevice[];
+  readonly home: TownId;
+  /** Everything about the vehicle's life follows from it. */
+  readonly seed: number;
+}
+
+export interface DemoDevice {
+  readonly externalId: string;
+  readonly kind: string;
+  readonly isActive: boolean;
+}
+
+const TRAILERS_PER_PRODUCT = 8;
+const DELIVERSAFE_UNITS = 6;
+const DRY = { slug: 'dry-freight', name: 'Dry freight' };
+const COLD = { slug: 'refrigerated', name: 'Refrigerated' };
+
+const HOMES: readonly TownId[] = [
+  'indianapolis',
+  'st-louis',
+  'dayton',
+  'louisville',
+  'joliet',
+  'nashville',
+  'columbus',
+];
+const DELIVERY_TOWNS: readonly TownId[] = ['indianapolis', 'louisville', 'dayton'];
+
+export function createDemoWorld(options: { readonly seed: number }): DemoWorld {
+  const build = createBuilder(createRandom(seedOf('world', options.seed)), options.seed);
+  const assets: DemoAsset[] = [];
+  for (let i = 0; i < TRAILERS_PER_PRODUCT; i++) assets.push(build('traccar', i % 4 === 3 ? 'flatbed' : 'dryVan', i));
+  for (let i = 0; i < TRAILERS_PER_PRODUCT; i++) assets.push(build('flespi', i % 4 === 2 ? 'flatbed' : 'dryVan', i));
+  for (let i = 0; i < TRAILERS_PER_PRODUCT; i++) assets.push(build('samsara', 'reefer', i));
+  for (let i = 0; i < DELIVERSAFE_UNITS; i++) assets.push(build('deliversafe', 'deliveryVan', i));
+  return {
+    seed: options.seed,
+    operator: { slug: 'demo-operator', name: 'Demo Operator', email: 'operator@demo.example' },
+    customer: { slug: 'quillwater-freight', name: 'Quillwater Freight (demo)' },
+    fleets: [DRY, COLD],
+    assets,
+    strangers: [build('flespi', 'dryVan', TRAILERS_PER_PRODUCT)],
+  };
+}
+
+function createBuilder(random: Random, worldSeed: number) {
+  let serial = random.integer(10_000, 60_000);
+  return (product: DemoProduct, body: DemoAsset['body'], index: number): DemoAsset => {
+    serial += random.integer(3, 90);
+    const isUnit = body === 'deliveryVan';
+    const vin = demoVin(body, serial, random);
+    const unitNumber = `${UNIT_LETTER[body]}-${String(serial).padStart(6, '0')}`;
+    const inUse = demoDevice(product, random);
+    const retired = !isUnit && index === 5 ? [{ ...demoDevice(product, random), isActive: false }] : [];
+    return {
+      kind: isUnit ? 'deliversafe' : 'trailer',
+      body,
+      vin,
+      name: `${BODY_NAME[body]} ${unitNumber}`,
+      unitNumber,
+      ...(isUnit ? { serialNumber: inUse.externalId } : { fleet: body === 'reefer' ? COLD.slug : DRY.slug }),
+      product,
+      devices: [inUse, ...retired],
+      home: isUnit ? DELIVERY_TOWNS[index % DELIVERY_TOWNS.length]! : random.pick(HOMES),
+      seed: seedOf('vehicle', worldSeed, vin),
+    };
+  };
+}
+
+const UNIT_LETTER = { dryVan: 'DV', flatbed: 'FB', reefer: 'RF', deliveryVan: 'LV' } as const;
+const BODY_NAME = { dryVan: 'Dry van', flatbed: 'Flatbed', reefer: 'Reefer', deliveryVan: 'Delivery van' } as const;
+/** Invented maker, then body and length; position 9 is filled in below. */
+const VIN_HEAD = { dryVan: '1ZZV2532', flatbed: '5ZZF2482', reefer: '1ZZR2533', deliveryVan: '4ZZDB181' } as const;
+
+function demoVin(body: DemoAsset['body'], serial: number, random: Random): string {
+  const year = random.pick(['N', 'P', 'R', 'S', 'T'] as const); // 2022 to 2026
+  const draft = `${VIN_HEAD[body]}0${year}7${String(serial).padStart(6, '0')}`;
+  return draft.slice(0, 8) + vinCheckDigit(draft) + draft.slice(9);
+}
+
+function demoDevice(product: DemoProduct, random: Random): DemoDevice {
+  const digits = (count: number) => Array.from({ length: count }, () => random.integer(0, 9)).join('');
+  switch (product) {
+    case 'samsara':
+      return { externalId: `2814749${digits(8)}`, kind: 'gateway', isActive: true };
+    case 'deliversafe':
+      return { externalId: `DS-${digits(7)}`, kind: 'deliversafe', isActive: true };
+    default:
+      return { externalId: withLuhn(`001017${digits(8)}`), kind: 'gateway', isActive: true };
+  }
+}
+
+/** The 15 digits of an IMEI: 14 and their Luhn digit (3GPP TS 23.003, annex B). */
+function withLuhn(digits: string): string {
+  let sum = 0;
+  for (let i = 0; i < digits.length; i++) {
+    const doubled = Number(digits[i]) * (i % 2 === 1 ? 2 : 1);
+    sum += doubled > 9 ? doubled - 9 : doubled;
+  }
+  return digits + ((10 - (sum % 10)) % 10);
+}

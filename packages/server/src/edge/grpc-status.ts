@@ -1,0 +1,33 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { anyPack } from '@bufbuild/protobuf/wkt';
+import { ErrorInfoSchema } from '@gladhand/contract/gen/google/rpc/error_details_pb.ts';
+import { StatusSchema } from '@gladhand/contract/gen/google/rpc/status_pb.ts';
+import { Metadata, type StatusObject, status as Code } from '@grpc/grpc-js';
+import type { Fault } from '../base/fault.ts';
+
+/**
+ * The one table from faults to gRPC: the code of the error registry decides by its HTTP status, and travels along as
+ * `gladhand-error-code` and as google.rpc.ErrorInfo in `grpc-status-details-bin`, where standard clients look.
+ */
+const CODES: Readonly<Record<number, Code>> = {
+  400: Code.INVALID_ARGUMENT,
+  401: Code.UNAUTHENTICATED,
+  403: Code.PERMISSION_DENIED,
+  404: Code.NOT_FOUND,
+  413: Code.RESOURCE_EXHAUSTED,
+  429: Code.RESOURCE_EXHAUSTED,
+  503: Code.UNAVAILABLE,
+};
+
+/** `cursor`: where the caller can resume; added to the message, the trailers and the details. */
+export function toGrpcStatus(fault: Fault, cursor?: string): StatusObject {
+  const code = CODES[fault.status] ?? Code.INTERNAL;
+  const message = cursor === undefined ? fault.message : `${fault.message} Cursor: ${cursor}`;
+  const metadata = new Metadata();
+  metadata.set('gladhand-error-code', fault.code);
+  if (cursor !== undefined) metadata.set('gladhand-cursor', cursor);
+  const info = create(ErrorInfoSchema, { reason: fault.code, domain: 'gladhand.dev', metadata: cursor === undefined ? {} : { cursor } });
+  const status = create(StatusSchema, { code, message, details: [anyPack(ErrorInfoSchema, info)] });
+  metadata.set('grpc-status-details-bin', Buffer.from(toBinary(StatusSchema, status)));
+  return { code, details: message, metadata };
+}

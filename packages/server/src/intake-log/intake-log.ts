@@ -1,0 +1,55 @@
+import type { Kysely } from 'kysely';
+import type { Schema } from '../database/schema.ts';
+
+/**
+ * The intake log port: the durable, ordered mailbox between intake and mapping. Promise: when `append` resolves, the
+ * envelope is on disk and will be taken at least once; envelopes of one asset are taken in the order in which their
+ * appends were acknowledged; a batch that is not acknowledged is taken again. Fails with `temporarily-unavailable`,
+ * which means "unknown": the envelope may be there, so a sender repeats the same bytes and nothing doubles.
+ */
+export interface Envelope {
+  /** UUIDv7; also the receipt's id. */
+  readonly id: string;
+  /** Equals the time in the id. */
+  readonly receivedAtMs: number;
+  /** Of the key that sent it. */
+  readonly organizationId: string;
+  readonly keyId: string;
+  readonly partnerId: string;
+  readonly product: string;
+  readonly asset: { readonly vin: string } | { readonly plantId: string };
+  /** The bytes as they arrived, after content decoding. */
+  readonly body: Buffer;
+}
+
+export interface Idempotency {
+  readonly key: string;
+  /** SHA-256 over what must be the same when the key is used again. */
+  readonly fingerprint: Buffer;
+}
+
+export type AppendOutcome =
+  | { readonly kind: 'appended'; readonly envelopeId: string; readonly receivedAtMs: number }
+  /** The key was used before with the same fingerprint: the envelope of that time. */
+  | { readonly kind: 'repeated'; readonly envelopeId: string; readonly receivedAtMs: number }
+  | { readonly kind: 'conflict' };
+
+export interface IntakeBatch {
+  readonly envelopes: readonly Envelope[];
+  /** Ends these envelopes of the batch with the caller's transaction; throws when somebody else has taken one meanwhile. */
+  acknowledge(trx: Kysely<Schema>, envelopes: readonly Envelope[]): Promise<void>;
+}
+
+export interface IntakeLog {
+  append(envelope: Envelope, idempotency?: Idempotency): Promise<AppendOutcome>;
+  /** The next envelopes in order; an empty batch when there are none. */
+  take(limits: { envelopesMax: number; bytesMax: number }): Promise<IntakeBatch>;
+  /** How many envelopes wait. */
+  backlog(): Promise<number>;
+  /** Puts envelopes back into the log, in the caller's transaction: they are taken again, after what is there. */
+  requeue(trx: Kysely<Schema>, envelopes: readonly { id: string; receivedAtMs: number }[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** How long an Idempotency-Key is remembered. */
+export const IDEMPOTENCY_TTL_MS = 24 * 60 * 60 * 1000;

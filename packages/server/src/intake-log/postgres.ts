@@ -1,0 +1,187 @@
+import { type Kysely, sql } from 'kysely';
+import { Fault } from '../base/fault.ts';
+import type { Database } from '../database/database.ts';
+import { asFault } from '../database/database-fault.ts';
+import type { Partitions } from '../database/partitions.ts';
+import type { Schema } from '../database/schema.ts';
+import { createGroupCommit } from './group-commit.ts';
+import { type AppendOutcome, type Envelope, type Idempotency, IDEMPOTENCY_TTL_MS, type IntakeBatch, type IntakeLog } from './intake-log.ts';
+
+/**
+ * The intake log as two tables: `envelope`, the vault, keeps the bytes by day; `intake_log` holds what is still to be
+ * mapped. An append is one statement and one fsync for as many requests as came during the fsync before it.
+ */
+const GROUP_ITEMS_MAX = 1_000;
+const GROUP_BYTES_MAX = 8 * 1024 * 1024;
+
+interface Append {
+  readonly envelope: Envelope;
+  readonly idempotency: Idempotency | undefined;
+}
+
+export function openPostgresIntakeLog(parts: { database: Database; partitions: Partitions }): IntakeLog {
+  const { database, partitions } = parts;
+  const groups = createGroupCommit<Append, AppendOutcome>((appends) => writeGroup(database, partitions, appends), {
+    itemsMax: GROUP_ITEMS_MAX,
+    bytesMax: GROUP_BYTES_MAX,
+  });
+  return {
+    append: (envelope, idempotency) => groups.push({ envelope, idempotency }, envelope.body.length),
+    take: (limits) => takeBatch(database, limits),
+    async backlog() {
+      const row = await database.kysely
+        .selectFrom('intake_log')
+        .select((eb) => eb.fn.countAll().as('count'))
+        .executeTakeFirstOrThrow();
+      return Number(row.count);
+    },
+    requeue: (trx, envelopes) => insertLog(trx, envelopes),
+    close: () => groups.drain(),
+  };
+}
+
+async function writeGroup(database: Database, partitions: Partitions, appends: readonly Append[]): Promise<AppendOutcome[]> {
+  try {
+    await partitions.ensure('envelope', appends.map((append) => append.envelope.receivedAtMs));
+    if (appends.every((append) => append.idempotency === undefined)) {
+      await insertEnvelopes(database.kysely, appends.map((append) => append.envelope));
+      return appends.map(appended);
+    }
+    return await database.kysely.transaction().execute((trx) => writeIdempotent(trx, appends));
+  } catch (error) {
+    throw asFault(error);
+  }
+}
+
+const appended = ({ envelope }: Append): AppendOutcome => ({ kind: 'appended', envelopeId: envelope.id, receivedAtMs: envelope.receivedAtMs });
+
+/** The first use of a key is decided by the insert into `idempotency`, never by looking first. */
+async function writeIdempotent(trx: Kysely<Schema>, appends: readonly Append[]): Promise<AppendOutcome[]> {
+  const first = new Map<string, Append>();
+  for (const append of appends) {
+    if (append.idempotency && !first.has(slot(append))) first.set(slot(append), append);
+  }
+  // In a fixed order, so that two nodes with the same keys never wait for each other.
+  const claims = [...first.values()].sort((one, other) => (slot(one) < slot(other) ? -1 : 1));
+  const holders = await claimKeys(trx, claims);
+  const outcomes = appends.map((append): AppendOutcome => {
+    if (append.idempotency === undefined) return appended(append);
+    const holder = holders.get(slot(append))!;
+    if (!holder.fingerprint.equals(append.idempotency.fingerprint)) return { kind: 'conflict' };
+    const kind = holder.envelopeId === append.envelope.id ? 'appended' : 'repeated';
+    return { kind, envelopeId: holder.envelopeId, receivedAtMs: holder.receivedAtMs };
+  });
+  const kept = appends.filter((_, place) => outcomes[place]!.kind === 'appended');
+  if (kept.length > 0) await insertEnvelopes(trx, kept.map((append) => append.envelope));
+  return outcomes;
+}
+
+const slot = ({ envelope, idempotency }: Append) => `${envelope.keyId} ${idempotency?.key}`;
+
+interface Holder {
+  readonly fingerprint: Buffer;
+  readonly envelopeId: string;
+  readonly receivedAtMs: number;
+}
+
+/** Who holds each (key, Idempotency-Key): this append where it is the first within the time to live, else the earlier one. */
+async function claimKeys(trx: Kysely<Schema>, claims: readonly Append[]): Promise<Map<string, Holder>> {
+  await sql`
+    insert into idempotency (key_id, idempotency_key, fingerprint, envelope_id, received_at)
+    select * from unnest(${claims.map((claim) => claim.envelope.keyId)}::uuid[], ${claims.map((claim) => claim.idempotency!.key)}::text[],
+      ${claims.map((claim) => claim.idempotency!.fingerprint)}::bytea[], ${claims.map((claim) => claim.envelope.id)}::uuid[],
+      ${claims.map((claim) => new Date(claim.envelope.receivedAtMs))}::timestamptz[])
+    on conflict (key_id, idempotency_key) do update
+      set fingerprint = excluded.fingerprint, envelope_id = excluded.envelope_id, received_at = excluded.received_at
+      where idempotency.received_at < excluded.received_at - ${IDEMPOTENCY_TTL_MS} * interval '1 millisecond'`.execute(trx);
+  const { rows } = await sql<{ key_id: string; idempotency_key: string; fingerprint: Buffer; envelope_id: string; received_at: Date }>`
+    select i.* from idempotency i join unnest(${claims.map((claim) => claim.envelope.keyId)}::uuid[],
+      ${claims.map((claim) => claim.idempotency!.key)}::text[]) as t(key_id, idempotency_key) using (key_id, idempotency_key)`.execute(trx);
+  return new Map(
+    rows.map((row) => [
+      `${row.key_id} ${row.idempotency_key}`,
+      { fingerprint: row.fingerprint, envelopeId: row.envelope_id, receivedAtMs: row.received_at.getTime() },
+    ]),
+  );
+}
+
+/** Bodies travel as one block of bytes with offsets: a bytea array would be written in hex, twice as long. */
+async function insertEnvelopes(executor: Kysely<Schema>, envelopes: readonly Envelope[]): Promise<void> {
+  let end = 1;
+  const offsets = envelopes.map(({ body }) => (end += body.length) - body.length);
+  await sql`
+    with incoming as materialized (
+      select t.*, ${Buffer.concat(envelopes.map(({ body }) => body))}::bytea as block from unnest(
+        ${envelopes.map(({ id }) => id)}::uuid[], ${envelopes.map(({ receivedAtMs }) => new Date(receivedAtMs))}::timestamptz[],
+        ${envelopes.map(({ organizationId }) => organizationId)}::uuid[], ${envelopes.map(({ keyId }) => keyId)}::uuid[],
+        ${envelopes.map(({ partnerId }) => partnerId)}::text[], ${envelopes.map(({ product }) => product)}::text[],
+        ${envelopes.map(({ asset }) => ('vin' in asset ? asset.vin : null))}::text[],
+        ${envelopes.map(({ asset }) => ('plantId' in asset ? asset.plantId : null))}::uuid[],
+        ${offsets}::integer[], ${envelopes.map(({ body }) => body.length)}::integer[]
+      ) with ordinality as t(id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, start, length, n)
+    ), kept as (
+      insert into envelope (id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, body)
+      select id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, substring(block from start for length)
+      from incoming
+    )
+    insert into intake_log (envelope_id, received_at) select id, received_at from incoming order by n`.execute(executor);
+}
+
+async function insertLog(executor: Kysely<Schema>, envelopes: readonly { id: string; receivedAtMs: number }[]): Promise<void> {
+  await sql`insert into intake_log (envelope_id, received_at)
+    select t.id, t.received_at from unnest(${envelopes.map(({ id }) => id)}::uuid[],
+      ${envelopes.map(({ receivedAtMs }) => new Date(receivedAtMs))}::timestamptz[]) with ordinality as t(id, received_at, n)
+    order by t.n`.execute(executor);
+}
+
+interface TakenRow {
+  sequence: number;
+  id: string;
+  received_at: Date;
+  organization_id: string;
+  key_id: string;
+  partner_id: string;
+  product: string;
+  vin: string | null;
+  plant_id: string | null;
+  body: Buffer;
+}
+
+async function takeBatch(database: Database, limits: { envelopesMax: number; bytesMax: number }): Promise<IntakeBatch> {
+  const { rows } = await sql<TakenRow>`
+    select l.sequence, e.* from (
+      select l.sequence, l.envelope_id, l.received_at from intake_log l order by l.sequence limit ${limits.envelopesMax}
+    ) l join envelope e on e.received_at = l.received_at and e.id = l.envelope_id
+    order by l.sequence`.execute(database.kysely);
+  let bytes = 0;
+  const taken = rows.filter((row, place) => (bytes += row.body.length) <= limits.bytesMax || place === 0);
+  const sequences = new Map(taken.map((row) => [toEnvelope(row), row.sequence]));
+  return {
+    envelopes: [...sequences.keys()],
+    async acknowledge(trx, envelopes) {
+      const ended = envelopes.map((envelope) => sequences.get(envelope));
+      const result = await sql`delete from intake_log where sequence = any(${ended}::bigint[])`.execute(trx);
+      if (Number(result.numAffectedRows) !== ended.length) {
+        throw new Fault('temporarily-unavailable', 'The batch was taken by another mapper.', { retryAfterSeconds: 1 });
+      }
+    },
+  };
+}
+
+function toEnvelope(row: TakenRow): Envelope {
+  return {
+    id: row.id,
+    receivedAtMs: row.received_at.getTime(),
+    organizationId: row.organization_id,
+    keyId: row.key_id,
+    partnerId: row.partner_id,
+    product: row.product,
+    asset: row.vin === null ? { plantId: row.plant_id! } : { vin: row.vin },
+    body: row.body,
+  };
+}
+
+/** Drops Idempotency-Keys past their time to live. */
+export async function forgetIdempotency(database: Database, nowMs: number): Promise<void> {
+  await database.kysely.deleteFrom('idempotency').where('received_at', '<', new Date(nowMs - IDEMPOTENCY_TTL_MS)).execute();
+}

@@ -1,0 +1,79 @@
+import { AcceptedBody, IntakeHeaders } from '@gladhand/contract/intake.ts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { Fault } from '../base/fault.ts';
+import { principalOf } from '../edge/guard.ts';
+import type { Http } from '../edge/http.ts';
+import type { Intake, Submission } from './accept.ts';
+import { decodeBody } from './decode-body.ts';
+
+/** The door of intake: a partner's JSON for an asset comes in, a receipt goes out. */
+export function registerIntakeRoutes(http: Http, parts: { intake: Intake; bodyBytesMax: number }): void {
+  http.register((scope, _options, done) => {
+    scope.removeAllContentTypeParsers();
+    // The bytes are kept as they are, so nothing parses them before they are read here.
+    scope.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: parts.bodyBytesMax }, (_request, body, parsed) => parsed(null, body));
+
+    const route = (url: string, params: object, summary: string, assetOf: (request: FastifyRequest) => Submission['asset']) =>
+      scope.post(
+        url,
+        {
+          config: { access: { audience: 'partner', scopes: ['telemetry:write'] } },
+          bodyLimit: parts.bodyBytesMax,
+          schema: {
+            tags: ['Partner intake'],
+            summary,
+            description:
+              '202 means the bytes are on disk. Send `Idempotency-Key` to make retries safe by themselves; without it, a repeated payload still collapses by content.',
+            params,
+            headers: IntakeHeaders,
+            consumes: ['application/json'],
+            response: { 202: AcceptedBody },
+          },
+        },
+        (request, reply) => submit(parts, request, reply, assetOf(request)),
+      );
+
+    route(
+      '/api/v1/telemetry/intake/:vin',
+      Type.Object({ vin: Type.String({ description: 'The VIN of the trailer or delivery vehicle, either case.' }) }),
+      'Send telemetry of a trailer or delivery vehicle',
+      (request) => ({ vin: (request.params as { vin: string }).vin }),
+    );
+    route(
+      '/api/v1/telemetry/intake/plants/:plantId',
+      Type.Object({ plantId: Type.String({ description: 'The UUID of the plant.' }) }),
+      'Send telemetry of a plant',
+      (request) => ({ plantId: (request.params as { plantId: string }).plantId }),
+    );
+    done();
+  });
+}
+
+async function submit(
+  parts: { intake: Intake; bodyBytesMax: number },
+  request: FastifyRequest,
+  reply: FastifyReply,
+  asset: Submission['asset'],
+): Promise<FastifyReply> {
+  const encoding = request.headers['content-encoding'];
+  const raw = bodyOf(request);
+  const body = encoding === undefined || encoding === 'identity' ? raw : await decodeBody(raw, encoding, parts.bodyBytesMax);
+  const accepted = await parts.intake.accept({
+    principal: principalOf(request),
+    asset,
+    body,
+    idempotencyKey: request.headers['idempotency-key'] as string | undefined,
+  });
+  reply.code(202).header('location', `/api/v1/telemetry/receipts/${accepted.receiptId}`);
+  if (accepted.isRepeated) reply.header('idempotency-replayed', 'true');
+  return reply.send({ receiptId: accepted.receiptId, receivedAt: new Date(accepted.receivedAtMs).toISOString(), status: 'queued' });
+}
+
+function bodyOf(request: FastifyRequest): Buffer {
+  if (request.headers['content-type'] === undefined) {
+    throw new Fault('unsupported-media-type', 'Send the body as `Content-Type: application/json`.');
+  }
+  if (!Buffer.isBuffer(request.body)) throw new Fault('empty-body', 'The body is empty. Send the telemetry as a JSON document.');
+  return request.body;
+}

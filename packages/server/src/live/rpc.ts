@@ -1,0 +1,249 @@
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  file_gladhand_livefeed_v1_livefeed,
+  LiveFeed as LiveFeedService,
+  type SubscribeRequest,
+  SubscribeRequestSchema,
+} from '@gladhand/contract/gen/gladhand/livefeed/v1/livefeed_pb.ts';
+import type { ServerWritableStream, ServiceDefinition } from '@grpc/grpc-js';
+import type { Principal } from '../access/principal.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Cursors } from '../base/cursor.ts';
+import { Fault } from '../base/fault.ts';
+import type { Logger } from '../base/log.ts';
+import type { Doorbell } from '../doorbell/doorbell.ts';
+import { type GrpcLimits, openGrpc } from '../edge/grpc.ts';
+import { toGrpcStatus } from '../edge/grpc-status.ts';
+import type { Authenticator } from '../edge/guard.ts';
+import { toFault } from '../edge/problem.ts';
+import type { TelemetryReader } from '../telemetry/read.ts';
+import { openFilter, type ResolveFilter } from './filter.ts';
+import { createHistory } from './history.ts';
+import { LIVE_LIMITS, type LiveLimits } from './limits.ts';
+import { resetStream } from './reset-stream.ts';
+import { createSubscriber, type Subscriber } from './subscriber.ts';
+import { openTails } from './tails.ts';
+import { gapMessage, heartbeatMessage } from './wire.ts';
+
+/**
+ * LiveFeed, the customer's stream: gRPC on a port of its own. Promise: a subscriber gets every record of its
+ * organization that passes its filter, from where it asked to start, exactly once and in order of position, whether it
+ * keeps up, falls behind or comes back with a cursor; its stream ends when its token or key does, and every ending
+ * says where to resume. Assumes that positions become visible in order (decision 0001) and that `watch` calls back
+ * within a second of a revocation. Fails by ending streams with a status that says what to do, never by skipping.
+ */
+export interface LiveFeed {
+  readonly port: number;
+  /** What is open now, for metrics. */
+  counts(): { readonly subscribers: number; readonly organizations: number };
+  close(): Promise<void>;
+}
+
+export interface LiveFeedParts {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly tls?: { readonly key: Buffer; readonly certificate: Buffer };
+  readonly reader: TelemetryReader;
+  readonly doorbell: Doorbell;
+  readonly cursors: Cursors;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly access: Authenticator & {
+    /** Calls `end` once when the principal's key stops being good; the answer stops watching. */
+    watch(principal: Principal, end: () => void): () => void;
+  };
+  readonly resolveFilter: ResolveFilter;
+  /** Called for every message of records written, with how many are in it. */
+  readonly onSent?: (records: number) => void;
+  readonly limits?: Partial<LiveLimits>;
+  readonly grpcLimits?: GrpcLimits;
+}
+
+type Call = ServerWritableStream<SubscribeRequest, Buffer>;
+
+/** The query that a cursor of the change feed is bound to, here and in GET /telemetry/feed; its one field is a position. */
+export const FEED_QUERY = 'feed';
+
+export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
+  const { reader, clock, log, access, cursors } = parts;
+  const limits = { ...LIVE_LIMITS, ...parts.limits };
+  const seal = (organizationId: string, position: number) => cursors.seal({ organizationId, query: FEED_QUERY }, [position]);
+  const tails = openTails({ reader, doorbell: parts.doorbell, clock, log, limits, sealCursor: seal });
+  const history = createHistory(reader, limits.historyReadsMax);
+  const streams = new Set<Stream>();
+  const streamsOfKey = new Map<string, number>();
+  let isClosing = false;
+
+  /** What is held for one call, given back when the call is over, and the one way to end it. */
+  interface Stream {
+    end(fault: Fault): void;
+  }
+
+  function openStream(call: Call) {
+    const undo: (() => void)[] = [];
+    let subscriber: Subscriber | null = null;
+    let organizationId = '';
+    let isOver = false;
+    const cleanUp = () => {
+      isOver = true;
+      streams.delete(stream);
+      subscriber?.close();
+      for (const step of undo.splice(0)) step();
+    };
+    const stream = {
+      get isOver() {
+        return isOver;
+      },
+      /** Runs `step` when the stream is over; at once if it is. */
+      atEnd(step: () => void) {
+        if (isOver) step();
+        else undo.push(step);
+      },
+      end(fault: Fault) {
+        if (isOver) return;
+        const resume = subscriber?.resumePosition ?? null;
+        const cursor = resume === null ? undefined : seal(organizationId, resume);
+        cleanUp();
+        if (fault.cause !== undefined) log.warn({ err: fault.cause, code: fault.code, organizationId }, 'a LiveFeed stream failed');
+        else log.info({ code: fault.code, organizationId }, 'a LiveFeed stream ended');
+        call.emit('error', toGrpcStatus(fault, cursor));
+        const cancel = clock.after(limits.graceMs, () => {
+          if (!resetStream(call)) log.error('a stream that is not read could not be cut: grpc-js has changed inside');
+        });
+        call.once('close', cancel);
+      },
+      carry(made: Subscriber, owner: string) {
+        subscriber = made;
+        organizationId = owner;
+        made.start();
+      },
+    };
+    call.once('close', () => {
+      if (!isOver) cleanUp();
+    });
+    streams.add(stream);
+    return stream;
+  }
+
+  async function subscribe(call: Call): Promise<void> {
+    const stream = openStream(call);
+    try {
+      if (isClosing) throw shuttingDown();
+      if (streams.size > limits.subscribersMax) throw tooMany(`This server has ${limits.subscribersMax} streams open already.`);
+      const principal = await access.authenticate(bearerToken(call), addressOf(call));
+      if (!principal.scopes.has('livefeed:connect')) {
+        throw new Fault('missing-scope', 'This needs the scope livefeed:connect, which the key does not have.');
+      }
+      countKey(principal.keyId, stream.atEnd);
+      stream.atEnd(access.watch(principal, () => stream.end(new Fault('invalid-token', 'The key behind this stream is no longer valid.'))));
+      const expiresInMs = principal.tokenExpiresAtMs - clock.nowMs();
+      const expired = () => stream.end(new Fault('token-expired', 'The access token has expired. Get a new one and subscribe again with the cursor.'));
+      stream.atEnd(clock.after(Math.max(0, expiresInMs), expired));
+
+      const { organizationId } = principal;
+      const { filter: wanted, cursor, snapshot } = call.request;
+      if (cursor !== '' && snapshot) {
+        throw new Fault('validation-failed', 'Send `cursor` to continue or `snapshot` to begin with the latest values, not both.');
+      }
+      const from = cursor === '' ? null : positionOf(organizationId, cursor);
+      const filter = await openFilter(parts.resolveFilter, principal, wanted);
+      const { tail, release } = await tails.acquire(organizationId);
+      stream.atEnd(release);
+      const head = await reader.head();
+      if (stream.isOver) return;
+      const position = from === null ? head : Math.min(from, head);
+      const here = seal(organizationId, position);
+      const greet = () => (from !== null && from > head ? gapMessage(here, 'cursor-ahead-of-store', cursor) : heartbeatMessage(here, clock.nowMs()));
+      const greeting = snapshot ? null : greet();
+      log.info({ organizationId, keyId: principal.keyId, start: from === null ? (snapshot ? 'snapshot' : 'now') : 'cursor' }, 'a LiveFeed stream began');
+      const sealCursor = (place: number) => seal(organizationId, place);
+      const onSent = parts.onSent ?? (() => {});
+      stream.carry(
+        createSubscriber({ organizationId, filter, position, snapshot, greeting, sink: call, tail, history, reader, sealCursor, clock, limits, log, onSent, onFailed: stream.end }),
+        organizationId,
+      );
+    } catch (error) {
+      stream.end(toFault(error));
+    }
+  }
+
+  function countKey(keyId: string, atEnd: (step: () => void) => void): void {
+    const open = streamsOfKey.get(keyId) ?? 0;
+    if (open >= limits.subscribersPerKeyMax) throw tooMany(`This key has ${limits.subscribersPerKeyMax} streams open already.`);
+    streamsOfKey.set(keyId, open + 1);
+    atEnd(() => {
+      const left = streamsOfKey.get(keyId)! - 1;
+      if (left === 0) streamsOfKey.delete(keyId);
+      else streamsOfKey.set(keyId, left);
+    });
+  }
+
+  function positionOf(organizationId: string, cursor: string): number {
+    const [position] = cursors.open({ organizationId, query: FEED_QUERY }, cursor);
+    return position as number;
+  }
+
+  const name = LiveFeedService.typeName;
+  const grpc = await openGrpc({
+    host: parts.host,
+    port: parts.port,
+    ...(parts.tls && { tls: parts.tls }),
+    ...(parts.grpcLimits && { limits: parts.grpcLimits }),
+    clock,
+    drainMs: limits.drainMs,
+    services: [
+      { name, file: file_gladhand_livefeed_v1_livefeed, definition: DEFINITION, implementation: { subscribe: (call: Call) => void subscribe(call) } },
+    ],
+  }).catch((error: unknown) => {
+    tails.close();
+    throw error;
+  });
+
+  return {
+    port: grpc.port,
+    counts: () => ({ subscribers: streams.size, organizations: tails.size }),
+    async close() {
+      isClosing = true;
+      for (const stream of streams) stream.end(shuttingDown());
+      await grpc.close();
+      tails.close();
+    },
+  };
+}
+
+/** Answers are bytes already when they come here, so that subscribers can share them. */
+const DEFINITION: ServiceDefinition = {
+  subscribe: {
+    path: `/${LiveFeedService.typeName}/${LiveFeedService.method.subscribe.name}`,
+    requestStream: false,
+    responseStream: true,
+    requestSerialize: (request: SubscribeRequest) => Buffer.from(toBinary(SubscribeRequestSchema, request)),
+    requestDeserialize: (bytes: Buffer) => fromBinary(SubscribeRequestSchema, bytes),
+    responseSerialize: (message: Buffer) => message,
+    responseDeserialize: (bytes: Buffer) => bytes,
+  },
+};
+
+function bearerToken(call: Call): string {
+  const [header] = call.metadata.get('authorization');
+  if (header === undefined) throw new Fault('unauthorized', 'Send an access token as metadata `authorization: Bearer <token>`.');
+  const token = /^Bearer +([\w.~+/-]+=*)$/i.exec(String(header))?.[1];
+  if (token === undefined) throw new Fault('unauthorized', 'The authorization metadata must read `Bearer <token>`.');
+  return token;
+}
+
+/** The peer without its port, as Node writes addresses. */
+function addressOf(call: Call): string {
+  const peer = call.getPeer();
+  const colon = peer.lastIndexOf(':');
+  return colon === -1 ? peer : peer.slice(0, colon);
+}
+
+function shuttingDown(): Fault {
+  return new Fault('shutting-down', 'This server is shutting down. Subscribe again with the cursor.');
+}
+
+function tooMany(detail: string): Fault {
+  return new Fault('too-many-streams', `${detail} Close one, or ask for a higher limit.`);
+}

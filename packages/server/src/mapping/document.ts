@@ -1,0 +1,178 @@
+import { type Static, Type } from 'typebox';
+
+/**
+ * The two documents a partner's format is described by: the product (what is accepted) and a mapping version (what it
+ * means). The shapes here carry no alternatives, so that a wrong document is answered with one plain sentence for
+ * each place; where a line may be written in two ways, compile.ts looks at it and checks it against the right shape.
+ */
+export const MAPPING_LIMITS = {
+  /** Candidates (mapped, rejected or skipped) of one payload. */
+  recordsPerPayloadMax: 5000,
+  /** Elements of one list of one record. */
+  elementsPerListMax: 256,
+  /** UTF-8 bytes of one CEL expression. */
+  expressionBytesMax: 4096,
+  recordSpecsMax: 64,
+  loopsPerRecordMax: 4,
+  linesPerRecordMax: 400,
+  valuesPerTableMax: 1000,
+} as const;
+
+const closed = { additionalProperties: false } as const;
+const expression = (description: string) => Type.String({ minLength: 1, description });
+
+/** A name that an expression may use: a CEL identifier. */
+const VARIABLE_PATTERN = '^[a-z][A-Za-z0-9_]{0,39}$';
+export const SLUG_PATTERN = '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$';
+
+export const LoopSchema = Type.Object(
+  {
+    as: Type.String({ pattern: VARIABLE_PATTERN, description: 'Name the element is bound to' }),
+    in: expression('CEL: the list to go through'),
+  },
+  { ...closed, description: 'One loop; an inner loop may use the name of an outer one' },
+);
+
+export const INSTANT_FORMATS = ['rfc3339', 'epoch-s', 'epoch-ms', 'epoch-auto'] as const;
+export type InstantFormat = (typeof INSTANT_FORMATS)[number];
+
+export const InstantSchema = Type.Object(
+  {
+    value: expression('CEL: the instant'),
+    format: Type.Enum([...INSTANT_FORMATS], {
+      type: 'string',
+      description: 'How it is written; epoch-auto tells s, ms, us and ns apart by magnitude',
+    }),
+  },
+  closed,
+);
+
+export const DeviceSchema = Type.Object(
+  {
+    externalId: expression('CEL: the id the partner gives the device, a string'),
+    kind: Type.String({
+      pattern: SLUG_PATTERN,
+      description: 'Kind of device: gateway, sensor, ... (not an expression)',
+    }),
+  },
+  closed,
+);
+
+export const RecordSpecSchema = Type.Object(
+  {
+    each: Type.Optional(
+      Type.Unknown({ description: 'CEL: the list whose elements are bound to `item`; or a list of {as, in}' }),
+    ),
+    when: Type.Optional(expression('CEL: a bool; anything but true leaves the candidate out')),
+    asset: Type.Optional(expression('CEL: the VIN; default: the asset of the request path')),
+    device: Type.Optional(DeviceSchema),
+    observedAt: InstantSchema,
+    deviceAt: Type.Optional(InstantSchema),
+    signals: Type.Record(Type.String(), Type.Unknown(), {
+      minProperties: 1,
+      description: 'Canonical path -> CEL, or a line with options, or the elements of a list',
+    }),
+  },
+  closed,
+);
+
+export const MappingDocumentSchema = Type.Object(
+  {
+    format: Type.Literal('gladhand.mapping/v1'),
+    description: Type.Optional(Type.String()),
+    records: Type.Array(RecordSpecSchema, { minItems: 1, maxItems: MAPPING_LIMITS.recordSpecsMax }),
+  },
+  closed,
+);
+export type MappingDocument = Static<typeof MappingDocumentSchema>;
+
+/** A signal line with options. A plain string is the same as `{value: string}`. */
+export const LineSchema = Type.Object(
+  {
+    value: Type.Optional(expression('CEL: the value')),
+    literal: Type.Optional(Type.Unknown({ description: 'A constant, instead of `value`' })),
+    unit: Type.Optional(
+      Type.Unknown({ description: 'UCUM code of the value, or {senml: CEL} for a unit that is told in the data' }),
+    ),
+    values: Type.Optional(
+      Type.Record(Type.String(), Type.Unknown(), {
+        minProperties: 1,
+        maxProperties: MAPPING_LIMITS.valuesPerTableMax,
+        description: "The partner's value, as text -> ours; null leaves the signal out",
+      }),
+    ),
+    otherwise: Type.Optional(
+      Type.Unknown({ description: 'What a value that is not in `values` becomes; default: the record is rejected' }),
+    ),
+    default: Type.Optional(
+      Type.Unknown({ description: 'Stands in for a missing or null value, before `values` and `unit`' }),
+    ),
+    notAvailable: Type.Optional(
+      Type.Array(Type.Unknown(), { minItems: 1, description: 'Values that mean "not available"' }),
+    ),
+    error: Type.Optional(Type.Array(Type.Unknown(), { minItems: 1, description: 'Values that mean "sensor error"' })),
+  },
+  closed,
+);
+export type Line = Static<typeof LineSchema>;
+
+/** The options of a list that is made from a list in the payload; every other key is a field of the element. */
+export const ListSpecSchema = Type.Object({
+  each: expression('CEL: the list to go through'),
+  as: Type.String({ pattern: VARIABLE_PATTERN, description: 'Name the element is bound to' }),
+  when: Type.Optional(expression('CEL: a bool; anything but true leaves the element out')),
+});
+
+export const DecodeStepSchema = Type.Object(
+  { step: Type.Literal('senml', { description: 'RFC 8428 resolution: an item for each base name and time' }) },
+  closed,
+);
+
+const seconds = (description: string) => Type.Integer({ minimum: 0, maximum: 10 * 366 * 86400, description });
+
+export const ClockSkewSchema = Type.Object(
+  {
+    pastSecondsMax: seconds('How much older than receivedAt an observation may be'),
+    futureSecondsMax: seconds('How much newer than receivedAt an observation may be'),
+  },
+  closed,
+);
+
+export const VIN_CHECKS = ['mark', 'strict'] as const;
+
+export const ProductDocumentSchema = Type.Object(
+  {
+    format: Type.Literal('gladhand.product/v1'),
+    name: Type.String({ pattern: SLUG_PATTERN, description: "The token's scope is product:<name>" }),
+    title: Type.String({ minLength: 1, maxLength: 200 }),
+    partnerId: Type.String({ minLength: 1, maxLength: 100, description: 'Whose format it is' }),
+    inputSchema: Type.Record(Type.String(), Type.Unknown(), { description: 'JSON Schema 2020-12, checked at intake' }),
+    intakeLimit: Type.Object(
+      { limit: Type.Integer({ minimum: 1 }), windowSeconds: Type.Integer({ minimum: 1, maximum: 86400 }) },
+      { ...closed, description: 'Fixed window for each VIN' },
+    ),
+    vinCheck: Type.Enum([...VIN_CHECKS], {
+      type: 'string',
+      description: 'A failed VIN check digit is marked, or refused',
+    }),
+    clockSkew: ClockSkewSchema,
+    decode: Type.Optional(
+      Type.Array(DecodeStepSchema, { maxItems: 1, description: 'Steps that turn the payload into plain items' }),
+    ),
+    versions: Type.Array(
+      Type.Object(
+        {
+          version: Type.Integer({ minimum: 1 }),
+          state: Type.Enum(['draft', 'certified', 'live', 'retired'], { type: 'string' }),
+        },
+        closed,
+      ),
+      { minItems: 1, description: 'Version n is the document mapping-n.yaml beside this one' },
+    ),
+  },
+  closed,
+);
+export type ProductDocument = Static<typeof ProductDocumentSchema>;
+
+/** What of a product a mapping is compiled against. */
+export type ProductRules = Pick<ProductDocument, 'vinCheck' | 'clockSkew'> & Partial<Pick<ProductDocument, 'decode'>>;

@@ -1,0 +1,206 @@
+import type { LeafTarget } from '@gladhand/contract/signal-target.ts';
+import type { Build } from './build.ts';
+import { type Line, LineSchema } from './document.ts';
+import type { Expression } from './expression.ts';
+import { describe, Misfit, type Place } from './misfit.ts';
+import { checkShape, pointerStep } from './schema-errors.ts';
+import { compileUnit, type UnitReader } from './leaf-unit.ts';
+import { createTargetCheck, type TargetCheck } from './target-check.ts';
+import { DEVICE_ERROR, type LeafReader, NOT_AVAILABLE } from './write-signals.ts';
+
+/**
+ * One signal line: expression -> notAvailable / error -> default -> values -> unit -> the target's type and bounds.
+ */
+export interface CompiledLeaf {
+  readonly read: LeafReader;
+  /** A literal: says nothing about whether the payload had anything. */
+  readonly constant: boolean;
+  /** The value, when it is a literal. */
+  readonly literal?: unknown;
+}
+
+export function compileLeaf(
+  raw: unknown,
+  target: LeafTarget,
+  pointer: string,
+  names: readonly string[],
+  build: Build,
+): CompiledLeaf | undefined {
+  if (typeof raw !== 'string' && !(typeof raw === 'object' && raw !== null && !Array.isArray(raw))) {
+    return build.refuse(pointer, 'type', `expected a CEL expression for ${target.path}, or an object with options`);
+  }
+  const line: Line = typeof raw === 'string' ? { value: raw } : (raw as Line);
+  const shape = typeof raw === 'string' ? [] : checkShape(LineSchema, raw, pointer);
+  if (shape.length > 0) {
+    build.errors.push(...shape);
+    return undefined;
+  }
+  if (line.literal !== undefined) return compileLiteral(line, target, pointer, build);
+  if (line.value === undefined) return build.refuse(`${pointer}/value`, 'required', 'is required (or `literal`)');
+  return compileValue(
+    line,
+    line.value,
+    typeof raw === 'string' ? pointer : `${pointer}/value`,
+    target,
+    pointer,
+    names,
+    build,
+  );
+}
+
+function compileLiteral(line: Line, target: LeafTarget, pointer: string, build: Build): CompiledLeaf | undefined {
+  if (Object.keys(line).length > 1) return build.refuse(pointer, 'unexpected', '`literal` stands alone');
+  const check = createTargetCheck(target, { pointer, expression: '' });
+  if (!accepts(check, line.literal, `${pointer}/literal`, 'literal-invalid', build)) return undefined;
+  const value = check(line.literal);
+  return { read: () => value, constant: true, literal: value };
+}
+
+function compileValue(
+  line: Line,
+  source: string,
+  sourcePointer: string,
+  target: LeafTarget,
+  pointer: string,
+  names: readonly string[],
+  build: Build,
+): CompiledLeaf | undefined {
+  const before = build.errors.length;
+  const expression = build.expression(
+    source,
+    sourcePointer,
+    names,
+    line.values === undefined ? TYPES[target.type] : SCALARS,
+  );
+  const place: Place = { pointer, expression: source };
+  const check = createTargetCheck(target, place);
+  const table = compileTable(line, check, pointer, build);
+  const unit = compileUnit(line, target, pointer, names, build);
+  const states = compileStates(line, target, pointer, build);
+  const finish = compose(check, table, unit, place);
+
+  if (line.default !== undefined && line.default !== null) {
+    if (typeof line.unit === 'object') {
+      build.refuse(`${pointer}/default`, 'unexpected', 'a default has no unit in the data: give `unit` as a UCUM code');
+    } else {
+      accepts((value) => finish(value, {}), line.default, `${pointer}/default`, 'default-invalid', build);
+    }
+  }
+  if (expression === undefined || build.errors.length > before) return undefined;
+  return { read: createReader(expression, states, line.default, finish), constant: false };
+}
+
+type Finish = (value: unknown, scope: Record<string, unknown>) => ReturnType<LeafReader>;
+
+function compose(
+  check: TargetCheck,
+  table: ReadonlyTable | undefined,
+  unit: UnitReader | undefined,
+  place: Place,
+): Finish {
+  if (table !== undefined) {
+    return (value) => {
+      if (typeof value === 'object')
+        throw new Misfit('wrong-type', place, describe(value), 'expected text, a number or a bool');
+      const mapped = table.entries.get(String(value));
+      if (mapped !== undefined) return mapped ?? undefined;
+      if (table.otherwise !== undefined) return table.otherwise ?? undefined;
+      const known = [...table.entries.keys()].slice(0, 10).join(', ');
+      throw new Misfit('value-not-in-table', place, describe(value), `expected one of ${known}`);
+    };
+  }
+  return unit === undefined ? check : (value, scope) => check(unit(value, scope));
+}
+
+function createReader(
+  expression: Expression,
+  states: ReadonlyMap<unknown, typeof NOT_AVAILABLE> | undefined,
+  fallback: unknown,
+  finish: Finish,
+): LeafReader {
+  const { evaluate } = expression;
+  if (states === undefined && fallback === undefined) {
+    return (scope) => {
+      const value = evaluate(scope);
+      return value === undefined || value === null ? undefined : finish(value, scope);
+    };
+  }
+  return (scope) => {
+    const value = evaluate(scope);
+    const state = value === undefined ? undefined : states?.get(value);
+    if (state !== undefined) return state;
+    const present = value ?? fallback;
+    return present === undefined || present === null ? undefined : finish(present, scope);
+  };
+}
+
+interface ReadonlyTable {
+  /** null leaves the signal out. */
+  readonly entries: ReadonlyMap<string, number | string | boolean | null>;
+  readonly otherwise: number | string | boolean | null | undefined;
+}
+
+function compileTable(line: Line, check: TargetCheck, pointer: string, build: Build): ReadonlyTable | undefined {
+  if (line.values === undefined) {
+    if (line.otherwise !== undefined)
+      build.refuse(`${pointer}/otherwise`, 'unexpected', 'has a meaning beside `values` only');
+    return undefined;
+  }
+  if (line.unit !== undefined)
+    build.refuse(`${pointer}/unit`, 'unexpected', 'a value from a table has the unit of its target');
+  const entries = new Map<string, number | string | boolean | null>();
+  const put = (raw: unknown, at: string) => {
+    if (raw === null) return null;
+    return accepts(check, raw, at, 'values-invalid', build) ? check(raw) : null;
+  };
+  for (const [from, to] of Object.entries(line.values))
+    entries.set(from, put(to, `${pointer}/values${pointerStep(from)}`));
+  return { entries, otherwise: line.otherwise === undefined ? undefined : put(line.otherwise, `${pointer}/otherwise`) };
+}
+
+function compileStates(
+  line: Line,
+  target: LeafTarget,
+  pointer: string,
+  build: Build,
+): Map<unknown, typeof NOT_AVAILABLE> | undefined {
+  const states = new Map<unknown, typeof NOT_AVAILABLE>();
+  for (const [option, state] of [
+    ['notAvailable', NOT_AVAILABLE],
+    ['error', DEVICE_ERROR],
+  ] as const) {
+    if (line[option] === undefined) continue;
+    if (target.identity)
+      build.refuse(`${pointer}/${option}`, 'unexpected', `${target.path} tells elements apart: it is never null`);
+    line[option].forEach((value, index) => {
+      const at = `${pointer}/${option}/${index}`;
+      if (typeof value === 'object' && value !== null)
+        build.refuse(at, 'type', 'expected text, a number, a bool or null');
+      else if (states.has(value))
+        build.refuse(at, 'assigned-twice', `${describe(value)} already means ${states.get(value)?.state}`);
+      else states.set(value, state);
+    });
+  }
+  return states.size === 0 ? undefined : states;
+}
+
+/** Runs a check on a constant of the document and turns what it throws into a compile error. */
+function accepts(check: (value: unknown) => unknown, value: unknown, at: string, code: string, build: Build): boolean {
+  try {
+    check(value);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Misfit)) throw error;
+    build.refuse(at, code, `${error.message}, found ${error.found}`);
+    return false;
+  }
+}
+
+const NUMBERS = ['int', 'uint', 'double'];
+const SCALARS = [...NUMBERS, 'string', 'bool', 'null'];
+const TYPES: Readonly<Record<LeafTarget['type'], readonly string[]>> = {
+  number: [...NUMBERS, 'null'],
+  integer: [...NUMBERS, 'null'],
+  string: ['string', 'null'],
+  boolean: ['bool', 'null'],
+};

@@ -1,0 +1,206 @@
+import type { Clock } from '../base/clock.ts';
+import type { Ids } from '../base/ids.ts';
+import type { Logger } from '../base/log.ts';
+import type { Database } from '../database/database.ts';
+import { isUnavailable } from '../database/database-fault.ts';
+import type { Partitions } from '../database/partitions.ts';
+import type { Doorbell } from '../doorbell/doorbell.ts';
+import type { Envelope, IntakeBatch, IntakeLog } from '../intake-log/intake-log.ts';
+import type { Reject } from './mapped-record.ts';
+import type { Products } from './products.ts';
+import { type MappedEnvelope, type Settled, settle } from './settle.ts';
+import * as store from './store.ts';
+
+/**
+ * The mapper loop: takes envelopes from the intake log in batches, maps them, stores what came of them and ends them
+ * in the log, all in one transaction. Promise: exactly once in effect, whatever dies in between, because the log's
+ * entries end in the transaction that stores their records; ordered per asset, because one loop takes the log in order;
+ * no envelope can stop the ones behind it, because one that cannot be stored is settled alone, as rejected. Woken by
+ * the doorbell; a poll every second heals a lost ring. Fails softly: while the database is away it waits and retries.
+ */
+export interface Mapper {
+  /** Resolves once the batch under way is stored; nothing new is begun. */
+  close(): Promise<void>;
+}
+
+export interface MapperParts {
+  readonly database: Database;
+  readonly intakeLog: IntakeLog;
+  readonly partitions: Partitions;
+  readonly products: Products;
+  readonly doorbell: Doorbell;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Logger;
+  readonly onSettled?: (settled: Settled, envelopes: number) => void;
+}
+
+const BATCH_ENVELOPES_MAX = 500;
+const BATCH_BYTES_MAX = 8 * 1024 * 1024;
+const POLL_MS = 1_000;
+const RETRY_MS_MAX = 2_000;
+/** How long mapping keeps the event loop before it lets requests through. */
+const SLICE_MS = 5;
+
+export function openMapper(parts: MapperParts): Mapper {
+  const closing = new AbortController();
+  const bell = createWakeUp(parts.clock, closing.signal);
+  const stopListening = parts.doorbell.on('intake', bell.ring);
+  const finished = runLoop(parts, bell, closing.signal);
+  return {
+    async close() {
+      closing.abort();
+      stopListening();
+      bell.ring();
+      await finished;
+    },
+  };
+}
+
+async function runLoop(parts: MapperParts, bell: WakeUp, closing: AbortSignal): Promise<void> {
+  let retryMs = 50;
+  while (!closing.aborted) {
+    try {
+      await requeueClaimed(parts);
+      const batch = await parts.intakeLog.take({ envelopesMax: BATCH_ENVELOPES_MAX, bytesMax: BATCH_BYTES_MAX });
+      if (batch.envelopes.length === 0) await bell.wait(POLL_MS);
+      else await processBatch(parts, batch);
+      retryMs = 50;
+    } catch (error) {
+      parts.log.warn({ err: error }, 'mapping will be tried again');
+      await bell.wait(retryMs);
+      retryMs = Math.min(retryMs * 2, RETRY_MS_MAX);
+    }
+  }
+}
+
+/** An asset may have been registered since its envelopes came; they go back into the log. */
+async function requeueClaimed(parts: MapperParts): Promise<void> {
+  if (!(await store.hasUnclaimed(parts.database))) return;
+  await parts.database.kysely.transaction().execute(async (trx) => {
+    const claimed = await store.takeClaimed(trx, BATCH_ENVELOPES_MAX);
+    if (claimed.length > 0) await parts.intakeLog.requeue(trx, claimed);
+  });
+}
+
+async function processBatch(parts: MapperParts, batch: IntakeBatch): Promise<void> {
+  const mapped = await mapAll(parts, batch.envelopes);
+  try {
+    await storeBatch(parts, batch, mapped);
+  } catch (error) {
+    if (isUnavailable(error) || isTakenMeanwhile(error)) throw error;
+    parts.log.error({ err: error }, 'a batch could not be stored; its envelopes are settled one by one');
+    for (const one of mapped) await storeAlone(parts, batch, one);
+  }
+}
+
+async function storeAlone(parts: MapperParts, batch: IntakeBatch, mapped: MappedEnvelope): Promise<void> {
+  try {
+    await storeBatch(parts, batch, [mapped]);
+  } catch (error) {
+    if (isUnavailable(error) || isTakenMeanwhile(error)) throw error;
+    parts.log.error(
+      { err: error, receiptId: mapped.envelope.id },
+      'an envelope could not be stored and is kept as rejected',
+    );
+    await storeBatch(parts, batch, [
+      quarantined(
+        mapped.envelope,
+        'storing-failed',
+        'its records could not be stored; the operator finds the cause in the log under the receipt id',
+      ),
+    ]);
+  }
+}
+
+function isTakenMeanwhile(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'temporarily-unavailable';
+}
+
+async function storeBatch(parts: MapperParts, batch: IntakeBatch, mapped: readonly MappedEnvelope[]): Promise<void> {
+  await parts.partitions.ensure(
+    'receipt',
+    mapped.map(({ envelope }) => envelope.receivedAtMs),
+  );
+  await parts.partitions.ensure(
+    'record',
+    mapped.flatMap(({ records }) => records.map((record) => record.observedAtMs)),
+  );
+  const settled = await parts.database.kysely.transaction().execute(async (trx) => {
+    await batch.acknowledge(
+      trx,
+      mapped.map(({ envelope }) => envelope),
+    );
+    return settle(trx, mapped, { ids: parts.ids, nowMs: parts.clock.nowMs() });
+  });
+  if (settled.recordsAdded > 0) parts.doorbell.ring('telemetry');
+  parts.onSettled?.(settled, mapped.length);
+}
+
+async function mapAll(parts: MapperParts, envelopes: readonly Envelope[]): Promise<MappedEnvelope[]> {
+  const mapped: MappedEnvelope[] = [];
+  let sliceEndMs = parts.clock.monotonicMs() + SLICE_MS;
+  for (const envelope of envelopes) {
+    mapped.push(mapEnvelope(parts, envelope));
+    if (parts.clock.monotonicMs() < sliceEndMs) continue;
+    await new Promise((resolve) => setImmediate(resolve));
+    sliceEndMs = parts.clock.monotonicMs() + SLICE_MS;
+  }
+  return mapped;
+}
+
+function mapEnvelope(parts: MapperParts, envelope: Envelope): MappedEnvelope {
+  const product = parts.products.find(envelope.product);
+  if (product === undefined)
+    return quarantined(envelope, 'product-missing', `the product \`${envelope.product}\` is not installed any more`);
+  try {
+    const outcome = product.mapping.run({
+      payload: JSON.parse(envelope.body.toString()),
+      ...envelope.asset,
+      receivedAtMs: envelope.receivedAtMs,
+    });
+    return { envelope, mappingVersion: product.mappingVersion, ...outcome };
+  } catch (error) {
+    parts.log.error({ err: error, receiptId: envelope.id }, 'a mapping threw');
+    return quarantined(
+      envelope,
+      'mapping-failed',
+      'the mapping failed on this payload; the operator finds the cause in the log under the receipt id',
+    );
+  }
+}
+
+/** Nothing is lost: the envelope stays in the vault and its receipt says why it came to nothing. */
+function quarantined(envelope: Envelope, code: Reject['code'], detail: string): MappedEnvelope {
+  const reject: Reject = { record: 0, code, pointer: '', expression: '', found: '', detail };
+  return { envelope, mappingVersion: null, records: [], rejects: [reject], skipped: 0 };
+}
+
+interface WakeUp {
+  readonly ring: () => void;
+  /** Resolves at a ring, after `delayMs`, or when the loop closes; at once when it rang since the last wait. */
+  wait(delayMs: number): Promise<void>;
+}
+
+function createWakeUp(clock: Clock, closing: AbortSignal): WakeUp {
+  let isRung = false;
+  let wake = () => {};
+  return {
+    ring() {
+      isRung = true;
+      wake();
+    },
+    async wait(delayMs) {
+      if (!isRung && !closing.aborted) {
+        await new Promise<void>((resolve) => {
+          const cancel = clock.after(delayMs, resolve);
+          wake = () => {
+            cancel();
+            resolve();
+          };
+        });
+      }
+      isRung = false;
+    },
+  };
+}

@@ -1,0 +1,39 @@
+import type { RejectCode } from './mapped-record.ts';
+
+/** Characters of `found` and of texts quoted from a payload. */
+export const FOUND_LENGTH_MAX = 120;
+
+/** The line of a mapping document that is being run. */
+export interface Place {
+  readonly pointer: string;
+  readonly expression: string;
+}
+
+/** Thrown inside the engine when a value does not fit; always caught by it and answered as a reject. */
+export class Misfit extends Error {
+  readonly code: RejectCode;
+  readonly place: Place;
+  readonly found: string;
+
+  constructor(code: RejectCode, place: Place, found: string, detail: string) {
+    super(detail);
+    this.code = code;
+    this.place = place;
+    this.found = found;
+  }
+}
+
+/** A value in a few words: its type, and the value itself as far as it is short. */
+export function describe(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === 'string') return shorten(`string ${JSON.stringify(value.slice(0, FOUND_LENGTH_MAX))}`);
+  if (typeof value === 'object')
+    return shorten(`an object with ${Object.keys(value).slice(0, 5).join(', ') || 'no keys'}`);
+  return shorten(`${typeof value === 'bigint' ? 'number' : typeof value} ${String(value)}`);
+}
+
+export function shorten(text: string): string {
+  return text.length <= FOUND_LENGTH_MAX ? text : `${text.slice(0, FOUND_LENGTH_MAX - 1).toWellFormed()}…`;
+}

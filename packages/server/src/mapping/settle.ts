@@ -1,0 +1,160 @@
+import type { RejectBody } from '@gladhand/contract/intake.ts';
+import type { Kysely } from 'kysely';
+import type { Ids } from '../base/ids.ts';
+import type { Schema } from '../database/schema.ts';
+import type { Envelope } from '../intake-log/intake-log.ts';
+import { type DeviceSighting, deviceKey, resolveAssets, resolveDevices, resolvePlants } from '../registry/resolve.ts';
+import { appendRecords, type NewRecord } from '../telemetry/append.ts';
+import type { AssetRef, MappedRecord, Reject } from './mapped-record.ts';
+import * as store from './store.ts';
+
+/**
+ * Settling a batch of mapped envelopes in the caller's transaction: whose records they are, the records themselves,
+ * what waits for a registration, and a receipt for each. Promise: every envelope given gets exactly one receipt, and
+ * every mapped record is stored, rejected or waits. An envelope with a record that waits is `unclaimed` as a whole; when
+ * it is mapped again its other records are found to be there already.
+ */
+export interface MappedEnvelope {
+  readonly envelope: Envelope;
+  readonly mappingVersion: number | null;
+  readonly records: readonly MappedRecord[];
+  readonly rejects: readonly Reject[];
+  readonly skipped: number;
+}
+
+export interface Settled {
+  readonly recordsAdded: number;
+  readonly recordsRepeated: number;
+  readonly rejects: number;
+  readonly unclaimed: number;
+}
+
+interface Owned {
+  readonly id: string;
+  readonly organizationId: string;
+  readonly kind: NewRecord['assetKind'];
+  readonly fleetId: string | null;
+}
+
+export async function settle(
+  trx: Kysely<Schema>,
+  batch: readonly MappedEnvelope[],
+  parts: { ids: Ids; nowMs: number },
+): Promise<Settled> {
+  const findOwned = await resolveOwners(trx, batch);
+  const deviceIds = await resolveDevices(trx, [...sightings(batch, findOwned)], parts);
+  const records: NewRecord[] = [];
+  const drafts = batch.map((mapped) => {
+    const first = records.length;
+    const unclaimed = new Set<string>();
+    for (const record of mapped.records) {
+      const owned = findOwned(mapped.envelope, record.assetRef);
+      if (owned === undefined) unclaimed.add(nameOf(record.assetRef));
+      else records.push(toNewRecord(mapped, record, owned, deviceIds));
+    }
+    return { mapped, first, end: records.length, unclaimed };
+  });
+  const appended = await appendRecords(trx, records, parts.nowMs);
+  await store.writeUnclaimed(
+    trx,
+    drafts.flatMap(({ mapped, unclaimed }) => [...unclaimed].map((name) => ({ name, envelope: mapped.envelope }))),
+  );
+  await store.writeReceipts(
+    trx,
+    drafts.map(({ mapped, first, end, unclaimed }) => ({
+      envelope: mapped.envelope,
+      status: statusOf(end - first, mapped.rejects.length, unclaimed.size),
+      mappingVersion: mapped.mappingVersion,
+      recordIds: appended.ids.slice(first, end),
+      skipped: mapped.skipped,
+      rejectsJson: JSON.stringify(mapped.rejects.map(toBody)),
+      unclaimed: [...unclaimed],
+    })),
+    new Date(parts.nowMs),
+  );
+  return {
+    recordsAdded: appended.added,
+    recordsRepeated: records.length - appended.added,
+    rejects: batch.reduce((sum, mapped) => sum + mapped.rejects.length, 0),
+    unclaimed: drafts.filter(({ unclaimed }) => unclaimed.size > 0).length,
+  };
+}
+
+type FindOwned = (envelope: Envelope, ref: AssetRef) => Owned | undefined;
+
+/** Another organization's asset answers a customer's key exactly as one that nobody has registered. */
+async function resolveOwners(trx: Kysely<Schema>, batch: readonly MappedEnvelope[]): Promise<FindOwned> {
+  const refs = batch.flatMap((mapped) => mapped.records.map((record) => record.assetRef));
+  const byVin = await resolveAssets(trx, [...new Set(refs.flatMap((ref) => ('vin' in ref ? [ref.vin] : [])))]);
+  const byId = await resolvePlants(trx, [...new Set(refs.flatMap((ref) => ('plantId' in ref ? [ref.plantId] : [])))]);
+  const operators = await store.selectOperators(trx, [
+    ...new Set(batch.map((mapped) => mapped.envelope.organizationId)),
+  ]);
+  return (envelope, ref) => {
+    const asset = 'vin' in ref ? byVin.get(ref.vin) : byId.get(ref.plantId);
+    return asset && (operators.has(envelope.organizationId) || asset.organizationId === envelope.organizationId)
+      ? asset
+      : undefined;
+  };
+}
+
+function* sightings(batch: readonly MappedEnvelope[], findOwned: FindOwned): Iterable<DeviceSighting> {
+  for (const { envelope, records } of batch) {
+    for (const record of records) {
+      const owned = record.device && findOwned(envelope, record.assetRef);
+      if (!record.device || !owned) continue;
+      yield {
+        organizationId: owned.organizationId,
+        product: envelope.product,
+        externalId: record.device.externalId,
+        kind: record.device.kind,
+        assetId: owned.id,
+        seenAtMs: record.observedAtMs,
+      };
+    }
+  }
+}
+
+function toNewRecord(
+  mapped: MappedEnvelope,
+  record: MappedRecord,
+  owned: Owned,
+  deviceIds: ReadonlyMap<string, string>,
+): NewRecord {
+  const { envelope } = mapped;
+  const device = record.device && {
+    organizationId: owned.organizationId,
+    product: envelope.product,
+    externalId: record.device.externalId,
+  };
+  return {
+    assetId: owned.id,
+    assetKind: owned.kind,
+    organizationId: owned.organizationId,
+    fleetId: owned.fleetId,
+    deviceId: (device && deviceIds.get(deviceKey(device))) ?? null,
+    product: envelope.product,
+    mappingVersion: mapped.mappingVersion ?? 0,
+    receiptId: envelope.id,
+    observedAtMs: record.observedAtMs,
+    deviceAtMs: record.deviceAtMs ?? null,
+    receivedAtMs: envelope.receivedAtMs,
+    signals: record.signals,
+    states: record.states,
+  };
+}
+
+function nameOf(ref: AssetRef): string {
+  return 'vin' in ref ? ref.vin : ref.plantId;
+}
+
+function statusOf(stored: number, rejected: number, waiting: number): store.ReceiptRow['status'] {
+  if (waiting > 0) return 'unclaimed';
+  if (rejected === 0) return 'processed';
+  return stored === 0 ? 'rejected' : 'partly-rejected';
+}
+
+function toBody(reject: Reject): RejectBody {
+  const { record, code, pointer, expression, found, detail } = reject;
+  return { record, code, pointer, element: reject.element ?? null, expression, found, detail };
+}

@@ -1,0 +1,174 @@
+import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
+import { normalizeVin } from '@gladhand/contract/vin.ts';
+import type { Clock } from '../base/clock.ts';
+import { Fault } from '../base/fault.ts';
+import { type Ids, isUuid } from '../base/ids.ts';
+import type { Database } from '../database/database.ts';
+import { createRegister, type Register } from './register.ts';
+import * as store from './store.ts';
+
+/**
+ * What organizations own: fleets, trailers, devices and DeliverSafe units. Promise: every read takes the organization
+ * it is for and finds nothing of another one; what is not there, what belongs to someone else and what is not even
+ * written like a name of it are the same `undefined`. Lists come in the order of creation and are walked by id, so a
+ * page never skips or repeats what was there when the walk began. Assumes ids are UUIDv7. Fails as the database fails.
+ */
+export interface Registry extends Register {
+  findFleet(organizationId: string, id: string): Promise<Fleet | undefined>;
+  listFleets(organizationId: string, walk: Walk): Promise<Listed<Fleet>>;
+  /** By id, or by VIN in either case. */
+  findTrailer(organizationId: string, idOrVin: string): Promise<Trailer | undefined>;
+  listTrailers(organizationId: string, fleetId: string, walk: Walk & { activeOnly: boolean }): Promise<Listed<Trailer>>;
+  /** By id, by VIN in either case, or by a serial number that only one unit of the organization has. */
+  findDeliverSafe(organizationId: string, name: string): Promise<DeliverSafeUnit | undefined>;
+  listDeliverSafe(organizationId: string, walk: Walk): Promise<Listed<DeliverSafeUnit>>;
+  /** The id of a trailer or a DeliverSafe unit, by its id or VIN. */
+  findVehicleId(organizationId: string, idOrVin: string): Promise<string | undefined>;
+  /** `plantIds`: the plants the caller is restricted to, null for all; a device of another plant is not found. */
+  findDevice(organizationId: string, id: string, plantIds: ReadonlySet<string> | null): Promise<Device | undefined>;
+  listDevices(organizationId: string, assetId: string, walk: Walk & { activeOnly: boolean }): Promise<Listed<Device>>;
+  /** What a subscriber asks for, as ids; throws `not-found` when it names anything that is not the organization's. */
+  resolveFilter(organizationId: string, selection: Selection): Promise<ResolvedFilter>;
+}
+
+export interface Walk {
+  /** The `afterId` of the page before; null: from the beginning. */
+  readonly afterId: string | null;
+  readonly take: number;
+}
+
+export interface Listed<Item> {
+  readonly items: readonly Item[];
+  /** Where the next page starts; null: there is none. */
+  readonly afterId: string | null;
+}
+
+/** Fleets and plants by id; trailers and DeliverSafe units by id or VIN. */
+export interface Selection {
+  readonly fleets?: readonly string[];
+  readonly trailers?: readonly string[];
+  readonly deliverSafe?: readonly string[];
+  readonly plants?: readonly string[];
+}
+
+/** What was named, as ids; empty: nothing of that sort was named. */
+export interface ResolvedFilter {
+  readonly fleetIds: readonly string[];
+  /** Trailers, DeliverSafe units and plants together. */
+  readonly assetIds: readonly string[];
+}
+
+export function createRegistry(parts: { database: Database; clock: Clock; ids: Ids }): Registry {
+  const db = parts.database.kysely;
+
+  async function findAsset(organizationId: string, kinds: readonly store.AssetKind[], name: store.AssetName | null) {
+    if (name === null) return undefined;
+    const found = await store.selectAssets(db, organizationId, kinds, [name]);
+    return found.find((row) => row.vin === name.vin) ?? (found.length === 1 ? found[0] : undefined);
+  }
+
+  async function assetIdsOf(organizationId: string, kind: store.AssetKind, names: readonly string[]) {
+    if (names.length === 0) return [];
+    const read: store.AssetName[] = names.map(
+      (name) => (kind === 'plant' ? idOf(name) : idOrVinOf(name)) ?? refuse(kind),
+    );
+    const rows = await store.selectAssets(db, organizationId, [kind], read);
+    return read.map(
+      (name) =>
+        (rows.find((row) => row.id === name.id || (row.vin !== null && row.vin === name.vin)) ?? refuse(kind)).id,
+    );
+  }
+
+  return {
+    ...createRegister(parts),
+    async findFleet(organizationId, id) {
+      return isUuid(id) ? (await store.selectFleets(db, organizationId, [id]))[0] : undefined;
+    },
+    listFleets: (organizationId, walk) => listed(walk, (slice) => store.listFleets(db, organizationId, slice)),
+    async findTrailer(organizationId, idOrVin) {
+      const row = await findAsset(organizationId, ['trailer'], idOrVinOf(idOrVin));
+      return row && store.toTrailer(row);
+    },
+    async listTrailers(organizationId, fleetId, walk) {
+      const of = { kind: 'trailer', fleetId, activeOnly: walk.activeOnly } as const;
+      return listed(walk, async (slice) =>
+        (await store.listAssets(db, organizationId, of, slice)).map(store.toTrailer),
+      );
+    },
+    async findDeliverSafe(organizationId, name) {
+      const row = await findAsset(organizationId, ['deliversafe'], idOf(name) ?? vinOrSerialNumberOf(name));
+      return row && store.toDeliverSafeUnit(row);
+    },
+    async listDeliverSafe(organizationId, walk) {
+      const of = { kind: 'deliversafe' } as const;
+      return listed(walk, async (slice) =>
+        (await store.listAssets(db, organizationId, of, slice)).map(store.toDeliverSafeUnit),
+      );
+    },
+    async findVehicleId(organizationId, idOrVin) {
+      return (await findAsset(organizationId, ['trailer', 'deliversafe'], idOrVinOf(idOrVin)))?.id;
+    },
+    async findDevice(organizationId, id, plantIds) {
+      return isUuid(id) ? await store.findDevice(db, organizationId, id, plantIds) : undefined;
+    },
+    async listDevices(organizationId, assetId, walk) {
+      const of = { assetId, activeOnly: walk.activeOnly };
+      return listed(walk, (slice) => store.listDevices(db, organizationId, of, slice));
+    },
+    async resolveFilter(organizationId, selection) {
+      const fleets = [...new Set((selection.fleets ?? []).map((id) => idOf(id)?.id ?? refuse('fleet')))];
+      if (fleets.length > 0 && (await store.selectFleets(db, organizationId, fleets)).length < fleets.length)
+        refuse('fleet');
+      const assets = [
+        ...(await assetIdsOf(organizationId, 'trailer', selection.trailers ?? [])),
+        ...(await assetIdsOf(organizationId, 'deliversafe', selection.deliverSafe ?? [])),
+        ...(await assetIdsOf(organizationId, 'plant', selection.plants ?? [])),
+      ];
+      return { fleetIds: fleets, assetIds: [...new Set(assets)] };
+    },
+  };
+}
+
+const NOUNS = { fleet: 'fleet', trailer: 'trailer', deliversafe: 'DeliverSafe unit', plant: 'plant' } as const;
+
+function refuse(kind: keyof typeof NOUNS): never {
+  throw nothingHere(NOUNS[kind]);
+}
+
+/** The item, or the one answer to a name that finds nothing. */
+export function found<Item>(noun: string, item: Item | undefined): Item {
+  if (item === undefined) throw nothingHere(noun);
+  return item;
+}
+
+/** Repeats nothing of the request and does not depend on whose the thing may be. */
+function nothingHere(noun: string): Fault {
+  return new Fault('not-found', `Your organization has no such ${noun}. Check the id; lists show the ones you have.`);
+}
+
+/** One row more than asked for tells whether there is a next page. */
+async function listed<Item extends { id: string }>(
+  walk: Walk,
+  read: (slice: store.Slice) => Promise<Item[]>,
+): Promise<Listed<Item>> {
+  const items = await read({ afterId: walk.afterId, take: walk.take + 1 });
+  if (items.length <= walk.take) return { items, afterId: null };
+  items.length = walk.take;
+  return { items, afterId: items[walk.take - 1]?.id ?? null };
+}
+
+function idOf(text: string): { id: string } | null {
+  return isUuid(text) ? { id: text.toLowerCase() } : null;
+}
+
+function idOrVinOf(text: string): store.AssetName | null {
+  const read = normalizeVin(text);
+  return idOf(text) ?? (read.ok ? { vin: read.vin } : null);
+}
+
+function vinOrSerialNumberOf(text: string): store.AssetName | null {
+  const read = normalizeVin(text);
+  // PostgreSQL's text has no NUL, and no serial number has a control character.
+  if (/\p{Cc}/u.test(text)) return null;
+  return { serialNumber: text, ...(read.ok && { vin: read.vin }) };
+}

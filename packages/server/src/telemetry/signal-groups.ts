@@ -1,0 +1,17 @@
+import { SIGNAL_GROUPS } from '@gladhand/contract/signals.ts';
+
+/**
+ * The groups a record has, as one integer: bit n stands for the n-th entry of the contract's list, whose order is
+ * therefore fixed for ever (entries are only ever added). Bit 0 is `gps`; two partial indexes depend on it.
+ */
+const BITS: ReadonlyMap<string, number> = new Map(SIGNAL_GROUPS.map((name, place) => [name as string, 1 << place]));
+
+export function signalGroupBits(names: Iterable<string>): number {
+  let bits = 0;
+  for (const name of names) bits |= BITS.get(name) ?? 0;
+  return bits;
+}
+
+export function isSignalGroup(name: string): boolean {
+  return BITS.has(name);
+}

@@ -1,0 +1,153 @@
+import { type Kysely, type RawBuilder, sql } from 'kysely';
+import type { Database } from '../database/database.ts';
+import type { Schema } from '../database/schema.ts';
+import type { NewRecord } from './append.ts';
+import type { FeedRequest, FeedRow, LatestRequest, LatestRow, PlantIds, TimePage, TimeRequest } from './read.ts';
+
+export interface RecordRow extends NewRecord {
+  readonly id: string;
+  readonly signalGroups: number;
+  readonly signalsJson: string;
+  readonly statesJson: string | null;
+}
+
+/**
+ * Raises the sequencer and inserts in one statement: the row lock is held from here to the commit, so positions become
+ * visible in order. A record that is already there leaves its position unused. Columns travel as arrays (one
+ * parameter each), signals as one block of bytes with offsets, which spares escaping JSON inside an array literal.
+ */
+export async function insertRecords(trx: Kysely<Schema>, rows: readonly RecordRow[], processedAtMs: number): Promise<number> {
+  const signals = rows.map((row) => Buffer.from(row.signalsJson));
+  const lengths = signals.map((bytes) => bytes.length);
+  let end = 1;
+  const offsets = lengths.map((length) => (end += length) - length);
+  const column = (read: (row: RecordRow) => unknown, type: string) => sql`${rows.map(read)}::${sql.raw(type)}[]`;
+  const result = await sql`
+    with sequencer as (
+      update telemetry_position set value = value + ${rows.length} returning value - ${rows.length} as base
+    )
+    insert into record (id, asset_id, observed_at, organization_id, fleet_id, asset_kind, device_id, device_at, received_at,
+      processed_at, product, mapping_version, receipt_id, position, signal_groups, signals, states)
+    select t.id, t.asset_id, t.observed_at, t.organization_id, t.fleet_id, t.asset_kind, t.device_id, t.device_at,
+      t.received_at, ${new Date(processedAtMs)}::timestamptz, t.product, t.mapping_version, t.receipt_id, s.base + t.n,
+      t.signal_groups, convert_from(substring(${Buffer.concat(signals)}::bytea from t.start for t.length), 'UTF8')::json, t.states::json
+    from sequencer s, unnest(
+      ${column((row) => row.id, 'uuid')}, ${column((row) => row.assetId, 'uuid')},
+      ${column((row) => new Date(row.observedAtMs), 'timestamptz')}, ${column((row) => row.organizationId, 'uuid')},
+      ${column((row) => row.fleetId, 'uuid')}, ${column((row) => row.assetKind, 'text')}, ${column((row) => row.deviceId, 'uuid')},
+      ${column((row) => (row.deviceAtMs === null ? null : new Date(row.deviceAtMs)), 'timestamptz')},
+      ${column((row) => new Date(row.receivedAtMs), 'timestamptz')}, ${column((row) => row.product, 'text')},
+      ${column((row) => row.mappingVersion, 'integer')}, ${column((row) => row.receiptId, 'uuid')},
+      ${column((row) => row.signalGroups, 'integer')}, ${sql`${offsets}::integer[]`}, ${sql`${lengths}::integer[]`},
+      ${column((row) => row.statesJson, 'text')}
+    ) with ordinality as t(id, asset_id, observed_at, organization_id, fleet_id, asset_kind, device_id, device_at, received_at,
+      product, mapping_version, receipt_id, signal_groups, start, length, states, n)
+    on conflict do nothing`.execute(trx);
+  return Number(result.numAffectedRows ?? 0n);
+}
+
+/** The latest values of these assets, locked in a fixed order so that two writers never wait for each other. */
+export async function lockLatest(trx: Kysely<Schema>, assetIds: readonly string[]): Promise<Map<string, unknown>> {
+  const { rows } = await sql<{ asset_id: string; metrics: unknown }>`
+    select asset_id, metrics from latest where asset_id = any(${[...assetIds]}::uuid[]) order by asset_id for update`.execute(trx);
+  return new Map(rows.map((row) => [row.asset_id, row.metrics]));
+}
+
+export async function writeLatest(
+  trx: Kysely<Schema>,
+  latest: readonly { assetId: string; organizationId: string; metricsJson: string }[],
+): Promise<void> {
+  if (latest.length === 0) return;
+  await sql`
+    insert into latest (asset_id, organization_id, metrics)
+    select t.asset_id, t.organization_id, t.metrics::json from unnest(
+      ${latest.map((row) => row.assetId)}::uuid[], ${latest.map((row) => row.organizationId)}::uuid[],
+      ${latest.map((row) => row.metricsJson)}::text[]) as t(asset_id, organization_id, metrics)
+    order by t.asset_id
+    on conflict (asset_id) do update set metrics = excluded.metrics, organization_id = excluded.organization_id`.execute(trx);
+}
+
+const instant = (column: string) => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+const orNull = (column: string, text: string) => `case when ${column} is null then 'null' else '"' || ${text} || '"' end`;
+
+/** One record as wire JSON. Every text that stands in it bare is a UUID, a slug, an instant or JSON already. */
+function recordJson(signals: string): RawBuilder<string> {
+  return sql.raw(`'{"id":"' || r.id || '","assetId":"' || r.asset_id || '","assetKind":"' || r.asset_kind
+    || '","deviceId":' || ${orNull('r.device_id', 'r.device_id')}
+    || ',"product":"' || r.product || '","mappingVersion":' || r.mapping_version || ',"receiptId":"' || r.receipt_id
+    || '","position":' || r.position || ',"observedAt":"' || ${instant('r.observed_at')}
+    || '","deviceAt":' || ${orNull('r.device_at', instant('r.device_at'))}
+    || ',"receivedAt":"' || ${instant('r.received_at')} || '","processedAt":"' || ${instant('r.processed_at')}
+    || '","signals":' || ${signals} || coalesce(',"states":' || r.states, '') || '}'`);
+}
+
+const WHOLE = recordJson('r.signals');
+const GPS_ONLY = recordJson(`'{"gps":' || (r.signals->'gps')::text || '}'`);
+
+function onlyPlants(plantIds: PlantIds | undefined, kind: string, assetId: string) {
+  if (plantIds == null) return sql``;
+  return sql`and (${sql.ref(kind)} <> 'plant' or ${sql.ref(assetId)} = any(${[...plantIds]}::uuid[]))`;
+}
+
+export async function readHead(database: Database): Promise<number> {
+  const row = await database.kysely.selectFrom('telemetry_position').select('value').executeTakeFirstOrThrow();
+  return Number(row.value);
+}
+
+export async function readFeed(database: Database, request: FeedRequest): Promise<FeedRow[]> {
+  const { rows } = await sql<FeedRow>`
+    select r.position, r.asset_id as "assetId", r.asset_kind as "assetKind", r.fleet_id as "fleetId",
+      r.signal_groups as "signalGroups", ${WHOLE} as json
+    from record r
+    where r.organization_id = ${request.organizationId} and r.position > ${request.afterPosition}
+      ${request.fleetIds ? sql`and r.fleet_id = any(${[...request.fleetIds]}::uuid[])` : sql``}
+      ${request.assetIds ? sql`and r.asset_id = any(${[...request.assetIds]}::uuid[])` : sql``}
+      ${request.signalGroups ? sql`and r.signal_groups & ${request.signalGroups} <> 0` : sql``}
+      ${onlyPlants(request.plantIds, 'r.asset_kind', 'r.asset_id')}
+    order by r.position limit ${request.take}`.execute(database.kysely);
+  return rows;
+}
+
+export async function readByTime(database: Database, request: TimeRequest): Promise<TimePage> {
+  const direction = sql.raw(request.order);
+  const beyond = sql.raw(request.order === 'asc' ? '>' : '<');
+  const { after, take } = request;
+  const { rows } = await sql<{ json: string; count: number; last_at: Date | null; last_id: string | null }>`
+    with page as (
+      select r.*, row_number() over (order by r.observed_at ${direction}, r.id ${direction}) as n
+      from record r
+      where r.organization_id = ${request.organizationId}
+        and ${'assetId' in request.of ? sql`r.asset_id = ${request.of.assetId}` : sql`r.device_id = ${request.of.deviceId}`}
+        ${request.gpsOnly ? sql`and r.signal_groups & 1 = 1` : sql``}
+        ${onlyPlants(request.plantIds, 'r.asset_kind', 'r.asset_id')}
+        ${request.fromMs === null ? sql`` : sql`and r.observed_at >= ${new Date(request.fromMs)}`}
+        ${request.toMs === null ? sql`` : sql`and r.observed_at < ${new Date(request.toMs)}`}
+        ${after === null ? sql`` : sql`and (r.observed_at, r.id) ${beyond} (${new Date(after.observedAtMs)}::timestamptz, ${after.id}::uuid)`}
+      order by r.observed_at ${direction}, r.id ${direction} limit ${take + 1}
+    )
+    select coalesce(string_agg(${request.gpsOnly ? GPS_ONLY : WHOLE}, ',' order by r.n) filter (where r.n <= ${take}), '') as json,
+      count(*)::int as count,
+      max(r.observed_at) filter (where r.n = ${take}) as last_at, max(r.id::text) filter (where r.n = ${take}) as last_id
+    from page r`.execute(database.kysely);
+  const row = rows[0]!;
+  const hasMore = row.count > take;
+  return {
+    json: row.json,
+    count: Math.min(row.count, take),
+    after: hasMore ? { observedAtMs: row.last_at!.getTime(), id: row.last_id! } : null,
+  };
+}
+
+export async function readLatest(database: Database, request: LatestRequest): Promise<LatestRow[]> {
+  const { rows } = await sql<LatestRow>`
+    select a.id as "assetId", '{"assetId":"' || a.id || '","assetKind":"' || a.kind || '","vin":' || ${sql.raw(orNull('a.vin', 'a.vin'))}
+      || ',"metrics":' || l.metrics || '}' as json
+    from latest l join asset a on a.id = l.asset_id
+    where a.organization_id = ${request.organizationId}
+      ${request.fleetId === undefined ? sql`` : sql`and a.fleet_id = ${request.fleetId}`}
+      ${request.assetId === undefined ? sql`` : sql`and a.id = ${request.assetId}`}
+      ${request.afterAssetId === null ? sql`` : sql`and a.id > ${request.afterAssetId}`}
+      ${onlyPlants(request.plantIds, 'a.kind', 'a.id')}
+    order by a.id limit ${request.take}`.execute(database.kysely);
+  return rows;
+}
