@@ -38,7 +38,9 @@ export interface LiveHarness {
   readonly ring: () => void;
   /** What `watch` was given, by key: calling it revokes. */
   readonly revoke: (keyId: string) => void;
-  readonly connect: (request?: MessageInitShape<typeof SubscribeRequestSchema>, token?: string | null) => Subscription;
+  /** Subscribes, on a connection of its own unless a client is given. */
+  readonly connect: (request?: MessageInitShape<typeof SubscribeRequestSchema>, token?: string | null, client?: Client) => Subscription;
+  readonly connectClient: () => Client;
 }
 
 export function principal(changes: Partial<Principal> = {}): Principal {
@@ -52,7 +54,7 @@ export function principal(changes: Partial<Principal> = {}): Principal {
     product: null,
     plantIds: null,
     generation: 1,
-    tokenExpiresAtMs: Date.parse('2026-11-20T08:30:00.000Z'),
+    tokenExpiresAtMs: Date.parse('2026-11-21T08:00:00.000Z'),
     ...changes,
   };
 }
@@ -93,6 +95,11 @@ export async function openHarness(
     ...(options.grpcLimits && { grpcLimits: options.grpcLimits }),
   });
   const clients = new Set<Client>();
+  const connectClient = () => {
+    const client = new Client(`127.0.0.1:${feed.port}`, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+    clients.add(client);
+    return client;
+  };
   onTestFinished(async () => {
     for (const client of clients) client.close();
     await feed.close();
@@ -105,11 +112,8 @@ export async function openHarness(
     revoke: (keyId) => {
       for (const end of watchers.get(keyId) ?? []) end();
     },
-    connect(request = {}, token = 'good') {
-      const client = new Client(`127.0.0.1:${feed.port}`, credentials.createInsecure(), {
-        'grpc.use_local_subchannel_pool': 1,
-      });
-      clients.add(client);
+    connectClient,
+    connect(request = {}, token = 'good', client = connectClient()) {
       const metadata = new Metadata();
       if (token !== null) metadata.set('authorization', `Bearer ${token}`);
       return createSubscription(subscribe(client, request, metadata));

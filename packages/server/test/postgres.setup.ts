@@ -66,8 +66,14 @@ async function openHost(): Promise<{ host: PostgresHost; remove: () => Promise<v
     return { host, remove: async () => {} };
   }
   const directory = await mkdtemp(join(tmpdir(), 'gladhand-test-'));
-  const host = await openEmbeddedPostgres({ directory, log: silentLogger, clock: systemClock, ids: systemIds });
-  return { host, remove: () => rm(directory, { recursive: true, force: true }) };
+  const remove = () => rm(directory, { recursive: true, force: true });
+  try {
+    const host = await openEmbeddedPostgres({ directory, log: silentLogger, clock: systemClock, ids: systemIds });
+    return { host, remove };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
 }
 
 async function administer(host: PostgresHost, work: (client: pg.Client) => Promise<unknown>): Promise<void> {

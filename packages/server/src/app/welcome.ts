@@ -12,8 +12,9 @@ export function welcome(parts: { config: Config; app: App; seconds: string; demo
   if (demo === undefined) return [...lines, ''].join('\n');
   const partner = demo.partners.find(({ product }) => product === 'deliversafe') ?? demo.partners[0]!;
   const trailer = demo.customer.trailers[0]!;
-  const unit = demo.customer.deliverSafe[0]!;
-  const payload = { observedAt: '$(date -u +%Y-%m-%dT%H:%M:%SZ)', position: { latitude: 39.7684, longitude: -86.1581 }, speedKph: 42 };
+  const vin = partner.vins[0]!;
+  const report = { at: '$(date -u +%Y-%m-%dT%H:%M:%SZ)', position: { latitude: 39.7684, longitude: -86.1581, speedKph: 42 } };
+  const payload = { unit: { serial: 'DS-0001' }, reports: [report] };
   const quoted = JSON.stringify(JSON.stringify(payload));
   const token = (audience: string, key: string) => `TOKEN=$(curl -s -X POST -H "X-API-KEY: ${key}" ${base}/api/v1/${audience}/authenticate | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/')`;
   return [
@@ -28,10 +29,10 @@ export function welcome(parts: { config: Config; app: App; seconds: string; demo
     '',
     `  ${bold('Send as a partner:')}`,
     `  ${token('partners', partner.key)}`,
-    `  curl -X POST -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -d ${quoted} "${base}/api/v1/telemetry/intake/${partner.vins[0]}"`,
+    `  curl -X POST -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -d ${quoted} "${base}/api/v1/telemetry/intake/${vin}"`,
     '',
     `  ${bold('Follow it live:')} node examples/livefeed.ts`,
     `  ${bold('Stop:')} Ctrl-C`,
     '',
-  ].join('\n').replaceAll('{unit}', unit);
+  ].join('\n');
 }

@@ -80,7 +80,14 @@ async function createCluster(home: ClusterHome, binaries: Binaries, password: st
 
 function exitCode(child: ReturnType<ClusterHome['run']>): Promise<number | null> {
   return new Promise((resolve, reject) => {
-    child.once('error', reject);
+    child.once('error', (error) =>
+      reject(
+        new StartRefusal(
+          `The embedded PostgreSQL cannot run on this system: ${error.message}. It is built for glibc and macOS; elsewhere, set DATABASE_URL to a PostgreSQL 15 or newer.`,
+          error,
+        ),
+      ),
+    );
     child.once('exit', resolve);
   });
 }

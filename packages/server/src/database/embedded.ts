@@ -66,26 +66,25 @@ export async function openEmbeddedPostgres(options: EmbeddedOptions): Promise<Po
       ssl: false,
     };
     onProgress('Starting the database');
-    const start = () => startPostmaster({ home, binaries, socketFolder, log, clock });
-    const supervisor = supervise(
-      await start(),
-      async () => {
-        await stopLeftovers(home, log, clock);
-        await ensureSocketFolder(home, socketFolder);
-        return start();
-      },
+    const supervisor = await openSupervisor({
       log,
       clock,
-    );
+      start: (signal) => startPostmaster({ home, binaries, socketFolder, log, clock, signal }),
+      async prepareRestart() {
+        await stopLeftovers(home, log, clock);
+        await ensureSocketFolder(home, socketFolder);
+      },
+    });
     undo.push(() => supervisor.close());
     await ensureDatabase(connection);
+    let closed: Promise<void> | undefined;
     return {
       connection,
       get state() {
         return supervisor.state;
       },
       place: directory,
-      close: () => undoAll(undo),
+      close: () => (closed ??= undoAll(undo)),
     };
   } catch (error) {
     await undoAll(undo);
@@ -113,15 +112,21 @@ interface Supervisor {
   close(): Promise<void>;
 }
 
-/** Watches a running postmaster and replaces it by `restart` whenever it ends without being asked to. */
-function supervise(first: Postmaster, restart: () => Promise<Postmaster>, log: Logger, clock: Clock): Supervisor {
+/** Starts a postmaster and, whenever it ends without being asked to, another, until closed. */
+async function openSupervisor(options: {
+  log: Logger;
+  clock: Clock;
+  start: (signal: AbortSignal) => Promise<Postmaster>;
+  prepareRestart: () => Promise<void>;
+}): Promise<Supervisor> {
+  const { log, clock } = options;
   const closing = new AbortController();
   let current: Postmaster | undefined;
   let recovery = Promise.resolve();
 
   function watch(postmaster: Postmaster): void {
     current = postmaster;
-    postmaster.exited.then((how) => {
+    void postmaster.exited.then((how) => {
       current = undefined;
       if (closing.signal.aborted) return;
       log.error({ pid: postmaster.pid, how }, 'PostgreSQL has ended; starting it again');
@@ -136,11 +141,12 @@ function supervise(first: Postmaster, restart: () => Promise<Postmaster>, log: L
       for (let attempt = 0; !closing.signal.aborted; attempt += 1) {
         await sleep(clock, RESTART_DELAYS_MS[Math.min(attempt, RESTART_DELAYS_MS.length - 1)]!, closing.signal);
         try {
-          watch(await restart());
+          await options.prepareRestart();
+          watch(await options.start(closing.signal));
           log.info({ tookMs: Math.round(clock.monotonicMs() - beganMs) }, 'PostgreSQL is back');
           return;
         } catch (error) {
-          log.error({ err: error, attempt }, 'PostgreSQL did not start');
+          if (!closing.signal.aborted) log.error({ err: error, attempt }, 'PostgreSQL did not start');
         }
       }
     } catch (error) {
@@ -150,7 +156,7 @@ function supervise(first: Postmaster, restart: () => Promise<Postmaster>, log: L
     }
   }
 
-  watch(first);
+  watch(await options.start(closing.signal));
   return {
     get state() {
       return current === undefined ? 'recovering' : 'ready';

@@ -42,7 +42,7 @@ export async function migrate(database: Database, log: Logger, folder: URL = FOL
     });
     for (;;) {
       const { error, results } = await migrator.migrateUp();
-      if (error !== undefined) throw error;
+      if (error !== undefined) throw error as Error;
       if (results === undefined || results.length === 0) return;
       for (const { migrationName } of results) log.info({ migration: migrationName }, 'Database migrated');
     }

@@ -26,15 +26,19 @@ export interface Postmaster {
   stop(): Promise<void>;
 }
 
-/** Starts PostgreSQL on a cluster nobody else runs and resolves when it accepts connections; rejects if it ends first. */
+/**
+ * Starts PostgreSQL on a cluster nobody else runs and resolves when it accepts connections, which after a crash may
+ * take as long as replaying its log; rejects if it ends first, as it is made to when `signal` aborts.
+ */
 export async function startPostmaster(options: {
   home: ClusterHome;
   binaries: Binaries;
   socketFolder: string;
   log: Logger;
   clock: Clock;
+  signal: AbortSignal;
 }): Promise<Postmaster> {
-  const { home, log, clock } = options;
+  const { home, log, clock, signal } = options;
   const settings = Object.entries(embeddedSettings(options.socketFolder));
   const child = home.run(options.binaries.postgres, [
     '-D',
@@ -53,31 +57,33 @@ export async function startPostmaster(options: {
       if (line.endsWith('database system is ready to accept connections')) resolve();
     });
   });
-  const pid = child.pid;
+  const { pid } = child;
+  const stop = async () => {
+    let gone = pid === undefined;
+    void exited.then(() => {
+      gone = true;
+    });
+    for (const [shutdown, waitMs] of SHUTDOWN) {
+      if (gone) return;
+      child.kill(shutdown);
+      await Promise.race([exited, sleep(clock, waitMs)]);
+    }
+    await exited;
+  };
+  const abandon = () => void stop();
+  signal.addEventListener('abort', abandon, { once: true });
+  if (signal.aborted) abandon();
   const early = await Promise.race([ready, exited]);
+  signal.removeEventListener('abort', abandon);
   if (pid === undefined || early !== undefined) {
     // The lines may still be on their way when the exit is already known.
-    await new Promise((resolve) => (child.stderr!.closed ? resolve(undefined) : child.stderr!.once('close', resolve)));
+    await new Promise<void>((resolve) => (child.stderr!.closed ? resolve() : child.stderr!.once('close', resolve)));
     throw new StartRefusal(
       `PostgreSQL could not start in ${home.cluster} (${early}): ${lastLines.join(' ') || 'it gave no reason'}`,
     );
   }
-  const unguard = guard(pid, home);
-  exited.then(unguard);
-  return {
-    pid,
-    exited,
-    async stop() {
-      let gone = false;
-      exited.then(() => (gone = true));
-      for (const [signal, waitMs] of SHUTDOWN) {
-        if (gone) return;
-        signalProcess(pid, signal);
-        await Promise.race([exited, sleep(clock, waitMs)]);
-      }
-      await exited;
-    },
-  };
+  void exited.then(guard(pid, home));
+  return { pid, exited, stop };
 }
 
 /** Each signal, and how long it is given before the next, ruder one. */

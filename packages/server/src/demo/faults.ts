@@ -1,12 +1,12 @@
 import { chanceAt, noiseAt } from './random.ts';
 import { round } from './signals.ts';
-import type { Tire } from './tires.ts';
+import { leaksInLap, type Tire } from './tires.ts';
 import type { Motion, Tour } from './trip.ts';
 
 /**
  * Lamps that fail and trouble codes that come and go. Promise: at most one lighting circuit is out at a time and it is
- * repaired at the home dock; a code is up for a while and clears; ABS codes light the ABS lamp, an emptying tire raises
- * the code for it.
+ * repaired at the home dock; a code is up for a while and then told as cleared; ABS codes light the ABS lamp, an emptying
+ * tire raises the code for it.
  */
 export interface Light {
   readonly circuit: 'leftTurn' | 'rightTurn' | 'stop' | 'tailLicense' | 'clearanceMarker';
@@ -20,6 +20,8 @@ export interface Fault {
   readonly oc: number;
   /** J1939 source address: 11 = brakes, 51 = tire pressure control. */
   readonly sa: number;
+  /** False: it was active lately (DM2). */
+  readonly active: boolean;
 }
 
 const DRAWS_A = { leftTurn: 1.9, rightTurn: 1.9, stop: 2.6, tailLicense: 1.2, clearanceMarker: 1.6 } as const;
@@ -60,11 +62,16 @@ export function troubleAt(motion: Motion, tour: Tour, seed: number, tires: reado
   const fate = chanceAt(seed ^ 0xdcdc, motion.lap);
   const startsMs = tour.lapMs * (0.05 + 0.6 * chanceAt(seed ^ 0xdcdd, motion.lap));
   const sinceMs = motion.lapOffsetMs - startsMs;
-  const abs = fate < LAPS_WITH_CODE && sinceMs > 0 && sinceMs < tour.lapMs * (0.08 + 0.2 * fate);
-  if (abs) {
+  const lastsMs = tour.lapMs * (0.08 + 0.2 * fate);
+  const abs = fate < LAPS_WITH_CODE && sinceMs > 0 && sinceMs < lastsMs;
+  if (fate < LAPS_WITH_CODE && sinceMs > 0) {
     const code = ABS_CODES[Math.floor((fate / LAPS_WITH_CODE) * ABS_CODES.length)]!;
-    faults.push({ ...code, oc: 1 + Math.min(125, Math.floor(sinceMs / 1_200_000)), sa: 11 });
+    const times = 1 + Math.floor(Math.min(sinceMs, lastsMs) / 1_200_000);
+    faults.push({ ...code, oc: Math.min(126, times), sa: 11, active: abs });
   }
-  if (tires.some((tire) => tire.leakRatePaS > 0)) faults.push({ spn: 241, fmi: 1, oc: 1, sa: 51 });
+  const leaking = tires.some((tire) => tire.status !== 'ok');
+  if (leaking || (tires.length > 0 && leaksInLap(seed, motion.lap - 1))) {
+    faults.push({ spn: 241, fmi: 1, oc: 1, sa: 51, active: leaking });
+  }
   return { abs: { lamp: abs ? 'on' : 'off', fault: abs }, faults };
 }

@@ -15,7 +15,7 @@ export interface Reefer {
   readonly returnAirC: number;
   readonly dischargeAirC: number;
   readonly mode: 'cooling' | 'heating' | 'defrost' | 'null' | 'off';
-  readonly alarms: readonly { code: string; severity: 'check' | 'warning'; description: string; sinceMs: number }[];
+  readonly alarms: readonly { readonly code: string; readonly description: string }[];
 }
 
 const HOURS_FROM_MS = Date.UTC(2026, 0, 1);
@@ -67,16 +67,7 @@ export function createReefer(tour: Tour, seed: number): (motion: Motion, ambient
       returnAirC: round(returnAirC, 2),
       dischargeAirC: round(returnAirC + blowsC, 2),
       mode,
-      alarms: warm
-        ? [
-            {
-              code: '63',
-              severity: 'check',
-              description: 'Return air away from setpoint',
-              sinceMs: doorAt(motion, seed, 'trailer').changedAtMs,
-            },
-          ]
-        : [],
+      alarms: warm ? [{ code: '63', description: 'Return air away from setpoint' }] : [],
     };
   };
 }

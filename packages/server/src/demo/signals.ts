@@ -135,5 +135,5 @@ export function lagOverLap(tour: Tour, drive: (motion: Motion) => { target: numb
 
 export function round(value: number, digits: number): number {
   const scale = 10 ** digits;
-  return Math.round(value * scale) / scale;
+  return Math.round(value * scale) / scale + 0; // no -0, which JSON would lose
 }

@@ -272,7 +272,7 @@ test('stop breaks off requests nobody answers and leaves no timer and no connect
   const stopping = simulator.stop();
   clock.advance(600);
   await stopping;
-  expect(clock.pending).toBe(0);
+  expect(clock.timers).toBe(0);
   await vi.waitUntil(async () => (await stub.connections()) === 0, { timeout: 20_000, interval: 5 });
   clock.advance(60_000);
   expect(stub.received).toHaveLength(4);
@@ -283,7 +283,7 @@ test('stop lets answered requests finish and needs no time to pass', async () =>
   simulator.start();
   await settled();
   await simulator.stop();
-  expect(clock.pending).toBe(0);
+  expect(clock.timers).toBe(0);
   expect(simulator.sent.accepted).toBe(stub.received.length);
   expect(simulator.sent.requests).toBe(stub.received.length);
 });

@@ -10,7 +10,7 @@ export interface Tire {
   readonly axle: 1 | 2;
   readonly side: 'left' | 'right';
   readonly dual: 'outer' | 'inner';
-  /** SPN 929: axle from 0 in the upper half byte, tire from the left in the lower. */
+  /** Axle in the upper half byte, tire counted from the left in the lower (after SPN 929, axles from 1). */
   readonly positionRaw: number;
   readonly pressureKpa: number;
   readonly temperatureC: number;
@@ -44,7 +44,7 @@ export function createTires(tour: Tour, seed: number): (motion: Motion, ambientC
       const leakRatePaS = leak?.index === index ? leak.ratePaS : 0;
       return {
         ...place,
-        positionRaw: (place.axle - 1) * 16 + (index % 4),
+        positionRaw: place.axle * 16 + (index % 4),
         pressureKpa: round(pressureKpa, 0),
         temperatureC: round(temperatureC, 0),
         leakRatePaS,
@@ -54,8 +54,12 @@ export function createTires(tour: Tour, seed: number): (motion: Motion, ambientC
   };
 }
 
+export function leaksInLap(seed: number, lap: number): boolean {
+  return chanceAt(seed ^ 0x1eac, lap) < LEAKING_LAPS;
+}
+
 function leakAt(motion: Motion, tour: Tour, seed: number) {
-  if (chanceAt(seed ^ 0x1eac, motion.lap) >= LEAKING_LAPS) return undefined;
+  if (!leaksInLap(seed, motion.lap)) return undefined;
   const fate = chanceAt(seed ^ 0x1ead, motion.lap);
   const sinceS = (motion.lapOffsetMs - tour.lapMs * (0.1 + 0.5 * fate)) / 1000;
   if (sinceS <= 0) return undefined;

@@ -122,9 +122,11 @@ function demoVin(body: DemoAsset['body'], serial: number, random: Random): strin
 
 function demoDevice(product: DemoProduct, random: Random): DemoDevice {
   const digits = (count: number) => Array.from({ length: count }, () => random.integer(0, 9)).join('');
+  const letters = (count: number) =>
+    Array.from({ length: count }, () => random.pick([...'ABCDEFGHJKLMNPRSTUVWXYZ'])).join('');
   switch (product) {
     case 'samsara':
-      return { externalId: `2814749${digits(8)}`, kind: 'gateway', isActive: true };
+      return { externalId: `GD${letters(3)}${digits(3)}${letters(3)}`, kind: 'gateway', isActive: true };
     case 'deliversafe':
       return { externalId: `DS-${digits(7)}`, kind: 'deliversafe', isActive: true };
     default:

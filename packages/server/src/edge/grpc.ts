@@ -119,9 +119,8 @@ export async function openGrpc(parts: GrpcParts): Promise<GrpcServer> {
         server.forceShutdown();
         for (const socket of sockets) socket.destroy();
       });
-      server.tryShutdown(() => {
-        for (const socket of sockets) socket.destroySoon();
-      });
+      // Not destroyed when this is done: an abrupt close would throw away the trailers still on their way.
+      server.tryShutdown(() => {});
       await closed;
       cancel();
     },

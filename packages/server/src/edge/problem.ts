@@ -36,7 +36,7 @@ const REASONS: Readonly<Record<number, string>> = {
 /** RFC 9457 problem document, or the `{statusCode, error, code, message, details}` envelope of the API-key document. */
 export function renderFault(fault: Fault, requestId: string, family: ErrorFamily): RenderedError {
   const entry: { status: number; title: string; retryable: boolean; envelopeCode?: string } = ERRORS[fault.code];
-  const headers: Record<string, string> = { 'cache-control': 'no-store' };
+  const headers: Record<string, string> = { 'cache-control': 'no-store', 'x-request-id': requestId };
   if (fault.retryAfterSeconds !== undefined) headers['retry-after'] = String(Math.max(1, Math.ceil(fault.retryAfterSeconds)));
   if (entry.status === 401) headers['www-authenticate'] = wwwAuthenticate(fault.code);
   if (family === 'envelope') {

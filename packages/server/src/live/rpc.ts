@@ -1,3 +1,4 @@
+import { setImmediate as breathe } from 'node:timers/promises';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   file_gladhand_livefeed_v1_livefeed,
@@ -73,6 +74,9 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
   const history = createHistory(reader, limits.historyReadsMax);
   const streams = new Set<Stream>();
   const streamsOfKey = new Map<string, number>();
+  /** Calls that have been ended and whose clients may not know yet. */
+  const leaving = new Set<Call>();
+  let onAllLeft = () => {};
   let isClosing = false;
 
   /** What is held for one call, given back when the call is over, and the one way to end it. */
@@ -107,11 +111,17 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
         cleanUp();
         if (fault.cause !== undefined) log.warn({ err: fault.cause, code: fault.code, organizationId }, 'a LiveFeed stream failed');
         else log.info({ code: fault.code, organizationId }, 'a LiveFeed stream ended');
-        call.emit('error', toGrpcStatus(fault, cursor));
+        leaving.add(call);
         const cancel = clock.after(limits.graceMs, () => {
           if (!resetStream(call)) log.error('a stream that is not read could not be cut: grpc-js has changed inside');
         });
-        call.once('close', cancel);
+        // Emitted, for every ending, when the trailers are on their way or the stream is gone.
+        call.once('cancelled', () => {
+          cancel();
+          leaving.delete(call);
+          if (leaving.size === 0) onAllLeft();
+        });
+        call.emit('error', toGrpcStatus(fault, cursor));
       },
       carry(made: Subscriber, owner: string) {
         subscriber = made;
@@ -206,6 +216,17 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
     async close() {
       isClosing = true;
       for (const stream of streams) stream.end(shuttingDown());
+      // The GOAWAY of a closing server makes some clients forget the status of streams that are ending beside it.
+      if (leaving.size > 0) {
+        await new Promise<void>((resolve) => {
+          const cancel = clock.after(limits.drainMs, resolve);
+          onAllLeft = () => {
+            cancel();
+            resolve();
+          };
+        });
+        await breathe();
+      }
       await grpc.close();
       tails.close();
     },

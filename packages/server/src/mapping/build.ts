@@ -1,10 +1,9 @@
 import type { FieldError } from '@gladhand/contract/errors.ts';
-import { type Expression, ExpressionCompiler } from './expression.ts';
+import { compileExpression, type Expression } from './expression.ts';
 
-/** One compilation: the errors found so far, and the expression compilers by the names they may use. */
+/** One compilation: the errors found so far. */
 export class Build {
   readonly errors: FieldError[] = [];
-  readonly #compilers = new Map<string, ExpressionCompiler>();
 
   refuse(pointer: string, code: string, detail: string): undefined {
     this.errors.push({ pointer, code, detail });
@@ -18,10 +17,7 @@ export class Build {
     names: readonly string[],
     types?: readonly string[],
   ): Expression | undefined {
-    const key = names.join(' ');
-    let compiler = this.#compilers.get(key);
-    if (compiler === undefined) this.#compilers.set(key, (compiler = new ExpressionCompiler(names)));
-    const result = compiler.compile(source, pointer);
+    const result = compileExpression(source, pointer, names);
     if (!result.ok) return this.refuse(pointer, result.code, result.detail);
     const { type } = result.expression;
     const general = type.replace(/<.*/, '');

@@ -9,9 +9,9 @@ import {
   MAPPING_LIMITS,
   type ProductRules,
 } from './document.ts';
-import { createMapping, type InstantPlan, type LoopPlan, type RecordPlan } from './map-envelope.ts';
+import { createMapping, type InstantPlan, type LetPlan, type LoopPlan, type RecordPlan } from './map-envelope.ts';
 import type { CompileResult } from './mapped-record.ts';
-import { checkShape } from './schema-errors.ts';
+import { checkShape, pointerStep } from './schema-errors.ts';
 
 /**
  * From a mapping document to something that runs. Promise: whatever can be known from the document alone is known here
@@ -32,8 +32,11 @@ type RecordSpec = MappingDocument['records'][number];
 
 function compileRecord(spec: RecordSpec, pointer: string, build: Build): RecordPlan | undefined {
   const loops = compileLoops(spec.each, `${pointer}/each`, build);
-  const names = loops.map((loop) => loop.as);
-  const when = spec.when === undefined ? undefined : build.expression(spec.when, `${pointer}/when`, names, ['bool']);
+  const loopNames = loops.map((loop) => loop.as);
+  const when =
+    spec.when === undefined ? undefined : build.expression(spec.when, `${pointer}/when`, loopNames, ['bool']);
+  const lets = compileLets(spec.let ?? {}, `${pointer}/let`, loopNames, build);
+  const names = [...loopNames, ...lets.map((binding) => binding.as)];
   const asset =
     spec.asset === undefined ? undefined : build.expression(spec.asset, `${pointer}/asset`, names, ['string']);
   const device = spec.device === undefined ? undefined : compileDevice(spec.device, `${pointer}/device`, names, build);
@@ -45,6 +48,7 @@ function compileRecord(spec: RecordSpec, pointer: string, build: Build): RecordP
   return {
     pointer,
     loops,
+    lets,
     nodes,
     observedAt,
     ...(when === undefined ? {} : { when }),
@@ -81,6 +85,22 @@ function compileLoops(each: unknown, pointer: string, build: Build): LoopPlan[] 
     if (list !== undefined) loops.push({ as, list, place: { pointer: sourcePointer, expression: source } });
   });
   return loops;
+}
+
+function compileLets(
+  bindings: Readonly<Record<string, string>>,
+  pointer: string,
+  outer: readonly string[],
+  build: Build,
+): LetPlan[] {
+  const lets: LetPlan[] = [];
+  for (const [as, source] of Object.entries(bindings)) {
+    const at = pointer + pointerStep(as);
+    const names = [...outer, ...lets.map((binding) => binding.as)];
+    const expression = build.name(as, at, names) ? build.expression(source, at, names) : undefined;
+    if (expression !== undefined) lets.push({ as, expression });
+  }
+  return lets;
 }
 
 function compileDevice(

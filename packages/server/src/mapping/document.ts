@@ -64,6 +64,12 @@ export const RecordSpecSchema = Type.Object(
       Type.Unknown({ description: 'CEL: the list whose elements are bound to `item`; or a list of {as, in}' }),
     ),
     when: Type.Optional(expression('CEL: a bool; anything but true leaves the candidate out')),
+    let: Type.Optional(
+      Type.Record(Type.String({ pattern: VARIABLE_PATTERN }), expression('CEL'), {
+        maxProperties: 20,
+        description: 'Names for values that several lines use; each may use those before it',
+      }),
+    ),
     asset: Type.Optional(expression('CEL: the VIN; default: the asset of the request path')),
     device: Type.Optional(DeviceSchema),
     observedAt: InstantSchema,

@@ -1,9 +1,11 @@
 import type { FieldError } from '@gladhand/contract/errors.ts';
 import type { ValidateFunction } from 'ajv/dist/2020.js';
-import { createAjv, fieldErrors } from './schema-errors.ts';
+import { allErrorsAjv, createAjv, fieldErrors } from './schema-errors.ts';
 
 /** Values of a payload above which only the first finding is told: collecting all of them would cost too much. */
 const COLLECT_VALUES_MAX = 20_000;
+
+const firstErrorAjv = createAjv({ allErrors: false });
 
 export type InputCheck =
   | { readonly ok: true; readonly validate: (payload: unknown) => FieldError[] }
@@ -15,10 +17,9 @@ export type InputCheck =
  */
 export function createInputCheck(schema: Readonly<Record<string, unknown>>): InputCheck {
   let first: ValidateFunction;
-  let every: ValidateFunction;
+  let every: ValidateFunction | undefined;
   try {
-    first = createAjv({ allErrors: false }).compile(schema);
-    every = createAjv({ allErrors: true }).compile(schema);
+    first = firstErrorAjv.compile(schema);
   } catch (error) {
     return { ok: false, detail: `expected a JSON Schema 2020-12: ${(error as Error).message}` };
   }
@@ -27,8 +28,10 @@ export function createInputCheck(schema: Readonly<Record<string, unknown>>): Inp
     validate(payload) {
       if (first(payload)) return [];
       const collect = countValues(payload, COLLECT_VALUES_MAX) < COLLECT_VALUES_MAX;
-      if (collect) every(payload);
-      return fieldErrors((collect ? every : first).errors ?? []);
+      if (!collect) return fieldErrors(first.errors ?? []);
+      every ??= allErrorsAjv.compile(schema);
+      every(payload);
+      return fieldErrors(every.errors ?? []);
     },
   };
 }

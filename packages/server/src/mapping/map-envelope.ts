@@ -22,6 +22,12 @@ export interface LoopPlan {
   readonly place: Place;
 }
 
+/** A name for a value; null where there is none, which makes what is read from it a miss. */
+export interface LetPlan {
+  readonly as: string;
+  readonly expression: Expression;
+}
+
 export interface InstantPlan {
   readonly expression: Expression;
   readonly format: InstantFormat;
@@ -31,6 +37,7 @@ export interface InstantPlan {
 export interface RecordPlan {
   readonly pointer: string;
   readonly loops: readonly LoopPlan[];
+  readonly lets: readonly LetPlan[];
   readonly when?: Expression;
   readonly asset?: { readonly expression: Expression; readonly place: Place };
   readonly device?: { readonly externalId: Expression; readonly kind: string; readonly place: Place };
@@ -126,6 +133,7 @@ class Run {
   }
 
   #map(plan: RecordPlan, scope: Scope): MappedRecord {
+    for (const binding of plan.lets) scope[binding.as] = binding.expression.evaluate(scope) ?? null;
     const assetRef = plan.asset === undefined ? this.#pathAsset : this.#asset(plan.asset, scope);
     const observedAtMs = this.#observedAt(plan.observedAt, scope);
     const deviceAtMs = plan.deviceAt === undefined ? undefined : readPlan(plan.deviceAt, scope);

@@ -54,7 +54,8 @@ export function compilePath(path: Path, place: Place): (scope: Scope) => unknown
       if (careful && !Object.hasOwn(value, step)) return undefined;
       value = (value as Record<string | number, unknown>)[step];
     }
-    return value;
+    // An int that CEL made (a loop over [1, 2, 3]) is a bigint.
+    return typeof value === 'bigint' ? Number(value) : value;
   };
 }
 

@@ -17,21 +17,31 @@ const CODES: Readonly<Record<string, string>> = {
   pattern: 'format',
 };
 
-/** An Ajv for JSON Schema 2020-12 with formats; `x-` annotations of our own schemas are let through. */
+/**
+ * An Ajv for JSON Schema 2020-12 with formats. Making one costs 50 ms, so there are two for everything; schemas are not
+ * kept by their `$id`, which partners may choose alike; `x-` annotations of our own schemas are let through.
+ */
 export function createAjv(options: { allErrors: boolean }): Ajv2020 {
-  const ajv = new Ajv2020({ allErrors: options.allErrors, strict: true, strictRequired: false, allowUnionTypes: true });
+  const ajv = new Ajv2020({
+    allErrors: options.allErrors,
+    strict: true,
+    strictRequired: false,
+    allowUnionTypes: true,
+    addUsedSchema: false,
+  });
   ajv.addVocabulary(['x-unit', 'x-cycle', 'x-identity', 'x-identity-default', 'example']);
   formats.default(ajv);
   return ajv;
 }
 
-const documentAjv = createAjv({ allErrors: true });
+/** Finds everything: for what is small or was found wrong already. */
+export const allErrorsAjv = createAjv({ allErrors: true });
 const compiled = new WeakMap<TSchema, ValidateFunction>();
 
 /** Checks one of our documents (small, written by people) against its schema; `at` is where it stands. */
 export function checkShape(schema: TSchema, value: unknown, at: string): FieldError[] {
   let validate = compiled.get(schema);
-  if (validate === undefined) compiled.set(schema, (validate = documentAjv.compile(schema)));
+  if (validate === undefined) compiled.set(schema, (validate = allErrorsAjv.compile(schema)));
   return validate(value) ? [] : fieldErrors(validate.errors ?? [], at);
 }
 

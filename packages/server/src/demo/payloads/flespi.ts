@@ -1,7 +1,11 @@
 import { seedOf } from '../random.ts';
+import type { VehicleState } from '../vehicle.ts';
 import type { PartnerFormat } from './format.ts';
 
-/** flespi channel messages: a flat object with dotted keys per reading, in an array; epoch seconds, km/h, km, volts. */
+/**
+ * flespi channel messages: a flat object with dotted keys per reading, in an array; epoch seconds, km/h, km, volts. What
+ * flespi has no parameter for stands under `custom.`: here the trailer's chassis bus (J1939), at most twice a minute.
+ */
 export const flespiFormat: PartnerFormat = {
   readingsPerMessageMax: 60,
   historyStepMs: 30_000,
@@ -33,6 +37,31 @@ export const flespiFormat: PartnerFormat = {
       'vehicle.mileage': state.odometerM / 1000,
       'event.priority.enum': 0,
       'gsm.signal.level': 20 * (1 + (seedOf(asset.vin, state.atMs) % 5)),
+      ...(state.atMs % 60_000 < BUS_WITHIN_MS && bus(state)),
     }));
   },
 };
+
+/** Half a minute: of readings 30 s apart, as after the start, every second one. */
+const BUS_WITHIN_MS = 30_000;
+
+function bus(state: VehicleState) {
+  return {
+    'custom.tires': state.tires.map((tire) => ({
+      position: tire.positionRaw,
+      pressure: tire.pressureKpa,
+      temperature: tire.temperatureC,
+      leak: tire.leakRatePaS,
+      status: tire.status,
+    })),
+    'custom.lights': state.lights.map((light) => ({
+      circuit: light.circuit,
+      state: light.state,
+      current: light.currentA,
+    })),
+    'custom.abs.lamp': state.abs.lamp === 'on',
+    'custom.dtc': state.faults,
+    'custom.axles': state.cargo.axleWeightsKg.map((weight, index) => ({ axle: index + 1, weight })),
+    ...(state.door && { 'custom.door.rear.open': state.door.open }),
+  };
+}

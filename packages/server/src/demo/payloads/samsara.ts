@@ -8,13 +8,12 @@ export const samsaraFormat: PartnerFormat = {
   sendsIdempotencyKey: false,
   render(asset, readings, sentAtMs) {
     const newest = readings.at(-1)!;
-    const externalId = asset.devices[0]!.externalId;
     return {
       data: [
         {
-          id: externalId,
+          id: String(281_474_900_000_000 + (asset.seed % 90_000_000)),
           name: asset.name,
-          externalIds: { 'samsara.vin': asset.vin, 'samsara.serial': serial(asset.seed) },
+          externalIds: { 'samsara.vin': asset.vin, 'samsara.serial': asset.devices[0]!.externalId },
           gps: readings.map((state) => ({ time: secondsIso(state.atMs), ...fix(state) })),
           gpsOdometerMeters: readings.map((state) => ({ time: secondsIso(state.atMs), value: state.odometerM })),
           ...(newest.reefer && refrigeration(readings)),
@@ -37,7 +36,7 @@ function fix(state: VehicleState) {
   };
 }
 
-/** Temperatures with every reading; what seldom changes once a message, with the newest. */
+/** Temperatures with every reading; what changes seldom at most twice a minute; the door with the time it changed. */
 function refrigeration(readings: readonly VehicleState[]) {
   const newest = readings.at(-1)!;
   const time = secondsIso(newest.atMs);
@@ -47,30 +46,35 @@ function refrigeration(readings: readonly VehicleState[]) {
     readings.map((state) => ({ time: secondsIso(state.atMs), value: milliC(pick(state)) }));
   const state = reefer.mode === 'off' ? { value: 'Off' } : { value: 'On', substateValue: SUBSTATES[reefer.mode] };
   return {
-    reeferSetPointTemperatureMilliCZone1: [{ time, value: milliC(reefer.setpointC) }],
     reeferReturnAirTemperatureMilliCZone1: temperatures((each) => each.reefer!.returnAirC),
     reeferSupplyAirTemperatureMilliCZone1: temperatures((each) => each.reefer!.dischargeAirC),
-    reeferDoorStateZone1: [{ time, value: newest.door?.open ? 'open' : 'closed' }],
-    reeferStateZone1: [{ time, ...state }],
-    reeferRunMode: [{ time, value: reefer.runMode === 'continuous' ? 'Continuous' : 'Start/Stop' }],
-    reeferFuelPercent: [{ time, value: reefer.fuelPct }],
-    reeferObdEngineSeconds: [{ time, value: Math.round(reefer.engineHours * 3600) }],
-    reeferAlarms: [
-      {
-        time,
-        alarms: reefer.alarms.map((alarm) => ({
-          alarmCode: alarm.code,
-          description: alarm.description,
-          operatorAction: 'Check and repair at end of trip',
-          severity: alarm.severity === 'warning' ? 2 : 1,
-        })),
-      },
-    ],
+    reeferDoorStateZone1: doorChanges(readings),
+    ...((readings.length > 1 || newest.atMs % 60_000 < SELDOM_WITHIN_MS) && {
+      reeferSetPointTemperatureMilliCZone1: [{ time, value: milliC(reefer.setpointC) }],
+      reeferStateZone1: [{ time, ...state }],
+      reeferRunMode: [{ time, value: reefer.runMode === 'continuous' ? 'Continuous' : 'Start/Stop' }],
+      reeferFuelPercent: [{ time, value: reefer.fuelPct }],
+      reeferObdEngineSeconds: [{ time, value: Math.round(reefer.engineHours * 3600) }],
+      reeferAlarms: [
+        {
+          time,
+          alarms: reefer.alarms.map((alarm) => ({
+            alarmCode: alarm.code,
+            description: alarm.description,
+            operatorAction: 'Check and repair at end of trip',
+            severity: 2,
+          })),
+        },
+      ],
+    }),
   };
 }
 
-const SUBSTATES = { cooling: 'Cooling', heating: 'Heating', defrost: 'Defrost', null: 'Null' } as const;
+const SELDOM_WITHIN_MS = 15_000;
 
-function serial(seed: number): string {
-  return `G${seed.toString(36).toUpperCase().padStart(7, '0')}`;
+function doorChanges(readings: readonly VehicleState[]) {
+  const changes = new Map(readings.map((state) => [secondsIso(state.door!.changedAtMs), state.door!.open]));
+  return [...changes].map(([time, open]) => ({ time, value: open ? 'open' : 'closed' }));
 }
+
+const SUBSTATES = { cooling: 'Cooling', heating: 'Heating', defrost: 'Defrost', null: 'Null' } as const;

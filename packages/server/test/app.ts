@@ -1,0 +1,103 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { issueKey } from '../src/access/issue-key.ts';
+import type { Audience } from '../src/access/principal.ts';
+import { type App, openApp } from '../src/app/build.ts';
+import { type Clock, systemClock } from '../src/base/clock.ts';
+import { systemIds } from '../src/base/ids.ts';
+import { silentLogger } from '../src/base/log.ts';
+import { loadConfig } from '../src/config.ts';
+import { insertOrganization } from '../src/organizations/store.ts';
+import { createRegistry, type Registry } from '../src/registry/registry.ts';
+import { openTestDatabase } from './database.ts';
+
+/**
+ * The whole server on a database of its own and free ports, with two organizations beside the operator. Everything it
+ * opened is closed when the test ends.
+ */
+export interface TestApp {
+  readonly app: App;
+  readonly base: string;
+  readonly registry: Registry;
+  readonly operatorId: string;
+  readonly customerId: string;
+  readonly rivalId: string;
+  issueKey(organizationId: string, audience: Audience, scopes: readonly string[], partnerId?: string): Promise<string>;
+  /** An access token for a new key. */
+  token(organizationId: string, audience: Audience, scopes: readonly string[], partnerId?: string): Promise<string>;
+  /** `json` is the parsed body, or null when it is not JSON. */
+  call(method: string, path: string, options?: CallOptions): Promise<Answer>;
+  /** Asks for the receipt until it is not queued any more. */
+  settled(token: string, receiptId: string): Promise<any>;
+}
+
+export interface CallOptions {
+  readonly token?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: string | Uint8Array<ArrayBuffer>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly json: any;
+  readonly text: string;
+}
+
+export const CUSTOMER_SCOPES = ['fleets:read', 'trailers:read', 'devices:read', 'deliversafe:read', 'telemetry:read', 'livefeed:connect'];
+
+export async function openTestApp(options: { clock?: Clock; flags?: Record<string, unknown> } = {}): Promise<TestApp> {
+  const clock = options.clock ?? systemClock;
+  const database = await openTestDatabase();
+  const directory = mkdtempSync(join(tmpdir(), 'gladhand-app-'));
+  const { host, port, user, password, database: name } = database.host.connection;
+  const url = `postgres://${user}:${encodeURIComponent(String(password))}@/${name}?host=${encodeURIComponent(String(host))}&port=${port}`;
+  const flags = { 'http.port': 0, 'grpc.port': 0, 'data.directory': directory, 'database.url': url, 'demo.enabled': false, ...options.flags };
+  const around = { clock, ids: systemIds, log: silentLogger };
+  const app = await openApp(loadConfig({ env: {}, flags }), around);
+  onTestFinished(async () => {
+    await app.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const organizations = { operatorId: systemIds.uuid(), customerId: systemIds.uuid(), rivalId: systemIds.uuid() };
+  const at = new Date(clock.nowMs());
+  await insertOrganization(database.kysely, { id: organizations.operatorId, slug: 'operator', name: 'Operator', kind: 'operator', at });
+  await insertOrganization(database.kysely, { id: organizations.customerId, slug: 'customer', name: 'Customer', kind: 'customer', at });
+  await insertOrganization(database.kysely, { id: organizations.rivalId, slug: 'rival', name: 'Rival', kind: 'customer', at });
+  const base = `http://127.0.0.1:${app.httpPort}`;
+
+  const call: TestApp['call'] = async (method, path, { token, headers, body } = {}) => {
+    const answer = await fetch(base + path, {
+      method,
+      headers: { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...headers },
+      ...(body !== undefined && { body }),
+    });
+    const text = await answer.text();
+    const isJson = /json/.test(answer.headers.get('content-type') ?? '');
+    return { status: answer.status, headers: answer.headers, text, json: isJson ? JSON.parse(text) : null };
+  };
+  const issue: TestApp['issueKey'] = async (organizationId, audience, scopes, partnerId = 'partner') => {
+    const order = { organizationId, audience, partnerId, name: 'test', scopes, createdBy: null };
+    return (await issueKey(database.kysely, { secrets: app.secrets, ...around }, order)).plaintext;
+  };
+  return {
+    app,
+    base,
+    ...organizations,
+    registry: createRegistry({ database, clock, ids: systemIds }),
+    issueKey: issue,
+    async token(organizationId, audience, scopes, partnerId) {
+      const key = await issue(organizationId, audience, scopes, partnerId);
+      return (await call('POST', `/api/v1/${audience}s/authenticate`, { headers: { 'x-api-key': key } })).json.accessToken;
+    },
+    call,
+    async settled(token, receiptId) {
+      for (;;) {
+        const { json } = await call('GET', `/api/v1/telemetry/receipts/${receiptId}`, { token });
+        if (json.status !== 'queued') return json;
+      }
+    },
+  };
+}

@@ -1,0 +1,165 @@
+/**
+ * The house's drawing as data: rows, arrows, and which file may touch what. ARCHITECTURE.md explains it; the tests
+ * beside this file hold the code to it. To change the house, change this file and ARCHITECTURE.md in one commit.
+ */
+
+/** Rows from the bottom up. A file imports only rows below its own, and its own room. */
+export type Row = 'contract' | 'base' | 'port' | 'room' | 'edge' | 'door' | 'config' | 'app';
+
+/** Port -> the ports its implementations stand on. */
+export const PORTS: Readonly<Record<string, readonly string[]>> = {
+  database: [],
+  'intake-log': ['database'],
+  doorbell: ['database'],
+  limits: ['database'],
+};
+
+/** Room -> the rooms it may call. Nothing else goes sideways. */
+export const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  organizations: [],
+  access: ['organizations'],
+  registry: [],
+  intake: [],
+  telemetry: [],
+  mapping: ['registry', 'telemetry'],
+  query: ['registry', 'telemetry'],
+  live: ['telemetry'],
+  broker: ['telemetry'],
+  // Plays the partners from outside, through the public API: it may not know any other room.
+  demo: [],
+};
+
+/** What a door is called: HTTP, gRPC. */
+export const DOORS = ['routes.ts', 'rpc.ts'];
+
+/** May be imported by every room, the edge and every door: who is calling is an argument, never a global. */
+export const PRINCIPAL = 'server/src/access/principal.ts';
+
+/** The file a newcomer opens first in each room; it says what the room promises, assumes, and how it fails. */
+export const LEAD_FILES = [
+  'access/access.ts',
+  'app/backends.ts',
+  'base/clock.ts',
+  'database/database.ts',
+  'doorbell/doorbell.ts',
+  'edge/http.ts',
+  'intake-log/intake-log.ts',
+  'intake/accept.ts',
+  'live/rpc.ts',
+  'mapping/mapper.ts',
+  'query/routes.ts',
+  'registry/registry.ts',
+  'telemetry/append.ts',
+  'telemetry/read.ts',
+];
+
+/** Implementations of ports; only app/backends.ts chooses between them. */
+export const IMPLEMENTATION = /^server\/src\/(database\/(embedded|server)|[a-z-]+\/(postgres|local|memory|redis|broker))\.ts$/;
+
+/** Ports whose conformance suite does not exist yet, and why. */
+export const WITHOUT_CONFORMANCE: Readonly<Record<string, string>> = {};
+
+export interface Quarantine {
+  readonly what: string;
+  /** Package names, or names of things used in code. */
+  readonly names: readonly string[];
+  /** Where they may stand, as paths from `server/src/`. */
+  readonly only: RegExp;
+  readonly instead: string;
+  /** Whether `import type` is fine everywhere. */
+  readonly typesAreFree?: boolean;
+}
+
+export const LIBRARIES: readonly Quarantine[] = [
+  {
+    what: 'the PostgreSQL driver',
+    names: ['pg'],
+    only: /^(database\/|doorbell\/postgres\.ts)/,
+    instead: 'take a `Database` (database/database.ts)',
+  },
+  {
+    what: 'the query builder',
+    names: ['kysely', 'kysely/migration'],
+    only: /^(database\/|[a-z-]+\/store\.ts|(intake-log|doorbell)\/postgres\.ts)/,
+    instead: "put the statement into the room's store.ts (the type `Kysely` of a transaction may travel)",
+    typesAreFree: true,
+  },
+  {
+    what: 'the HTTP server',
+    names: ['fastify', 'fastify-plugin', '@fastify/swagger', '@fastify/type-provider-typebox'],
+    only: /^(edge\/|app\/|[a-z-]+\/routes\.ts)/,
+    instead: 'let routes.ts speak HTTP and hand plain values to the room',
+  },
+  {
+    what: 'the gRPC server',
+    names: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check'],
+    only: /^(edge\/grpc|[a-z-]+\/rpc\.ts)/,
+    instead: 'let rpc.ts speak gRPC and hand plain values to the room',
+  },
+  { what: 'the AMQP client', names: ['amqplib'], only: /\/broker\.ts$/, instead: 'use the port it stands behind' },
+  { what: 'the Redis client', names: ['redis'], only: /\/redis\.ts$/, instead: 'use the port it stands behind' },
+  { what: 'the JWT library', names: ['jose'], only: /^access\//, instead: 'ask access for a Principal' },
+  { what: 'the metrics library', names: ['@prometheus-io/client'], only: /^app\//, instead: 'take a callback (`onX`)' },
+  {
+    what: 'the expression language',
+    names: ['@marcbachmann/cel-js', '@lhncbc/ucum-lhc'],
+    only: /^mapping\//,
+    instead: 'use a compiled mapping',
+  },
+  { what: 'the UUID library', names: ['uuid'], only: /^base\/ids\.ts/, instead: 'take `Ids` (base/ids.ts)' },
+  {
+    what: 'processes',
+    names: ['node:child_process', 'node:cluster', 'node:worker_threads'],
+    only: /^(database|app)\//,
+    instead: 'let app/ run it',
+  },
+];
+
+export const USES: readonly Quarantine[] = [
+  {
+    what: 'SQL',
+    names: ['sql``', '.selectFrom()', '.insertInto()', '.updateTable()', '.deleteFrom()', '.mergeInto()'],
+    only: /^(database\/|[a-z-]+\/store\.ts|(intake-log|doorbell)\/postgres\.ts)/,
+    instead: "put the statement into the room's store.ts",
+  },
+  {
+    what: 'the environment',
+    names: ['process.env'],
+    only: /^config\.ts/,
+    instead: 'add a key to config.ts and config.default.toml, and take its value as an argument',
+  },
+  {
+    what: 'the wall clock',
+    names: ['Date.now', 'new Date()', 'performance.now'],
+    only: /^(base|app)\//,
+    instead: 'take a `Clock` (base/clock.ts)',
+  },
+  {
+    what: 'timers',
+    names: ['setTimeout()', 'setInterval()', 'AbortSignal.timeout'],
+    only: /^(base|app)\//,
+    instead: 'use `clock.after` or `sleep` (base/clock.ts)',
+  },
+  {
+    what: 'randomness',
+    names: ['Math.random', 'crypto.randomUUID', 'crypto.getRandomValues'],
+    only: /^base\/ids\.ts/,
+    instead: 'take `Ids` (base/ids.ts)',
+  },
+];
+
+/** Names that say nothing about what is inside. */
+export const EMPTY_NAMES = /(^|[-./])(utils?|helpers?|common|core|managers?|services?|types|index|misc|shared|lib)$/;
+
+/** One word per idea: the glossary of ARCHITECTURE.md decides. */
+export const WORDS: readonly { readonly word: RegExp; readonly instead: string }[] = [
+  { word: /tenan(t|cy)/i, instead: 'organization' },
+  { word: /organisation/i, instead: 'organization (one spelling)' },
+  { word: /dead[- ]?letter|\bdlq\b/i, instead: 'reject' },
+  { word: /\b(white|black)list/i, instead: 'allowed / refused' },
+  { word: /\bapi ?token/i, instead: 'API key (what is kept) or access token (what it is traded for)' },
+  { word: /\braw (event|message)s?\b/i, instead: 'envelope' },
+  { word: /(^|[\s"'`(])\/(work|home|Users)\//, instead: 'a path relative to the project; no path of a machine' },
+  { word: /\.\.\/shared\/|\bshared\/(design|reference|payloads|seeds)/, instead: 'what the text says itself' },
+  { word: /https?:\/\/(localhost|127\.0\.0\.1):48\d\d/, instead: 'nothing: no registry of a machine' },
+];

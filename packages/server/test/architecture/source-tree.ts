@@ -1,0 +1,124 @@
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, posix, resolve } from 'node:path';
+import { parseAst } from 'vitest/node';
+
+/** The source as the architecture tests see it: files, what they import, and the few things in them that are rationed. */
+export interface SourceFile {
+  /** From `packages/`, with forward slashes: `server/src/intake/accept.ts`. */
+  readonly path: string;
+  readonly text: string;
+  readonly imports: readonly Import[];
+  readonly uses: readonly Use[];
+  /** Tests and what only tests need: they may look into everything. */
+  readonly isTest: boolean;
+}
+
+export interface Import {
+  /** `path` of the imported file, or a package name. */
+  readonly to: string;
+  readonly isPackage: boolean;
+  readonly isTypeOnly: boolean;
+  readonly line: number;
+  readonly names: readonly string[];
+}
+
+export interface Use {
+  /** `Date.now`, `new Date()`, `setTimeout()`, ``sql`` ``, `.selectFrom()`, `export default`, `export *`. */
+  readonly name: string;
+  readonly line: number;
+}
+
+export const ROOT = resolve(import.meta.dirname, '../../../..');
+const PACKAGES = join(ROOT, 'packages');
+
+export function readSources(): SourceFile[] {
+  const paths = globSync('*/{src,test,bench}/**/*.ts', { cwd: PACKAGES }).map((path) => path.replaceAll('\\', '/'));
+  return paths
+    .filter((path) => !path.includes('/gen/'))
+    .sort()
+    .map(readSource);
+}
+
+function readSource(path: string): SourceFile {
+  const text = readFileSync(join(PACKAGES, path), 'utf8');
+  const isTest = !path.includes('/src/') || /(\.test|\/conformance)\.ts$/.test(path);
+  const lineOf = (offset: number) => text.slice(0, offset).split('\n').length;
+  const imports: Import[] = [];
+  const uses: Use[] = [];
+  walk(parseAst(text, { lang: 'ts', astType: 'ts' }) as unknown as Node, (node) => {
+    const found = importOf(node);
+    if (found !== undefined) imports.push({ ...found, ...target(path, found.specifier), line: lineOf(node.start) });
+    const name = useOf(node);
+    if (name !== undefined) uses.push({ name, line: lineOf(node.start) });
+  });
+  return { path, text, imports, uses, isTest };
+}
+
+function target(from: string, specifier: string): { to: string; isPackage: boolean } {
+  if (specifier.startsWith('.')) return { to: posix.join(dirname(from), specifier), isPackage: false };
+  const own = /^@gladhand\/([a-z-]+)\/(.+)$/.exec(specifier);
+  if (own !== null) return { to: `${own[1]}/src/${own[2]}`, isPackage: false };
+  return { to: specifier, isPackage: true };
+}
+
+/** As much of ESTree as is looked at here. */
+interface Node {
+  readonly type: string;
+  readonly start: number;
+  // biome-ignore lint/suspicious/noExplicitAny: a syntax tree has a hundred shapes
+  readonly [field: string]: any;
+}
+
+function walk(node: Node, visit: (node: Node) => void): void {
+  visit(node);
+  for (const child of Object.values(node)) {
+    for (const one of Array.isArray(child) ? child : [child]) {
+      if (typeof one === 'object' && one !== null && typeof one.type === 'string') walk(one, visit);
+    }
+  }
+}
+
+interface FoundImport {
+  readonly specifier: string;
+  readonly isTypeOnly: boolean;
+  readonly names: readonly string[];
+}
+
+function importOf(node: Node): FoundImport | undefined {
+  if (node.type === 'ImportDeclaration' || node.type === 'ExportNamedDeclaration' || node.type === 'ExportAllDeclaration') {
+    if (!node.source) return undefined;
+    const specifiers: Node[] = node['specifiers'] ?? [];
+    const areTypes = specifiers.length > 0 && specifiers.every((one) => (one['importKind'] ?? one['exportKind']) === 'type');
+    return {
+      specifier: node.source.value,
+      isTypeOnly: (node['importKind'] ?? node['exportKind']) === 'type' || areTypes,
+      names: specifiers.map((one) => one['imported']?.name ?? one['local']?.name),
+    };
+  }
+  if (node.type === 'ImportExpression' && typeof node.source.value === 'string') {
+    return { specifier: node.source.value, isTypeOnly: false, names: [] };
+  }
+  return undefined;
+}
+
+const SINGLE_USES: Readonly<Record<string, string>> = {
+  ExportDefaultDeclaration: 'export default',
+  ExportAllDeclaration: 'export *',
+};
+
+function useOf(node: Node): string | undefined {
+  switch (node.type) {
+    case 'NewExpression':
+      return node.callee.name === 'Date' && node.arguments.length === 0 ? 'new Date()' : undefined;
+    case 'TaggedTemplateExpression':
+      return node.tag.name === 'sql' || node.tag.object?.name === 'sql' ? 'sql``' : undefined;
+    case 'CallExpression':
+      if (node.callee.type === 'Identifier') return `${node.callee.name}()`;
+      if (node.callee.object?.name === 'sql') return 'sql``';
+      return node.callee.property?.name === undefined ? undefined : `.${node.callee.property.name}()`;
+    case 'MemberExpression':
+      return node.object.type === 'Identifier' && !node.computed ? `${node.object.name}.${node.property.name}` : undefined;
+    default:
+      return SINGLE_USES[node.type];
+  }
+}

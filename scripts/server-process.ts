@@ -1,0 +1,120 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Scratch } from './scratch.ts';
+import { waitFor } from './wait.ts';
+
+/** The real server, as `npm start -- --no-demo` would run it, on a data folder and ports of its own. */
+export interface ServerProcess {
+  readonly pid: number;
+  readonly exited: Promise<void>;
+  /** Resolves when `GET /health/ready` answers 200; rejects when the process ends first. */
+  ready(): Promise<void>;
+  /** SIGKILL. */
+  kill(): void;
+  /** SIGTERM, as an operator would; rejects when it does not end with 0. */
+  stop(): Promise<void>;
+}
+
+export interface Site {
+  readonly dataDirectory: string;
+  readonly httpPort: number;
+  readonly grpcPort: number;
+}
+
+const MAIN = join(import.meta.dirname, '..', 'packages', 'server', 'src', 'main.ts');
+const LAST_LINES_MAX = 30;
+
+export async function createSite(scratch: Scratch): Promise<Site> {
+  return { dataDirectory: await scratch.folder(), httpPort: await freePort(), grpcPort: await freePort() };
+}
+
+export function startServer(scratch: Scratch, site: Site, nodeArguments: readonly string[] = []): ServerProcess {
+  const child = spawn(
+    process.execPath,
+    [
+      ...nodeArguments,
+      ...[MAIN, 'serve', '--no-demo', '--log-level', 'warn', '--data-directory', site.dataDirectory],
+      ...['--http-port', String(site.httpPort), '--grpc-port', String(site.grpcPort)],
+    ],
+    {
+      // Neither the caller's configuration file nor its variables may colour the figures.
+      cwd: site.dataDirectory,
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: process.env.TMPDIR },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    },
+  );
+  const lastLines: string[] = [];
+  for (const output of [child.stdout, child.stderr]) {
+    createInterface({ input: output }).on('line', (line) => {
+      if (lastLines.push(line) > LAST_LINES_MAX) lastLines.shift();
+    });
+  }
+  let end: string | undefined;
+  const exited = once(child, 'exit').then(([code, signal]) => {
+    end = signal ?? `exit code ${code}`;
+  });
+  const complaint = (what: string) => new Error(`the server ${what}:\n${lastLines.join('\n')}`);
+  const stop = async () => {
+    if (end !== undefined) return;
+    child.kill('SIGTERM');
+    await exited;
+    if (end !== 'exit code 0') throw complaint(`was asked to stop and ended with ${end}`);
+  };
+  const callOff = scratch.defer(stop);
+  void exited.then(callOff);
+  return {
+    pid: child.pid!,
+    exited,
+    async ready() {
+      await waitFor('the server to be ready', async () => {
+        if (end !== undefined) throw complaint(`ended with ${end} before it was ready`);
+        const answer = await fetch(`http://127.0.0.1:${site.httpPort}/health/ready`).catch(() => undefined);
+        await answer?.arrayBuffer().catch(() => undefined);
+        return answer?.ok ? true : undefined;
+      });
+    },
+    kill: () => void child.kill('SIGKILL'),
+    stop,
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** A partner's or customer's access token. */
+export async function authenticate(site: Site, audience: 'partner' | 'customer', key: string): Promise<string> {
+  const answer = await fetch(`http://127.0.0.1:${site.httpPort}/api/v1/${audience}s/authenticate`, {
+    method: 'POST',
+    headers: { 'x-api-key': key },
+  });
+  if (!answer.ok) throw new Error(`${audience} authentication: ${answer.status} ${await answer.text()}`);
+  return ((await answer.json()) as { accessToken: string }).accessToken;
+}
+
+/** The sum over all labels of one metric, by its name in the exposition format, labels wanted included as written. */
+export async function readMetric(site: Site, name: string): Promise<number> {
+  const answer = await fetch(`http://127.0.0.1:${site.httpPort}/metrics`);
+  const text = await answer.text();
+  const lines = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+}
+
+export function readBacklog(site: Site): Promise<number> {
+  return readMetric(site, 'gladhand_intake_backlog_envelopes');
+}
+
+/** Waits until everything accepted has been mapped. */
+export async function waitForDrain(site: Site): Promise<void> {
+  const isEmpty = async () => ((await readBacklog(site)) === 0 ? true : undefined);
+  await waitFor('the backlog to drain', isEmpty, { withinMs: 300_000, everyMs: 50 });
+}
