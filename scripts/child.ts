@@ -57,8 +57,9 @@ export function openChild(scratch: Scratch, file: string, nodeArguments: readonl
 export async function answerParent(answer: (question: never) => unknown): Promise<void> {
   process.once('disconnect', () => process.exit(0));
   for await (const [{ id, value }] of on(process, 'message') as AsyncIterable<[Envelope]>) {
-    Promise.try(answer, value as never).then(
-      (answered) => process.send?.({ id, value: answered }),
+    const answered = new Promise((resolve) => resolve(answer(value as never)));
+    answered.then(
+      (settled) => process.send?.({ id, value: settled }),
       (error: Error) => process.send?.({ id, error: error.stack ?? error.message }),
     );
   }

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ERRORS, type ErrorEntry, errorType } from '@gladhand/contract/errors.ts';
+import { normalizeVin } from '@gladhand/contract/vin.ts';
 
 /**
  * Writes the documents that follow from the source: docs/errors.md from the error registry, docs/configuration.md from
@@ -19,17 +20,6 @@ export function generateDocs(): Record<string, string> {
 
 function errorsDocument(): string {
   const entries = Object.entries<ErrorEntry>(ERRORS);
-  const statuses = [...new Set(entries.map(([, entry]) => entry.status))].sort((a, b) => a - b);
-  const table = (status: number) => [
-    `## ${status}`,
-    '',
-    '| code | title | the same request may succeed later |',
-    '|---|---|---|',
-    ...entries
-      .filter(([, entry]) => entry.status === status)
-      .map(([code, entry]) => `| \`${code}\` | ${entry.title} | ${entry.retryable ? 'yes' : 'no'} |`),
-    '',
-  ];
   const enveloped = entries.filter(([, entry]) => entry.envelopeCode !== undefined);
   return `${[
     '# Errors',
@@ -46,10 +36,18 @@ function errorsDocument(): string {
     '```',
     '',
     '`requestId` is also the `X-Request-Id` header and stands in the log. Each entry of `errors` names a place: an RFC 6901',
-    'JSON Pointer into the body, or `/query/...`, `/path/...`, `/headers/...`. Where the last column says yes, wait for',
+    'JSON Pointer into the body, or `/query/...`, `/path/...`, `/headers/...`. Where `retryable` is true, wait for',
     '`Retry-After` when there is one and send the same bytes again; that never doubles anything.',
     '',
-    ...statuses.flatMap(table),
+    '| status | code | title | retry |',
+    '|---|---|---|---|',
+    ...entries
+      .sort(([, one], [, other]) => one.status - other.status)
+      .map(
+        ([code, { status, title, retryable }]) =>
+          `| ${status} | \`${code}\` | ${title} | ${retryable ? 'yes' : 'no'} |`,
+      ),
+    '',
     '## The envelope form',
     '',
     'The families that answer `{statusCode, error, code, message, details}` use these codes, and for all others the code',
@@ -63,11 +61,13 @@ function errorsDocument(): string {
 
 function sampleProblem(): object {
   const code = 'invalid-vin';
-  const { title, status } = ERRORS[code];
-  const detail = 'The VIN in the path is not valid: it has 16 characters, and a VIN has 17.';
-  const errors = [{ pointer: '/path/vin', code: 'length', detail: 'it has 16 characters, and a VIN has 17' }];
+  const { title, status, retryable } = ERRORS[code];
+  const refused = normalizeVin('1UYVS2539FU43481') as Extract<ReturnType<typeof normalizeVin>, { ok: false }>;
+  const detail = `The VIN in the path is not valid: ${refused.detail}.`;
+  const errors = [{ pointer: '/path/vin', code: refused.reason, detail: refused.detail }];
   const requestId = '019aae2f-6a2c-7c1e-9d3a-5f1b2c3d4e5f';
-  return { type: errorType(code), title, status, detail, instance: `/requests/${requestId}`, code, requestId, errors };
+  const instance = `urn:uuid:${requestId}`;
+  return { type: errorType(code), title, status, detail, instance, code, requestId, retryable, errors };
 }
 
 /** The file is its own manual: comments above a key explain it. */
@@ -85,7 +85,9 @@ function configurationDocument(toml: string): string {
       out.push('', `## [${section}]`, '', '| key | default | variable | meaning |', '|---|---|---|---|');
     } else if (pair !== null) {
       const [, key, value] = pair as unknown as [string, string, string];
-      out.push(`| \`${key}\` | \`${value}\` | \`${variableOf(section, key)}\` | ${comment.join(' ') || '|'.repeat(0)} |`);
+      out.push(
+        `| \`${key}\` | \`${value}\` | \`${variableOf(section, key)}\` | ${comment.join(' ').replace(/[<|]/g, '\\$&')} |`,
+      );
     }
     if (line === '' && section === '') introduction.push(...comment);
     if (!line.startsWith('#')) comment = [];

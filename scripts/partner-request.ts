@@ -13,6 +13,7 @@ export interface TraccarWriter {
 const SEQUENCE_DIGITS = 9;
 const SEQUENCE_MARK = 111_111_111;
 const VIN_MARK = 'VVVVVVVVVVVVVVVVV';
+const DEVICE_MARK = 'DDDDDD';
 const TIME_MARK = '2000-01-01T00:00:00.000';
 
 /** `run` makes the Idempotency-Keys of this run its own; without it requests carry none. */
@@ -31,15 +32,17 @@ export function createTraccarWriter(options: { token: string; run?: string; star
   const bytes = Buffer.from(text, 'latin1');
   const vins = placesOf(text, VIN_MARK);
   const sequences = placesOf(text, String(SEQUENCE_MARK));
+  const devices = placesOf(text, DEVICE_MARK);
   const times = placesOf(text, TIME_MARK);
   return {
     bodyBytes: Buffer.byteLength(body),
     write(vin, sequence, observedAtMs) {
-      for (const place of vins) bytes.latin1Write(vin, place, 17);
+      for (const place of vins) bytes.write(vin, place, 17, 'latin1');
+      for (const place of devices) bytes.write(deviceOf(vin), place, DEVICE_MARK.length, 'latin1');
       const digits = String(SEQUENCE_BASE + sequence);
-      for (const place of sequences) bytes.latin1Write(digits, place, SEQUENCE_DIGITS);
+      for (const place of sequences) bytes.write(digits, place, SEQUENCE_DIGITS, 'latin1');
       const time = new Date(observedAtMs).toISOString();
-      for (const place of times) bytes.latin1Write(time, place, TIME_MARK.length);
+      for (const place of times) bytes.write(time, place, TIME_MARK.length, 'latin1');
       return bytes;
     },
   };
@@ -52,6 +55,9 @@ export const SEQUENCE_BASE = 100_000_000;
 export function bodyOf(request: Buffer): Buffer {
   return request.subarray(request.indexOf('\r\n\r\n') + 4);
 }
+
+/** Every trailer has a device of its own. */
+const deviceOf = (vin: string) => vin.slice(-DEVICE_MARK.length);
 
 function placesOf(text: string, mark: string): number[] {
   const places: number[] = [];
@@ -78,16 +84,16 @@ function traccarPayload(startedAtMs: number): unknown {
     },
     device: {
       ...{ id: 412, attributes: { product: 'trailer-gateway' }, groupId: 3, calendarId: 0, name: 'UT-204518' },
-      ...{ uniqueId: '001017081234567', status: 'online', lastUpdate: offsetIso(startedAtMs), positionId: 88_212 },
+      ...{ uniqueId: `001017081${DEVICE_MARK}`, status: 'online', lastUpdate: offsetIso(startedAtMs), positionId: 88_212 },
       ...{ phone: null, model: 'FMC650', contact: null, category: 'trailer', disabled: false, expirationTime: null },
     },
   };
 }
 
 /** A `flespi` array of `count` readings, one second apart from `observedAtMs` on. */
-export function flespiPayload(sequence: number, count: number, observedAtMs: number): unknown {
+export function flespiPayload(vin: string, sequence: number, count: number, observedAtMs: number): unknown {
   return Array.from({ length: count }, (_, place) => ({
-    ...{ ident: '001017081234567', timestamp: observedAtMs / 1000 + place, 'server.timestamp': observedAtMs / 1000 },
+    ...{ ident: `001017082${deviceOf(vin)}`, timestamp: observedAtMs / 1000 + place, 'server.timestamp': observedAtMs / 1000 },
     ...{ 'channel.id': 429, 'protocol.id': 14, peer: '203.0.113.24:51022', 'device.id': 182_083 },
     ...{ 'device.name': 'UT-204518', 'device.type.id': 744, 'position.latitude': 39.768403 + place / 10_000 },
     ...{ 'position.longitude': -86.158068, 'position.altitude': 218, 'position.direction': 271, 'position.speed': 93 },

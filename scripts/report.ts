@@ -32,13 +32,17 @@ export async function present(run: (scratch: Scratch) => Promise<Report>, option
   const missed = report.goals.filter((goal) => !goal.isMet);
   process.exitCode = missed.length > 0 ? 1 : 0;
   if (options.json) {
-    console.log(JSON.stringify({ name: report.name, isMet: missed.length === 0, goals: report.goals, ...report.figures }));
+    console.log(
+      JSON.stringify({ name: report.name, isMet: missed.length === 0, goals: report.goals, ...report.figures }),
+    );
     return;
   }
   const goals = report.goals.map(({ name, figure, goal, isMet }) => [name, figure, goal, isMet ? 'met' : 'MISSED']);
   const figures = Object.entries(report.figures).filter(([, value]) => typeof value !== 'object');
   console.log(`\n${report.text}\n\n${formatTable([['goal', 'figure', 'wanted', ''], ...goals])}\n`);
-  console.log(`${report.name}: ${missed.length === 0 ? 'goals met' : 'FALLS SHORT'}: ${figures.map(([name, value]) => `${name}=${value}`).join(' ')}`);
+  console.log(
+    `${report.name}: ${missed.length === 0 ? 'goals met' : 'FALLS SHORT'}: ${figures.map(([name, value]) => `${name}=${value}`).join(' ')}`,
+  );
 }
 
 /** Tells what is under way, on stderr. */

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Scratch } from './scratch.ts';
 import { waitFor } from './wait.ts';
@@ -80,6 +80,11 @@ export function startServer(scratch: Scratch, site: Site, nodeArguments: readonl
     kill: () => void child.kill('SIGKILL'),
     stop,
   };
+}
+
+/** Makes Node write a CPU profile into `folder` when the server ends. */
+export function profileArguments(folder: string | undefined): string[] {
+  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(folder)}`];
 }
 
 async function freePort(): Promise<number> {

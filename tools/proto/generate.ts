@@ -30,9 +30,13 @@ try {
   if (process.argv.includes('--check')) {
     const wanted = read(work);
     const found = existsSync(committed) ? read(committed) : new Map<string, string>();
-    const differing = [...new Set([...wanted.keys(), ...found.keys()])].filter((path) => wanted.get(path) !== found.get(path));
+    const differing = [...new Set([...wanted.keys(), ...found.keys()])].filter(
+      (path) => wanted.get(path) !== found.get(path),
+    );
     if (differing.length > 0) {
-      console.error(`packages/contract/src/gen is not what the proto generates: ${differing.join(', ')}\nRun \`npm run generate\` in tools/proto and commit the result.`);
+      console.error(
+        `packages/contract/src/gen is not what the proto generates: ${differing.join(', ')}\nRun \`npm run generate\` in tools/proto and commit the result.`,
+      );
       process.exitCode = 1;
     } else {
       console.log(`proto: lint clean, ${wanted.size} generated files up to date`);

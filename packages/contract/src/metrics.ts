@@ -1,4 +1,4 @@
-import { SIGNAL_TARGETS, type ListTarget, type SignalTarget } from './signal-target.ts';
+import { type ListTarget, SIGNAL_TARGETS, type SignalTarget } from './signal-target.ts';
 import type { Signals } from './signals.ts';
 
 /** Metric names: the dotted path of one value in a record, with list elements named by their identity. */

@@ -1,6 +1,8 @@
 import { Command } from 'commander';
 import { openApiDocument } from './app/openapi.ts';
 import { serve } from './app/serve.ts';
+import { Fault } from './base/fault.ts';
+import { StartRefusal } from './base/start-refusal.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 
 /**
@@ -64,7 +66,7 @@ try {
   await program.parseAsync();
 } catch (error) {
   // A person started this: they get the sentence, and the stack only where it says more.
-  const isOwn = error instanceof ConfigError || (error instanceof Error && error.name === 'Fault');
+  const isOwn = error instanceof ConfigError || error instanceof StartRefusal || error instanceof Fault;
   console.error(isOwn ? `gladhand: ${(error as Error).message}` : error);
   process.exitCode = 1;
 }

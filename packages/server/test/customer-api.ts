@@ -52,6 +52,7 @@ export async function openCustomerApi(): Promise<CustomerApi> {
   ]);
   const http = createHttp({ log: silentLogger, ids: systemIds, clock: systemClock, trustedProxies: [] });
   http.decorateRequest('principal', null);
+  http.decorateRequest('person', null);
   const authenticate = (token: string) => {
     const found = principals.get(token);
     if (found === undefined) throw new Fault('invalid-token', 'The access token is not one of ours.');

@@ -11,9 +11,8 @@ import {
   type ClientReadableStream,
   credentials,
   Metadata,
-  type ServiceError,
   type StatusObject,
-  status,
+  type status,
 } from '@grpc/grpc-js';
 import { onTestFinished, vi } from 'vitest';
 import type { Principal } from '../src/access/principal.ts';
@@ -39,7 +38,11 @@ export interface LiveHarness {
   /** What `watch` was given, by key: calling it revokes. */
   readonly revoke: (keyId: string) => void;
   /** Subscribes, on a connection of its own unless a client is given. */
-  readonly connect: (request?: MessageInitShape<typeof SubscribeRequestSchema>, token?: string | null, client?: Client) => Subscription;
+  readonly connect: (
+    request?: MessageInitShape<typeof SubscribeRequestSchema>,
+    token?: string | null,
+    client?: Client,
+  ) => Subscription;
   readonly connectClient: () => Client;
 }
 
@@ -96,7 +99,9 @@ export async function openHarness(
   });
   const clients = new Set<Client>();
   const connectClient = () => {
-    const client = new Client(`127.0.0.1:${feed.port}`, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+    const client = new Client(`127.0.0.1:${feed.port}`, credentials.createInsecure(), {
+      'grpc.use_local_subchannel_pool': 1,
+    });
     clients.add(client);
     return client;
   };
@@ -166,7 +171,7 @@ function createSubscription(stream: ClientReadableStream<SubscribeResponse>): Su
     messages.push(message);
     if (message.event.case === 'records') records.push(...message.event.value.records);
   });
-  stream.on('error', (_: ServiceError) => {});
+  stream.on('error', () => {});
   const ended = new Promise<Ending>((resolve) => {
     stream.on('status', ({ code, details, metadata }: StatusObject) => {
       const text = (name: string) => metadata.get(name)[0]?.toString();

@@ -35,3 +35,28 @@ export interface Principal {
   /** When the token itself ends, milliseconds since the epoch. */
   readonly tokenExpiresAtMs: number;
 }
+
+/** What a person may do in their organization; each role includes the ones before it. */
+export const ROLES = ['VIEWER', 'OPERATOR', 'ADMIN'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** A signed-in person. An ADMIN of an operator's organization is the platform operator: above every organization. */
+export interface Person {
+  readonly personId: string;
+  readonly organizationId: string;
+  readonly organizationKind: 'operator' | 'customer';
+  readonly role: Role;
+  readonly email: string;
+  readonly name: string;
+  /** Hex of the session's digest; names the session, signs nobody in. */
+  readonly sessionId: string;
+  readonly sessionExpiresAtMs: number;
+}
+
+export function hasRole(person: Person, role: Role): boolean {
+  return ROLES.indexOf(person.role) >= ROLES.indexOf(role);
+}
+
+export function isPlatformOperator(person: Person): boolean {
+  return person.organizationKind === 'operator' && person.role === 'ADMIN';
+}

@@ -35,6 +35,7 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
   const http = createHttp(parts);
   await registerApiDocs(http, VERSION);
   http.decorateRequest('principal', null);
+  http.decorateRequest('person', null);
   http.addHook('onRequest', createGuard(rooms.access));
   registerOperationsRoutes(http, rooms);
   registerAccessRoutes(http, { access: rooms.access, tokenTtlSeconds: rooms.config.access.tokenTtlSeconds });

@@ -25,10 +25,23 @@ export interface PostgresHost {
 export type DurabilityClass = 'power-loss' | 'process-crash';
 
 export interface Database {
-  readonly kysely: Kysely<Schema>;
+  /**
+   * Runs `work` in one transaction that sees and changes what belongs to this organization and nothing else, whatever
+   * its statements say: row-level security holds it (decision 0007). Commits when `work` resolves, rolls back when it
+   * throws. `work` must use the connection it is given and not begin transactions of its own.
+   */
+  within<Result>(
+    organizationId: string,
+    work: (connection: Kysely<Schema>) => Promise<Result>,
+    access?: 'read' | 'write',
+  ): Promise<Result>;
+  /** For what serves every organization: intake, mapper, look-ups of keys. Sees all rows; cannot change the schema. */
+  readonly system: Kysely<Schema>;
+  /** Owns the schema: for migrations and partitions only. */
+  readonly owner: Kysely<Schema>;
   readonly host: PostgresHost;
   readonly durability: DurabilityClass;
-  /** A client of its own outside the pool, for LISTEN or a session lock. The caller ends it. */
+  /** A client of its own outside the pools, with the rights of `system`, for LISTEN or a session lock. The caller ends it. */
   connectClient(): Promise<pg.Client>;
   close(): Promise<void>;
 }

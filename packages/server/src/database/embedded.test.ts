@@ -337,6 +337,8 @@ test.runIf(isRoot && onLinux)(
   async () => {
     const native = await copyWithoutLinks();
     await chmod(join(native, '..'), 0o700);
+    const { size } = await stat(join(native, 'bin/postgres'));
+    onTestFinished(() => rm(`/var/cache/gladhand/postgresql-${size}`, { recursive: true, force: true }));
     const directory = await makeFolder();
     const host = await openHost(directory, native);
     await keep(host, 'private');

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -9,14 +9,14 @@ import { silentLogger } from '../base/log.ts';
 import type { Database } from './database.ts';
 import { migrate } from './migrate.ts';
 
-const FOUNDATION = new URL('./migrations/0001-foundation.sql', import.meta.url);
+const OURS = new URL('./migrations/', import.meta.url);
 
-/** A folder of migrations: the real first one, and those given by name. */
+/** A folder of migrations: the real ones, and those given by name, which come after or instead. */
 async function makeFolder(files: Record<string, string>): Promise<URL> {
   const folder = await mkdtemp(join(tmpdir(), 'gladhand-test-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const all = { '0001-foundation.sql': await readFile(FOUNDATION, 'utf8'), ...files };
-  await Promise.all(Object.entries(all).map(([name, text]) => writeFile(join(folder, name), text)));
+  await cp(OURS, folder, { recursive: true });
+  await Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(folder, name), text)));
   return pathToFileURL(`${folder}/`);
 }
 
@@ -30,8 +30,8 @@ async function exists(database: Database, table: string): Promise<boolean> {
 test('new migrations run once, in file order', async () => {
   const database = await openTestDatabase();
   const folder = await makeFolder({
-    '0003-more.sql': 'insert into step values (3);',
-    '0002-step.sql': 'create table step (value int); insert into step values (2);',
+    '9002-more.sql': 'insert into step values (3);',
+    '9001-step.sql': 'create table step (value int); insert into step values (2);',
   });
   await migrate(database, silentLogger, folder);
   await migrate(database, silentLogger, folder);
@@ -42,20 +42,22 @@ test('new migrations run once, in file order', async () => {
 test('a migration that fails leaves nothing of itself, and those before it stay', async () => {
   const database = await openTestDatabase();
   const folder = await makeFolder({
-    '0002-good.sql': 'create table good ();',
-    '0003-bad.sql': 'create table bad (); select 1 / 0;',
+    '9001-good.sql': 'create table good ();',
+    '9002-bad.sql': 'create table bad (); select 1 / 0;',
   });
   await expect(migrate(database, silentLogger, folder)).rejects.toThrow('division by zero');
   expect(await exists(database, 'good')).toBe(true);
   expect(await exists(database, 'bad')).toBe(false);
-  await writeFile(new URL('0003-bad.sql', folder), 'create table bad ();');
+  await writeFile(new URL('9002-bad.sql', folder), 'create table bad ();');
   await migrate(database, silentLogger, folder);
   expect(await exists(database, 'bad')).toBe(true);
 });
 
 test('a migration that was changed after it ran is refused by name', async () => {
   const database = await openTestDatabase();
-  const folder = await makeFolder({ '0001-foundation.sql': `${await readFile(FOUNDATION, 'utf8')}\n-- a change` });
+  const folder = await makeFolder({
+    '0001-foundation.sql': `${await readFile(new URL('0001-foundation.sql', OURS), 'utf8')}\n-- a change`,
+  });
   await expect(migrate(database, silentLogger, folder)).rejects.toThrow(
     'The migration 0001-foundation is not the one this database was built with',
   );
@@ -63,8 +65,8 @@ test('a migration that was changed after it ran is refused by name', async () =>
 
 test('a database of a newer version is refused with what to do', async () => {
   const database = await openTestDatabase();
-  await migrate(database, silentLogger, await makeFolder({ '0002-newer.sql': 'create table newer ();' }));
+  await migrate(database, silentLogger, await makeFolder({ '9001-newer.sql': 'create table newer ();' }));
   await expect(migrate(database, silentLogger)).rejects.toThrow(
-    'The database was last used by a newer Gladhand: it has the migration 0002-newer',
+    'The database was last used by a newer Gladhand: it has the migration 9001-newer',
   );
 });

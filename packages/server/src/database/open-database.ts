@@ -1,10 +1,13 @@
-import { Kysely, PostgresDialect } from 'kysely';
+import { Kysely, PostgresDialect, type PostgresPoolClient } from 'kysely';
 import pg from 'pg';
 import type { Logger } from '../base/log.ts';
+import { StartRefusal } from '../base/start-refusal.ts';
 import { columnTypes } from './column-types.ts';
 import type { Database, DurabilityClass, PostgresHost } from './database.ts';
 import { asFault } from './database-fault.ts';
+import { APP_ROLE, ensureRoles, SYSTEM_ROLE } from './roles.ts';
 import type { Schema } from './schema.ts';
+import { createWithin } from './within.ts';
 
 /** A statement that runs longer is a mistake or an attack: cancelled, so that it gives its connection back. */
 const STATEMENT_TIMEOUT_MS = 30_000;
@@ -16,56 +19,54 @@ const LOCK_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** A connection is replaced after this long: a backend's catalogue cache grows with every partition it has seen. */
 const CONNECTION_LIFETIME_S = 1_800;
+/** New partitions are rare and made one at a time. */
+const OWNER_CONNECTIONS_MAX = 1;
 
 /**
- * Opens a pool of at most `poolSizeMax` connections on `host` and learns its durability class. The pool survives a
- * restart of PostgreSQL: broken connections are dropped and made anew by the next caller. Throws a
- * `temporarily-unavailable` Fault when the host cannot be reached.
+ * Opens pools of together at most `poolSizeMax` connections (but one of each kind) on `host`, makes sure of the roles
+ * they work as, and learns the durability class. The pools survive a restart of PostgreSQL: broken connections are
+ * dropped and made anew by the next caller. Throws a `temporarily-unavailable` Fault when the host cannot be reached
+ * and a StartRefusal when it cannot hold organizations apart.
  */
 export async function openDatabase(
   host: PostgresHost,
-  options: { poolSizeMax: number; log: Logger; applicationName: string },
+  options: { poolSizeMax: number; log: Logger; applicationName: string; ownerConnectionsMax?: number },
 ): Promise<Database> {
-  const { log, applicationName } = options;
-  const pool = new pg.Pool({
-    ...clientConfig(host, applicationName),
-    max: options.poolSizeMax,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    maxLifetimeSeconds: CONNECTION_LIFETIME_S,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
-    lock_timeout: LOCK_TIMEOUT_MS,
-  });
+  const { log, applicationName, ownerConnectionsMax = OWNER_CONNECTIONS_MAX } = options;
   const logLoss = (error: Error) => log.warn({ err: error }, 'A database connection was lost');
-  // A connection can break while idle in the pool and while lent out between two statements; an `error` event that
-  // nobody hears would end the process, and the caller learns of it from its next statement anyway.
-  pool.on('error', () => {});
-  pool.on('connect', (client) => void client.on('error', logLoss));
-  const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  // Reading must never keep intake and mapping waiting, nor they it.
+  const systemConnectionsMax = Math.max(1, Math.ceil((options.poolSizeMax - OWNER_CONNECTIONS_MAX) / 3));
+  const appConnectionsMax = Math.max(1, options.poolSizeMax - OWNER_CONNECTIONS_MAX - systemConnectionsMax);
+  const open = (connectionsMax: number, role?: string) =>
+    openPool({ ...clientConfig(host, applicationName, role), max: connectionsMax }, logLoss);
+  const pools = [open(appConnectionsMax, APP_ROLE), open(systemConnectionsMax, SYSTEM_ROLE), open(ownerConnectionsMax)];
+  const [app, system, owner] = pools as [Pool, Pool, Pool];
+  const connectClient = async (role?: string) => {
+    const client = new pg.Client({
+      ...clientConfig(host, applicationName, role),
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    });
+    client.on('error', logLoss);
+    try {
+      await client.connect();
+    } catch (error) {
+      throw asFault(error);
+    }
+    return client;
+  };
   const close = async () => {
-    await kysely.destroy();
-    // Kysely ends only a pool it has used.
-    if (!pool.ending) await pool.end();
+    await Promise.all(pools.map((pool) => pool.close()));
   };
   try {
-    const durability = await readDurability(pool);
+    const durability = await prepare(await connectClient(), host.place);
+    await Promise.all([requireRole(app, APP_ROLE, host.place), requireRole(system, SYSTEM_ROLE, host.place)]);
     return {
-      kysely,
+      within: createWithin(app.kysely),
+      system: system.kysely,
+      owner: owner.kysely,
       host,
       durability,
-      async connectClient() {
-        const client = new pg.Client({
-          ...clientConfig(host, applicationName),
-          connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-        });
-        client.on('error', logLoss);
-        try {
-          await client.connect();
-        } catch (error) {
-          throw asFault(error);
-        }
-        return client;
-      },
+      connectClient: () => connectClient(SYSTEM_ROLE),
       close,
     };
   } catch (error) {
@@ -74,20 +75,82 @@ export async function openDatabase(
   }
 }
 
-/** The settings every client of ours connects with: UTC, ISO dates, our column types, TCP keep-alive. */
-export function clientConfig(host: PostgresHost, applicationName: string): pg.ClientConfig {
+/** The settings every client of ours connects with: UTC, ISO dates, our column types, TCP keep-alive, its role. */
+export function clientConfig(host: PostgresHost, applicationName: string, role?: string): pg.ClientConfig {
   const given = host.connection.options ?? '';
+  const asRole = role === undefined ? '' : ` -c role=${role}`;
   return {
     ...host.connection,
     types: columnTypes,
     application_name: applicationName,
-    options: `${given} -c timezone=UTC -c datestyle=ISO`.trimStart(),
+    options: `${given} -c timezone=UTC -c datestyle=ISO${asRole}`.trimStart(),
     keepAlive: true,
   };
 }
 
-async function readDurability(pool: pg.Pool): Promise<DurabilityClass> {
-  const { rows } = await pool.query<{ fsync: string; pages: string; commit: string }>(
+interface Pool {
+  readonly pg: pg.Pool;
+  readonly kysely: Kysely<Schema>;
+  close(): Promise<void>;
+}
+
+function openPool(config: pg.PoolConfig, logLoss: (error: Error) => void): Pool {
+  const pool = new pg.Pool({
+    ...config,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    maxLifetimeSeconds: CONNECTION_LIFETIME_S,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    lock_timeout: LOCK_TIMEOUT_MS,
+  });
+  // A connection can break while idle in the pool and while lent out between two statements; an `error` event that
+  // nobody hears would end the process, and the caller learns of it from its next statement anyway.
+  pool.on('error', () => {});
+  pool.on('connect', (client) => void client.on('error', logLoss));
+  const lend = {
+    options: pool.options,
+    connect: async () => releasedOnlyIdle(await pool.connect()),
+    end: () => pool.end(),
+  };
+  const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: lend }) });
+  return {
+    pg: pool,
+    kysely,
+    async close() {
+      await kysely.destroy();
+      // Kysely ends only a pool it has used.
+      if (!pool.ending) await pool.end();
+    },
+  };
+}
+
+/** A connection that is given back inside a transaction would carry it, and its organization, to the next caller. */
+function releasedOnlyIdle(client: pg.PoolClient): PostgresPoolClient {
+  const { release } = client;
+  client.release = (broken) => release.call(client, broken || client.getTransactionStatus() !== 'I');
+  return client as unknown as PostgresPoolClient;
+}
+
+async function prepare(client: pg.Client, place: string): Promise<DurabilityClass> {
+  try {
+    await ensureRoles(client, place);
+    return await readDurability(client);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** A pooler that drops start-up options would leave us working as the owner, past every wall. */
+async function requireRole(pool: Pool, role: string, place: string): Promise<void> {
+  const { rows } = await pool.pg.query<{ name: string }>('select current_user as name');
+  if (rows[0]!.name === role) return;
+  throw new StartRefusal(
+    `A connection to ${place} that asks to work as ${role} works as ${rows[0]!.name}: something in between drops the option. Connect to PostgreSQL directly, or through a pooler that passes \`options\` on.`,
+  );
+}
+
+async function readDurability(client: pg.Client): Promise<DurabilityClass> {
+  const { rows } = await client.query<{ fsync: string; pages: string; commit: string }>(
     `select current_setting('fsync') as fsync, current_setting('full_page_writes') as pages,
             current_setting('synchronous_commit') as commit`,
   );

@@ -56,7 +56,7 @@ export function createPartitions(database: Database): Partitions {
     const name = partitionName(table, slot);
     let made = making.get(name);
     if (made === undefined) {
-      made = createPartition(database.kysely, table, slot)
+      made = createPartition(database.owner, table, slot)
         .then(() => void known[table].add(slot))
         .finally(() => making.delete(name));
       making.set(name, made);
@@ -81,10 +81,10 @@ export function createPartitions(database: Database): Partitions {
     async dropBefore(table, beforeMs) {
       const dropped: string[] = [];
       try {
-        for (const { name, slot } of await findPartitions(database.kysely, table)) {
+        for (const { name, slot } of await findPartitions(database.owner, table)) {
           if (slotFromMs(table, slot + 1) > beforeMs) break;
           known[table].delete(slot);
-          if (await dropPartition(database.kysely, name)) dropped.push(name);
+          if (await dropPartition(database.owner, name)) dropped.push(name);
         }
       } catch (error) {
         throw asFault(error);
@@ -145,6 +145,8 @@ async function createPartition(kysely: Kysely<Schema>, table: PartitionedTable, 
     );
     if (rows[0]!.there) return;
     await sql`create table ${sql.table(name)} (like ${sql.table(table)} including all)`.execute(transaction);
+    // Policies are not among what `like` copies.
+    await sql`select bind_to_organization(${name}::regclass)`.execute(transaction);
     await sql`alter table ${sql.table(table)} attach partition ${sql.table(name)} for values from (${from}) to (${to})`.execute(
       transaction,
     );

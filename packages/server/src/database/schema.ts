@@ -22,6 +22,9 @@ export interface Schema {
   telemetry_position: TelemetryPositionTable;
   record: RecordTable;
   latest: LatestTable;
+  session: SessionTable;
+  audit_event: AuditEventTable;
+  audit_head: AuditHeadTable;
 }
 
 interface Kept {
@@ -195,6 +198,38 @@ export interface LatestTable {
   asset_id: string;
   organization_id: string;
   metrics: JsonColumn;
+}
+
+export interface SessionTable {
+  digest: Buffer;
+  organization_id: string;
+  person_id: string;
+  created_at: Date;
+  expires_at: Date;
+  last_used_at: Date;
+  address: string | null;
+  user_agent: string | null;
+}
+
+export interface AuditEventTable {
+  organization_id: string;
+  sequence: number;
+  at: Date;
+  actor_kind: 'person' | 'key' | 'system' | 'anonymous';
+  actor_id: string | null;
+  action: string;
+  target_kind: string | null;
+  target_id: string | null;
+  address: string | null;
+  request_id: string | null;
+  details: JsonColumn;
+  hash: Buffer;
+}
+
+export interface AuditHeadTable {
+  organization_id: string;
+  sequence: number;
+  hash: Buffer;
 }
 
 /** Read as a parsed value whose shape the reader checks; written as JSON text, because an array would become SQL's. */

@@ -43,6 +43,10 @@ export function createDrive(line: readonly Place[], rules: DriveRules): Drive {
   const last = line.length - 1;
   const alongM = new Float64Array(line.length);
   const courseDeg = new Float64Array(line.length);
+  // Numbers side by side instead of objects: a round has thousands of points.
+  const latitude = Float64Array.from(line, (point) => point.latitude);
+  const longitude = Float64Array.from(line, (point) => point.longitude);
+  const elevationM = Float32Array.from(line, (point) => point.elevationM);
   for (let i = 1; i <= last; i++) {
     const { eastM, northM } = apart(line[i - 1]!, line[i]!);
     alongM[i] = alongM[i - 1]! + Math.hypot(eastM, northM);
@@ -66,11 +70,11 @@ export function createDrive(line: readonly Place[], rules: DriveRules): Drive {
       const since = t - atS[i]!;
       const movedM = Math.min(pieceM, speedMps[i]! * since + 0.5 * acceleration * since ** 2);
       const share = movedM / pieceM;
-      const [from, to] = [line[i]!, line[i + 1]!];
+      const between = (values: Float64Array | Float32Array) => values[i]! + (values[i + 1]! - values[i]!) * share;
       return {
-        latitude: from.latitude + (to.latitude - from.latitude) * share,
-        longitude: from.longitude + (to.longitude - from.longitude) * share,
-        elevationM: from.elevationM + (to.elevationM - from.elevationM) * share,
+        latitude: between(latitude),
+        longitude: between(longitude),
+        elevationM: between(elevationM),
         drivenM: alongM[i]! + movedM,
         speedMps: Math.max(0, speedMps[i]! + acceleration * since),
         accelerationMps2: acceleration,

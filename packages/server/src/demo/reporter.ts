@@ -17,7 +17,8 @@ export interface Reporter {
   next(nowMs: number): Message | undefined;
   /** The message arrived, or will never be accepted: go on with the next. */
   settle(accepted: boolean, nowMs: number): void;
-  readonly waiting: number;
+  /** Nothing was sent yet: the first message costs about 10 ms more, for the vehicle has to be made. */
+  readonly isFresh: boolean;
   readonly skipped: number;
 }
 
@@ -100,8 +101,8 @@ export function createReporter(options: ReporterOptions): Reporter {
 
   return {
     asset,
-    get waiting() {
-      return kept.length + (unanswered ? 1 : 0);
+    get isFresh() {
+      return vehicle === undefined;
     },
     get skipped() {
       return skipped;

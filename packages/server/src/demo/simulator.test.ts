@@ -268,6 +268,7 @@ test('stop breaks off requests nobody answers and leaves no timer and no connect
   const { simulator, stub, clock } = await openDemo([{ product: 'flespi', key: 'a', vins: vinsOf('flespi') }]);
   stub.answerWith(() => 'handled');
   simulator.start();
+  clock.advance(3000);
   await vi.waitUntil(() => stub.received.length === 4, { timeout: 20_000, interval: 1 });
   const stopping = simulator.stop();
   clock.advance(600);

@@ -147,12 +147,15 @@ export function createSimulator(options: SimulatorOptions): Simulator {
       const sender = partner.vehicles.shift()!;
       partner.vehicles.push(sender);
       if (sender.busy || sender.pausedUntilMs > nowMs) continue;
+      const { isFresh } = sender.reporter;
       const message = sender.reporter.next(nowMs);
       if (!message) continue;
       sender.busy = true;
       partner.inFlight++;
       const sending = send(partner, sender, message).finally(() => underWay.delete(sending));
       underWay.add(sending);
+      // One new vehicle at a time: making them all at once would hold up the server this runs in.
+      if (isFresh) return;
     }
   }
 

@@ -2,7 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
 import { ErrorInfoSchema } from '@gladhand/contract/gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '@gladhand/contract/gen/google/rpc/status_pb.ts';
-import { Metadata, type StatusObject, status as Code } from '@grpc/grpc-js';
+import { status as Code, Metadata, type StatusObject } from '@grpc/grpc-js';
 import type { Fault } from '../base/fault.ts';
 
 /**
@@ -26,7 +26,11 @@ export function toGrpcStatus(fault: Fault, cursor?: string): StatusObject {
   const metadata = new Metadata();
   metadata.set('gladhand-error-code', fault.code);
   if (cursor !== undefined) metadata.set('gladhand-cursor', cursor);
-  const info = create(ErrorInfoSchema, { reason: fault.code, domain: 'gladhand.dev', metadata: cursor === undefined ? {} : { cursor } });
+  const info = create(ErrorInfoSchema, {
+    reason: fault.code,
+    domain: 'gladhand.dev',
+    metadata: cursor === undefined ? {} : { cursor },
+  });
   const status = create(StatusSchema, { code, message, details: [anyPack(ErrorInfoSchema, info)] });
   metadata.set('grpc-status-details-bin', Buffer.from(toBinary(StatusSchema, status)));
   return { code, details: message, metadata };

@@ -155,7 +155,11 @@ function limitRequestMessages(messagesMax: number): ServerInterceptor {
           onReceiveMessage(message, pass) {
             messages += 1;
             if (messages <= messagesMax) pass(message);
-            else counted.sendStatus({ code: Code.RESOURCE_EXHAUSTED, details: `A call may send ${messagesMax} messages. Start another one.` });
+            else
+              counted.sendStatus({
+                code: Code.RESOURCE_EXHAUSTED,
+                details: `A call may send ${messagesMax} messages. Start another one.`,
+              });
           },
         }),
     });

@@ -1,23 +1,43 @@
 import type { FastifyReply, FastifyRequest, HTTPMethods, RouteOptions } from 'fastify';
-import type { Audience, Principal, Scope } from '../access/principal.ts';
+import { type Audience, hasRole, type Person, type Principal, type Role, type Scope } from '../access/principal.ts';
 import { Fault } from '../base/fault.ts';
 
 /**
- * The wall, in a fixed order: no credential in the URL -> authenticate -> right audience -> scopes. Promise: a handler
- * with access `{audience, scopes}` runs only for a principal that has every scope named; the decision is taken before
- * the body is read. Assumes `authenticate` answers from local memory. Fails closed: whatever cannot be decided is
- * refused.
+ * The wall, in a fixed order: no credential in the URL -> authenticate -> right audience or role -> scopes. Promise: a
+ * handler runs only for a caller that its route's access names, and the decision is taken before the body is read.
+ * Assumes the authenticator answers from local memory. Fails closed: whatever cannot be decided is refused.
  */
-export type Access = 'public' | { readonly audience: Audience; readonly scopes: readonly Scope[] };
+export type Access = 'public' | RouteAccess;
+
+/** A route takes keys, people, or both; what is left out is not let in. */
+export interface RouteAccess {
+  /** Keys of this audience; `any` takes both. */
+  readonly audience?: Audience | 'any';
+  /** What a key must have. */
+  readonly scopes?: readonly Scope[];
+  /** The API key itself is taken in X-API-KEY too, without trading it for a token. */
+  readonly takesApiKey?: boolean;
+  /** People with at least this role in their organization. */
+  readonly role?: Role;
+}
+
+export type Caller = { readonly key: Principal } | { readonly person: Person };
 
 export interface Authenticator {
-  /** The principal of a bearer token: at once when it is known here, else when it has been verified. */
+  /** Whose bearer token (of a key or of a session) it is: at once when it is known here, else when it has been verified. */
   authenticate(token: string, address: string): Principal | Promise<Principal>;
+  /** The same for an API key that is sent as it is. */
+  authenticateKey?(apiKey: string, address: string): Principal | Promise<Principal>;
+  /** Whose session token it is. */
+  authenticatePerson?(sessionToken: string, address: string): Person | Promise<Person>;
+  /** Tells what was refused and to whom, for the audit log. Must not throw. */
+  onRefused?(refused: { fault: Fault; request: FastifyRequest; caller: Caller | null }): void;
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
     principal: Principal | null;
+    person: Person | null;
   }
 }
 
@@ -27,43 +47,83 @@ const DOCS_PREFIX = '/docs';
 /** Refuses to boot a route that does not say who may call it. */
 export function declareAccess(route: RouteOptions): void {
   if (route.url.startsWith(DOCS_PREFIX)) route.config = { ...route.config, access: 'public' };
-  if (route.config?.access === undefined) {
-    throw new Error(`${String(route.method as HTTPMethods)} ${route.url} declares no access: set config.access to 'public' or to {audience, scopes}`);
+  const access = route.config?.access;
+  const isDeclared = access === 'public' || access?.role !== undefined || (access?.audience !== undefined && access.scopes !== undefined);
+  if (!isDeclared) {
+    throw new Error(
+      `${String(route.method as HTTPMethods)} ${route.url} declares no access: set config.access to 'public', to {audience, scopes}, to {role}, or to all three`,
+    );
   }
 }
+
+export const SESSION_TOKEN_PREFIX = 'gladhand_session_';
+export const SESSION_COOKIE = 'gladhand_session';
 
 export function createGuard(authenticator: Authenticator) {
   return function guard(request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void {
     const access = request.routeOptions.config.access;
     if (request.is404 || access === 'public') return done();
+    const refuse = (error: unknown) => {
+      const caller = request.principal ? { key: request.principal } : request.person ? { person: request.person } : null;
+      if (error instanceof Fault) authenticator.onRefused?.({ fault: error, request, caller });
+      done(error as Error);
+    };
     try {
       refuseCredentialInUrl(request);
       if (access === undefined) throw new Fault('forbidden', 'This route declares no access.');
-      const found = authenticator.authenticate(bearerToken(request), request.ip);
+      const found = authenticate(authenticator, request, access);
       if (!(found instanceof Promise)) {
         admit(request, found, access);
         return done();
       }
-      found.then((principal) => {
-        admit(request, principal, access);
-        done();
-      }).catch(done);
+      found.then((caller) => admit(request, caller, access)).then(() => done(), refuse);
     } catch (error) {
-      done(error as Error);
+      refuse(error);
     }
   };
 }
 
-function admit(request: FastifyRequest, principal: Principal, access: Exclude<Access, 'public'>): void {
-  request.principal = principal;
-  if (principal.audience !== access.audience) {
-    const exchange = access.audience === 'partner' ? '/api/v1/partners/authenticate' : '/api/v1/customers/authenticate';
-    throw new Fault('invalid-token', `This endpoint takes a ${access.audience} token. Get one from POST ${exchange}.`);
+function authenticate(authenticator: Authenticator, request: FastifyRequest, access: RouteAccess): Caller | Promise<Caller> {
+  const apiKey = request.headers['x-api-key'];
+  if (access.takesApiKey && authenticator.authenticateKey && typeof apiKey === 'string') {
+    return then(authenticator.authenticateKey(apiKey, request.ip), (key) => ({ key }));
   }
-  const missing = access.scopes.filter((scope) => !principal.scopes.has(scope));
-  if (missing.length > 0) {
-    throw new Fault('missing-scope', `This needs the scope ${missing.join(', ')}, which the key does not have.`);
+  const token = findCookie(request, access) ?? bearerToken(request, access);
+  if (token.startsWith(SESSION_TOKEN_PREFIX) && authenticator.authenticatePerson) {
+    return then(authenticator.authenticatePerson(token, request.ip), (person) => ({ person }));
   }
+  return then(authenticator.authenticate(token, request.ip), (key) => ({ key }));
+}
+
+function then<In, Out>(value: In | Promise<In>, next: (value: In) => Out): Out | Promise<Out> {
+  return value instanceof Promise ? value.then(next) : next(value);
+}
+
+function admit(request: FastifyRequest, caller: Caller, access: RouteAccess): void {
+  if ('person' in caller) admitPerson(request, caller.person, access);
+  else admitKey(request, caller.key, access);
+}
+
+function admitPerson(request: FastifyRequest, person: Person, access: RouteAccess): void {
+  request.person = person;
+  if (access.role === undefined) throw new Fault('forbidden', 'This endpoint is for API keys, not for people. Create a key and authenticate with it.');
+  if (!hasRole(person, access.role)) throw new Fault('forbidden', `This needs the role ${access.role}; yours is ${person.role}. Ask an admin of your organization.`);
+}
+
+function admitKey(request: FastifyRequest, key: Principal, access: RouteAccess): void {
+  request.principal = key;
+  if (access.audience === undefined) throw new Fault('forbidden', 'This endpoint is for people who sign in, not for API keys.');
+  if (access.audience !== 'any' && key.audience !== access.audience) {
+    throw new Fault('invalid-token', `This endpoint takes a ${access.audience} token. Get one from POST /api/v1/${access.audience}s/authenticate.`);
+  }
+  const missing = (access.scopes ?? []).filter((scope) => !key.scopes.has(scope));
+  if (missing.length > 0) throw new Fault('missing-scope', `This needs the scope ${missing.join(', ')}, which the key does not have.`);
+}
+
+/** The person of a request that passed the guard of a route for people. */
+export function personOf(request: FastifyRequest): Person {
+  if (request.person === null) throw new Error('the route is not for people: it has no person');
+  return request.person;
 }
 
 /** The principal of a request that passed the guard. */
@@ -84,9 +144,18 @@ function refuseCredentialInUrl(request: FastifyRequest): void {
   }
 }
 
-function bearerToken(request: FastifyRequest): string {
+/** A browser's session travels in a cookie; only routes for people look at it. */
+function findCookie(request: FastifyRequest, access: RouteAccess): string | undefined {
+  if (access.role === undefined || request.headers.authorization !== undefined) return undefined;
+  return new RegExp(`(?:^|; *)${SESSION_COOKIE}=([^; ]+)`).exec(request.headers.cookie ?? '')?.[1];
+}
+
+function bearerToken(request: FastifyRequest, access: RouteAccess): string {
   const header = request.headers.authorization;
-  if (header === undefined) throw new Fault('unauthorized', 'Send an access token as `Authorization: Bearer <token>`.');
+  if (header === undefined) {
+    const others = `${access.takesApiKey ? ' or your API key as `X-API-KEY`' : ''}${access.role === undefined ? '' : ', or sign in first'}`;
+    throw new Fault('unauthorized', `Send an access token as \`Authorization: Bearer <token>\`${others}.`);
+  }
   const token = /^Bearer +([\w.~+/-]+=*)$/i.exec(header)?.[1];
   if (token === undefined) throw new Fault('unauthorized', 'The Authorization header must read `Bearer <token>`.');
   return token;

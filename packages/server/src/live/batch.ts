@@ -62,7 +62,10 @@ function encode(entry: Entry, log: Logger): Uint8Array {
   try {
     entry.encoded = encodeRecord(json);
   } catch (error) {
-    log.error({ err: error, assetId: entry.assetId, position: entry.position }, 'a record has a form the LiveFeed proto does not know; its signals are not sent');
+    log.error(
+      { err: error, assetId: entry.assetId, position: entry.position },
+      'a record has a form the LiveFeed proto does not know; its signals are not sent',
+    );
     entry.encoded = encodeProvenance(json);
   }
   entry.json = null;

@@ -2,25 +2,44 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { ErrorInfoSchema } from '@gladhand/contract/gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '@gladhand/contract/gen/google/rpc/status_pb.ts';
-import { createCursors } from '../base/cursor.ts';
-import { Fault } from '../base/fault.ts';
 import { status } from '@grpc/grpc-js';
 import { describe, expect, test, vi } from 'vitest';
-import { createArrayStore, CURSOR_KEY, openHarness, ORGANIZATION, OTHER_ORGANIZATION, principal, range, WAIT } from '../../test/live-feed.ts';
+import {
+  CURSOR_KEY,
+  createArrayStore,
+  ORGANIZATION,
+  OTHER_ORGANIZATION,
+  openHarness,
+  principal,
+  range,
+  WAIT,
+} from '../../test/live-feed.ts';
+import { createCursors } from '../base/cursor.ts';
+import { Fault } from '../base/fault.ts';
 
 const cursors = createCursors(CURSOR_KEY);
-const cursorOf = (organizationId: string, position: number, query = 'feed') => cursors.seal({ organizationId, query }, [position]);
+const cursorOf = (organizationId: string, position: number, query = 'feed') =>
+  cursors.seal({ organizationId, query }, [position]);
 
 describe('the door', () => {
   test('no token, no bearer token and a bad token are refused as UNAUTHENTICATED', async () => {
     const { connect } = await openHarness(createArrayStore().reader);
     expect(await connect({}, null).ended).toMatchObject({ code: status.UNAUTHENTICATED, errorCode: 'unauthorized' });
-    expect(await connect({}, 'two words').ended).toMatchObject({ code: status.UNAUTHENTICATED, errorCode: 'unauthorized' });
-    expect(await connect({}, 'stolen').ended).toMatchObject({ code: status.UNAUTHENTICATED, errorCode: 'invalid-token', cursor: undefined });
+    expect(await connect({}, 'two words').ended).toMatchObject({
+      code: status.UNAUTHENTICATED,
+      errorCode: 'unauthorized',
+    });
+    expect(await connect({}, 'stolen').ended).toMatchObject({
+      code: status.UNAUTHENTICATED,
+      errorCode: 'invalid-token',
+      cursor: undefined,
+    });
   });
 
   test('a key without the scope livefeed:connect is refused as PERMISSION_DENIED', async () => {
-    const { connect } = await openHarness(createArrayStore().reader, { principals: { reader: principal({ scopes: new Set(['telemetry:read']) }) } });
+    const { connect } = await openHarness(createArrayStore().reader, {
+      principals: { reader: principal({ scopes: new Set(['telemetry:read']) }) },
+    });
     const ending = await connect({}, 'reader').ended;
     expect(ending).toMatchObject({ code: status.PERMISSION_DENIED, errorCode: 'missing-scope' });
     expect(ending.details).toContain('livefeed:connect');
@@ -36,9 +55,16 @@ describe('the door', () => {
       bytes[place]! ^= 1;
       return bytes.toString('base64url');
     });
-    const bad = [...tampered, good.toString('base64url').slice(0, -1), 'x', cursorOf(OTHER_ORGANIZATION, 1), cursorOf(ORGANIZATION, 1, 'gps')];
+    const bad = [
+      ...tampered,
+      good.toString('base64url').slice(0, -1),
+      'x',
+      cursorOf(OTHER_ORGANIZATION, 1),
+      cursorOf(ORGANIZATION, 1, 'gps'),
+    ];
     const endings = await Promise.all(bad.map((cursor) => connect({ cursor }).ended));
-    for (const ending of endings) expect(ending).toMatchObject({ code: status.INVALID_ARGUMENT, errorCode: 'invalid-cursor' });
+    for (const ending of endings)
+      expect(ending).toMatchObject({ code: status.INVALID_ARGUMENT, errorCode: 'invalid-cursor' });
     expect(new Set(endings.map(({ details }) => details)).size).toBe(1);
   });
 
@@ -49,23 +75,46 @@ describe('the door', () => {
       principals: { restricted: principal({ plantIds: new Set() }) },
     });
     const id = '01900000-0000-7000-8000-0000000f0009';
-    const refusals = [await connect({ filter: { fleets: [id] } }).ended, await connect({ filter: { trailers: ['1M8GDM9AXKP042788'] } }).ended, await connect({ filter: { plants: [id] } }, 'restricted').ended];
+    const refusals = [
+      await connect({ filter: { fleets: [id] } }).ended,
+      await connect({ filter: { trailers: ['1M8GDM9AXKP042788'] } }).ended,
+      await connect({ filter: { plants: [id] } }, 'restricted').ended,
+    ];
     for (const refusal of refusals) expect(refusal).toMatchObject({ code: status.NOT_FOUND, errorCode: 'not-found' });
     expect(new Set(refusals.map(({ details }) => details)).size).toBe(1);
-    expect(await connect({ filter: { fleets: ['north'] } }).ended).toMatchObject({ code: status.INVALID_ARGUMENT, errorCode: 'invalid-uuid' });
-    expect(await connect({ filter: { trailers: ['1M8GDM9AXKP04278O'] } }).ended).toMatchObject({ code: status.INVALID_ARGUMENT, errorCode: 'invalid-vin' });
-    expect(await connect({ filter: { signals: ['wheels'] } }).ended).toMatchObject({ code: status.INVALID_ARGUMENT, errorCode: 'validation-failed' });
-    expect(await connect({ filter: { plants: Array(1_001).fill(id) } }).ended).toMatchObject({ code: status.INVALID_ARGUMENT });
-    expect(await connect({ cursor: cursorOf(ORGANIZATION, 0), snapshot: true }).ended).toMatchObject({ code: status.INVALID_ARGUMENT });
+    expect(await connect({ filter: { fleets: ['north'] } }).ended).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      errorCode: 'invalid-uuid',
+    });
+    expect(await connect({ filter: { trailers: ['1M8GDM9AXKP04278O'] } }).ended).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      errorCode: 'invalid-vin',
+    });
+    expect(await connect({ filter: { signals: ['wheels'] } }).ended).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      errorCode: 'validation-failed',
+    });
+    expect(await connect({ filter: { plants: Array(1_001).fill(id) } }).ended).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+    });
+    expect(await connect({ cursor: cursorOf(ORGANIZATION, 0), snapshot: true }).ended).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+    });
   });
 
   test('a key restricted to plants gets no other plant', async () => {
     const store = createArrayStore();
     const [mine, other] = ['01900000-0000-7000-8000-0000000b0001', '01900000-0000-7000-8000-0000000b0002'];
-    const { connect, ring } = await openHarness(store.reader, { principals: { restricted: principal({ plantIds: new Set([mine]) }) } });
+    const { connect, ring } = await openHarness(store.reader, {
+      principals: { restricted: principal({ plantIds: new Set([mine]) }) },
+    });
     const subscription = connect({}, 'restricted');
     await subscription.begun();
-    store.append({ assetKind: 'plant', assetId: other, signals: { quality: 'GOOD' } }, { assetKind: 'plant', assetId: mine, signals: { quality: 'GOOD' } }, {});
+    store.append(
+      { assetKind: 'plant', assetId: other, signals: { quality: 'GOOD' } },
+      { assetKind: 'plant', assetId: mine, signals: { quality: 'GOOD' } },
+      {},
+    );
     ring();
     await subscription.received(2);
     expect(subscription.positions).toEqual([2, 3]);
@@ -73,13 +122,18 @@ describe('the door', () => {
 
   test('an organization gets its own records and not one of another', async () => {
     const store = createArrayStore();
-    const { connect, ring } = await openHarness(store.reader, { principals: { other: principal({ organizationId: OTHER_ORGANIZATION }) } });
+    const { connect, ring } = await openHarness(store.reader, {
+      principals: { other: principal({ organizationId: OTHER_ORGANIZATION }) },
+    });
     const [mine, theirs] = [connect(), connect({}, 'other')];
     await Promise.all([mine.begun(), theirs.begun()]);
     store.append({}, { organizationId: OTHER_ORGANIZATION }, {}, { organizationId: OTHER_ORGANIZATION });
     ring();
     await Promise.all([mine.received(2), theirs.received(2)]);
-    expect([mine.positions, theirs.positions]).toEqual([[1, 3], [2, 4]]);
+    expect([mine.positions, theirs.positions]).toEqual([
+      [1, 3],
+      [2, 4],
+    ]);
   });
 
   test('a stream ends with UNAUTHENTICATED when its token expires, and the ending says where to resume', async () => {
@@ -96,14 +150,24 @@ describe('the door', () => {
     expect(feed.counts().subscribers).toBe(1);
     clock.advance(1);
     const ending = await subscription.ended;
-    expect(ending).toMatchObject({ code: status.UNAUTHENTICATED, errorCode: 'token-expired', cursor: cursorOf(ORGANIZATION, 2) });
+    expect(ending).toMatchObject({
+      code: status.UNAUTHENTICATED,
+      errorCode: 'token-expired',
+      cursor: cursorOf(ORGANIZATION, 2),
+    });
     expect(ending.details).toContain(ending.cursor!);
     const details = fromBinary(StatusSchema, ending.metadata.get('grpc-status-details-bin')[0] as Buffer);
-    expect(anyUnpack(details.details[0]!, ErrorInfoSchema)).toMatchObject({ reason: 'token-expired', domain: 'gladhand.dev', metadata: { cursor: ending.cursor } });
+    expect(anyUnpack(details.details[0]!, ErrorInfoSchema)).toMatchObject({
+      reason: 'token-expired',
+      domain: 'gladhand.dev',
+      metadata: { cursor: ending.cursor },
+    });
   });
 
   test('a stream ends with UNAUTHENTICATED when its key is revoked, and no other stream does', async () => {
-    const { connect, revoke, feed } = await openHarness(createArrayStore().reader, { principals: { second: principal({ keyId: 'key-2' }) } });
+    const { connect, revoke, feed } = await openHarness(createArrayStore().reader, {
+      principals: { second: principal({ keyId: 'key-2' }) },
+    });
     const [revoked, kept] = [connect(), connect({}, 'second')];
     await Promise.all([revoked.begun(), kept.begun()]);
     revoke('key-1');
@@ -123,7 +187,10 @@ describe('the door', () => {
 
   test('a database that cannot be read is UNAVAILABLE, without a word about the database', async () => {
     const store = createArrayStore();
-    store.reader.head = () => Promise.reject(new Fault('temporarily-unavailable', 'Recovering. Try again shortly.', { cause: new Error('password=secret') }));
+    store.reader.head = () =>
+      Promise.reject(
+        new Fault('temporarily-unavailable', 'Recovering. Try again shortly.', { cause: new Error('password=secret') }),
+      );
     const { connect } = await openHarness(store.reader);
     const ending = await connect().ended;
     expect(ending).toMatchObject({ code: status.UNAVAILABLE, errorCode: 'temporarily-unavailable' });
@@ -145,7 +212,11 @@ describe('the door', () => {
     await Promise.all(subscriptions.map((subscription) => subscription.received(1)));
     await feed.close();
     for (const { ended } of subscriptions) {
-      expect(await ended).toMatchObject({ code: status.UNAVAILABLE, errorCode: 'shutting-down', cursor: cursorOf(ORGANIZATION, 1) });
+      expect(await ended).toMatchObject({
+        code: status.UNAVAILABLE,
+        errorCode: 'shutting-down',
+        cursor: cursorOf(ORGANIZATION, 1),
+      });
     }
     expect(feed.counts()).toEqual({ subscribers: 0, organizations: 0 });
     expect(clock.timers).toBe(0);

@@ -50,7 +50,11 @@ export interface ResolvedFilter {
 export const FILTER_NAMES_MAX = 1_000;
 
 /** Reads the filter of a request. Throws `invalid-uuid`, `invalid-vin`, `validation-failed` or `not-found`. */
-export async function openFilter(resolve: ResolveFilter, principal: Principal, filter: Filter | undefined): Promise<RecordFilter> {
+export async function openFilter(
+  resolve: ResolveFilter,
+  principal: Principal,
+  filter: Filter | undefined,
+): Promise<RecordFilter> {
   if (filter === undefined) return createFilter({ fleetIds: [], assetIds: [] }, [], principal.plantIds);
   const { fleets, trailers, deliverSafe, plants, signals } = filter;
   if (fleets.length + trailers.length + deliverSafe.length + plants.length > FILTER_NAMES_MAX) {
@@ -58,7 +62,10 @@ export async function openFilter(resolve: ResolveFilter, principal: Principal, f
   }
   const unknown = signals.find((name) => !isSignalGroup(name));
   if (unknown !== undefined) {
-    throw invalid('filter/signals', `\`${unknown.slice(0, 50)}\` is not a signal group; there are ${SIGNAL_GROUPS.join(', ')}.`);
+    throw invalid(
+      'filter/signals',
+      `\`${unknown.slice(0, 50)}\` is not a signal group; there are ${SIGNAL_GROUPS.join(', ')}.`,
+    );
   }
   const names: FilterNames = {
     fleets: fleets.map((name) => uuidOf(name, 'fleets')),
@@ -120,7 +127,11 @@ function uuidOf(name: string, field: string): string {
 function uuidOrVinOf(name: string, field: string): string {
   if (isUuid(name)) return name.toLowerCase();
   const vin = normalizeVin(name);
-  if (!vin.ok) throw new Fault('invalid-vin', `filter/${field}: \`${name.slice(0, 50)}\` is neither a UUID nor a VIN: ${vin.detail}.`);
+  if (!vin.ok)
+    throw new Fault(
+      'invalid-vin',
+      `filter/${field}: \`${name.slice(0, 50)}\` is neither a UUID nor a VIN: ${vin.detail}.`,
+    );
   return vin.vin;
 }
 

@@ -84,7 +84,10 @@ describe('following', () => {
     const trailer = '01900000-0000-7000-8000-00000000a002';
     const otherFleet = '01900000-0000-7000-8000-0000000f0002';
     const { connect, ring } = await openHarness(store.reader, {
-      resolveFilter: async (_organization, names) => ({ fleetIds: names.fleets, assetIds: [...names.trailers, ...names.plants] }),
+      resolveFilter: async (_organization, names) => ({
+        fleetIds: names.fleets,
+        assetIds: [...names.trailers, ...names.plants],
+      }),
     });
     const byFleetOrTrailer = connect({ filter: { fleets: [otherFleet], trailers: [trailer.toUpperCase()] } });
     const bySignal = connect({ filter: { signals: ['gps', 'tires'] } });
@@ -103,18 +106,44 @@ describe('following', () => {
     expect(bySignal.positions).toEqual([3, 4, 6]);
     // The same from the store, by cursor.
     const start = bySignal.messages[0]!.cursor;
-    const [again, mixed] = [connect({ cursor: start, filter: { signals: ['gps', 'tires'] } }), connect({ cursor: start, filter: { fleets: [otherFleet], trailers: [trailer] } })];
+    const [again, mixed] = [
+      connect({ cursor: start, filter: { signals: ['gps', 'tires'] } }),
+      connect({ cursor: start, filter: { fleets: [otherFleet], trailers: [trailer] } }),
+    ];
     await Promise.all([again.received(3), mixed.received(3)]);
-    expect([again.positions, mixed.positions]).toEqual([[3, 4, 6], [1, 2, 6]]);
+    expect([again.positions, mixed.positions]).toEqual([
+      [3, 4, 6],
+      [1, 2, 6],
+    ]);
   });
 
   test('a snapshot comes first, whole, and what follows starts exactly where it stands', async () => {
     const store = createArrayStore();
     store.append({}, {});
-    const value = (metric: string, found: unknown) => ({ [metric]: { value: found, observedAt: '2026-11-20T07:59:59.250Z', receivedAt: '2026-11-20T07:59:59.500Z', recordId: 'r', deviceId: null } });
+    const value = (metric: string, found: unknown) => ({
+      [metric]: {
+        value: found,
+        observedAt: '2026-11-20T07:59:59.250Z',
+        receivedAt: '2026-11-20T07:59:59.500Z',
+        recordId: 'r',
+        deviceId: null,
+      },
+    });
     store.latest = range(1, 130).map((place) => {
       const assetId = `01900000-0000-7000-8000-${String(place).padStart(12, '0')}`;
-      return { assetId, json: JSON.stringify({ assetId, assetKind: 'trailer', vin: null, metrics: { ...value('gps.speedKph', place), ...value('motion.ignition', 'on'), ...value('cargo.fillPct', null) } }) };
+      return {
+        assetId,
+        json: JSON.stringify({
+          assetId,
+          assetKind: 'trailer',
+          vin: null,
+          metrics: {
+            ...value('gps.speedKph', place),
+            ...value('motion.ignition', 'on'),
+            ...value('cargo.fillPct', null),
+          },
+        }),
+      };
     });
     const { connect, ring } = await openHarness(store.reader);
     const read = store.reader.latest;
@@ -153,7 +182,10 @@ describe('following', () => {
     restored.append({});
     ring();
     await subscription.received(1);
-    expect(subscription.messages[0]!.event).toMatchObject({ case: 'gap', value: { reason: 'cursor-ahead-of-store', fromCursor: first.cursor } });
+    expect(subscription.messages[0]!.event).toMatchObject({
+      case: 'gap',
+      value: { reason: 'cursor-ahead-of-store', fromCursor: first.cursor },
+    });
     expect(subscription.positions).toEqual([2]);
   });
 
@@ -163,7 +195,11 @@ describe('following', () => {
     const subscription = connect();
     await subscription.begun();
     store.append({
-      signals: { gps: { latitude: 41.5, speedKph: 0, altitudeM: null }, tires: [{ axle: 1, side: 'left', dual: 'single', pressureKpa: null }], quality: null },
+      signals: {
+        gps: { latitude: 41.5, speedKph: 0, altitudeM: null },
+        tires: [{ axle: 1, side: 'left', dual: 'single', pressureKpa: null }],
+        quality: null,
+      },
       states: { 'gps.altitudeM': 'error' },
     });
     ring();
@@ -171,7 +207,11 @@ describe('following', () => {
     const [record] = subscription.records;
     expect(record!.signals!.gps).toMatchObject({ latitude: 41.5, speedKph: 0 });
     expect(record!.signals!.gps!.altitudeM).toBeUndefined();
-    expect(record!.states).toEqual({ 'gps.altitudeM': 'error', 'tires[1.left.single].pressureKpa': 'notAvailable', quality: 'notAvailable' });
+    expect(record!.states).toEqual({
+      'gps.altitudeM': 'error',
+      'tires[1.left.single].pressureKpa': 'notAvailable',
+      quality: 'notAvailable',
+    });
     expect(record!.observedAt).toMatchObject({ seconds: 1795161599n, nanos: 250_000_000 });
     expect(record!.deviceId).toBeUndefined();
   });

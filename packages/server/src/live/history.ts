@@ -28,7 +28,12 @@ export function createHistory(reader: TelemetryReader, readsMax: number): Histor
   const waiting: (() => void)[] = [];
   let running = 0;
 
-  async function read(organizationId: string, filter: RecordFilter, after: number, floorNow: () => number): Promise<HistoryPage> {
+  async function read(
+    organizationId: string,
+    filter: RecordFilter,
+    after: number,
+    floorNow: () => number,
+  ): Promise<HistoryPage> {
     if (running >= readsMax) await new Promise<void>((resolve) => waiting.push(resolve));
     else running += 1;
     try {

@@ -30,7 +30,7 @@ export const LIVE_LIMITS: LiveLimits = {
   // With the grace, a client that opens no window is gone within 25 s.
   stallTtlMs: 20_000,
   graceMs: 5_000,
-  drainMs: 2_000,
+  drainMs: 1_500,
   waitingBytesMax: 64 * 1024,
   windowRecordsMax: 8_192,
   windowBytesMax: 8 * 1024 * 1024,

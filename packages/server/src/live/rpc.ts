@@ -69,7 +69,8 @@ export const FEED_QUERY = 'feed';
 export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
   const { reader, clock, log, access, cursors } = parts;
   const limits = { ...LIVE_LIMITS, ...parts.limits };
-  const seal = (organizationId: string, position: number) => cursors.seal({ organizationId, query: FEED_QUERY }, [position]);
+  const seal = (organizationId: string, position: number) =>
+    cursors.seal({ organizationId, query: FEED_QUERY }, [position]);
   const tails = openTails({ reader, doorbell: parts.doorbell, clock, log, limits, sealCursor: seal });
   const history = createHistory(reader, limits.historyReadsMax);
   const streams = new Set<Stream>();
@@ -109,7 +110,8 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
         const resume = subscriber?.resumePosition ?? null;
         const cursor = resume === null ? undefined : seal(organizationId, resume);
         cleanUp();
-        if (fault.cause !== undefined) log.warn({ err: fault.cause, code: fault.code, organizationId }, 'a LiveFeed stream failed');
+        if (fault.cause !== undefined)
+          log.warn({ err: fault.cause, code: fault.code, organizationId }, 'a LiveFeed stream failed');
         else log.info({ code: fault.code, organizationId }, 'a LiveFeed stream ended');
         leaving.add(call);
         const cancel = clock.after(limits.graceMs, () => {
@@ -140,21 +142,35 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
     const stream = openStream(call);
     try {
       if (isClosing) throw shuttingDown();
-      if (streams.size > limits.subscribersMax) throw tooMany(`This server has ${limits.subscribersMax} streams open already.`);
+      if (streams.size > limits.subscribersMax)
+        throw tooMany(`This server has ${limits.subscribersMax} streams open already.`);
       const principal = await access.authenticate(bearerToken(call), addressOf(call));
       if (!principal.scopes.has('livefeed:connect')) {
         throw new Fault('missing-scope', 'This needs the scope livefeed:connect, which the key does not have.');
       }
       countKey(principal.keyId, stream.atEnd);
-      stream.atEnd(access.watch(principal, () => stream.end(new Fault('invalid-token', 'The key behind this stream is no longer valid.'))));
+      stream.atEnd(
+        access.watch(principal, () =>
+          stream.end(new Fault('invalid-token', 'The key behind this stream is no longer valid.')),
+        ),
+      );
       const expiresInMs = principal.tokenExpiresAtMs - clock.nowMs();
-      const expired = () => stream.end(new Fault('token-expired', 'The access token has expired. Get a new one and subscribe again with the cursor.'));
+      const expired = () =>
+        stream.end(
+          new Fault(
+            'token-expired',
+            'The access token has expired. Get a new one and subscribe again with the cursor.',
+          ),
+        );
       stream.atEnd(clock.after(Math.max(0, expiresInMs), expired));
 
       const { organizationId } = principal;
       const { filter: wanted, cursor, snapshot } = call.request;
       if (cursor !== '' && snapshot) {
-        throw new Fault('validation-failed', 'Send `cursor` to continue or `snapshot` to begin with the latest values, not both.');
+        throw new Fault(
+          'validation-failed',
+          'Send `cursor` to continue or `snapshot` to begin with the latest values, not both.',
+        );
       }
       const from = cursor === '' ? null : positionOf(organizationId, cursor);
       const filter = await openFilter(parts.resolveFilter, principal, wanted);
@@ -164,13 +180,35 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
       if (stream.isOver) return;
       const position = from === null ? head : Math.min(from, head);
       const here = seal(organizationId, position);
-      const greet = () => (from !== null && from > head ? gapMessage(here, 'cursor-ahead-of-store', cursor) : heartbeatMessage(here, clock.nowMs()));
+      const greet = () =>
+        from !== null && from > head
+          ? gapMessage(here, 'cursor-ahead-of-store', cursor)
+          : heartbeatMessage(here, clock.nowMs());
       const greeting = snapshot ? null : greet();
-      log.info({ organizationId, keyId: principal.keyId, start: from === null ? (snapshot ? 'snapshot' : 'now') : 'cursor' }, 'a LiveFeed stream began');
+      log.info(
+        { organizationId, keyId: principal.keyId, start: from === null ? (snapshot ? 'snapshot' : 'now') : 'cursor' },
+        'a LiveFeed stream began',
+      );
       const sealCursor = (place: number) => seal(organizationId, place);
       const onSent = parts.onSent ?? (() => {});
       stream.carry(
-        createSubscriber({ organizationId, filter, position, snapshot, greeting, sink: call, tail, history, reader, sealCursor, clock, limits, log, onSent, onFailed: stream.end }),
+        createSubscriber({
+          organizationId,
+          filter,
+          position,
+          snapshot,
+          greeting,
+          sink: call,
+          tail,
+          history,
+          reader,
+          sealCursor,
+          clock,
+          limits,
+          log,
+          onSent,
+          onFailed: stream.end,
+        }),
         organizationId,
       );
     } catch (error) {
@@ -180,7 +218,8 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
 
   function countKey(keyId: string, atEnd: (step: () => void) => void): void {
     const open = streamsOfKey.get(keyId) ?? 0;
-    if (open >= limits.subscribersPerKeyMax) throw tooMany(`This key has ${limits.subscribersPerKeyMax} streams open already.`);
+    if (open >= limits.subscribersPerKeyMax)
+      throw tooMany(`This key has ${limits.subscribersPerKeyMax} streams open already.`);
     streamsOfKey.set(keyId, open + 1);
     atEnd(() => {
       const left = streamsOfKey.get(keyId)! - 1;
@@ -203,7 +242,12 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
     clock,
     drainMs: limits.drainMs,
     services: [
-      { name, file: file_gladhand_livefeed_v1_livefeed, definition: DEFINITION, implementation: { subscribe: (call: Call) => void subscribe(call) } },
+      {
+        name,
+        file: file_gladhand_livefeed_v1_livefeed,
+        definition: DEFINITION,
+        implementation: { subscribe: (call: Call) => void subscribe(call) },
+      },
     ],
   }).catch((error: unknown) => {
     tails.close();
@@ -248,7 +292,8 @@ const DEFINITION: ServiceDefinition = {
 
 function bearerToken(call: Call): string {
   const [header] = call.metadata.get('authorization');
-  if (header === undefined) throw new Fault('unauthorized', 'Send an access token as metadata `authorization: Bearer <token>`.');
+  if (header === undefined)
+    throw new Fault('unauthorized', 'Send an access token as metadata `authorization: Bearer <token>`.');
   const token = /^Bearer +([\w.~+/-]+=*)$/i.exec(String(header))?.[1];
   if (token === undefined) throw new Fault('unauthorized', 'The authorization metadata must read `Bearer <token>`.');
   return token;

@@ -3,7 +3,13 @@ import { expect, test, vi } from 'vitest';
 import { createArrayStore, openHarness, range, WAIT } from '../../test/live-feed.ts';
 
 // A record of some 2 KiB: the HTTP/2 windows of a client that does not read are full after a few dozen.
-const bulky = { signals: { reefer: { alarms: range(1, 40).map((code) => ({ code: `A${code}`, severity: 'check', description: 'door open too long' })) } } };
+const bulky = {
+  signals: {
+    reefer: {
+      alarms: range(1, 40).map((code) => ({ code: `A${code}`, severity: 'check', description: 'door open too long' })),
+    },
+  },
+};
 
 test('a client that stops reading makes nobody wait, holds nothing but what is on its way, and is ended with a cursor that loses nothing', async () => {
   const store = createArrayStore();
@@ -74,7 +80,12 @@ test('a stream whose ending is not read either is cut after a grace, and the oth
   const before = slow.records.length;
   clock.advance(5_000);
   // Not resumed: what the client still learns, it learns from the reset.
-  await new Promise<void>((resolve) => slow.stream.once('end', resolve).once('error', () => resolve()).once('status', () => resolve()));
+  await new Promise<void>((resolve) =>
+    slow.stream
+      .once('end', resolve)
+      .once('error', () => resolve())
+      .once('status', () => resolve()),
+  );
   expect(await slow.ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
   expect(slow.records.length).toBe(before);
   store.append({ signals: { gps: { latitude: 1 } } });

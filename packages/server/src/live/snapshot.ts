@@ -1,5 +1,5 @@
-import type { LatestValues } from '@gladhand/contract/gen/gladhand/livefeed/v1/livefeed_pb.ts';
 import type { JsonObject } from '@bufbuild/protobuf';
+import type { LatestValues } from '@gladhand/contract/gen/gladhand/livefeed/v1/livefeed_pb.ts';
 import type { TelemetryReader } from '../telemetry/read.ts';
 import { MESSAGE_BYTES_MAX } from './batch.ts';
 import type { RecordFilter } from './filter.ts';
@@ -12,7 +12,11 @@ const ASSETS_TAKE = 50;
  * The latest values of every asset a filter lets pass, as SubscribeResponse messages that are not the last of the
  * snapshot. Fleets are taken as they are now. Each asset comes once, however often it is named.
  */
-export async function* snapshotMessages(reader: TelemetryReader, organizationId: string, filter: RecordFilter): AsyncGenerator<Buffer> {
+export async function* snapshotMessages(
+  reader: TelemetryReader,
+  organizationId: string,
+  filter: RecordFilter,
+): AsyncGenerator<Buffer> {
   const seen = new Set<string>();
   let assets: LatestValues[] = [];
   let bytes = 0;
@@ -39,15 +43,21 @@ export async function* snapshotMessages(reader: TelemetryReader, organizationId:
 }
 
 function slices(filter: RecordFilter): ({ fleetId: string } | { assetId: string } | Record<never, never>)[] {
-  const named = [...[...filter.fleetIds].map((fleetId) => ({ fleetId })), ...[...filter.assetIds].map((assetId) => ({ assetId }))];
+  const named = [
+    ...[...filter.fleetIds].map((fleetId) => ({ fleetId })),
+    ...[...filter.assetIds].map((assetId) => ({ assetId })),
+  ];
   return named.length === 0 ? [{}] : named;
 }
 
 /** The values the filter lets pass; null when nothing is left. */
 function narrow(values: JsonObject, filter: RecordFilter): JsonObject | null {
-  if (filter.plantIds !== null && values['assetKind'] === 'plant' && !filter.plantIds.has(values['assetId'] as string)) return null;
+  if (filter.plantIds !== null && values['assetKind'] === 'plant' && !filter.plantIds.has(values['assetId'] as string))
+    return null;
   const { signals } = filter;
   if (signals === null) return values;
-  const metrics = Object.entries(values['metrics'] as JsonObject).filter(([metric]) => signals.has(metric.split(/[.[]/, 1)[0]!));
+  const metrics = Object.entries(values['metrics'] as JsonObject).filter(([metric]) =>
+    signals.has(metric.split(/[.[]/, 1)[0]!),
+  );
   return metrics.length === 0 ? null : { ...values, metrics: Object.fromEntries(metrics) };
 }

@@ -61,7 +61,10 @@ export function createSubscriber(parts: SubscriberParts): Subscriber {
 
   const fail = (error: unknown) => {
     if (isClosed) return;
-    const unreadable = () => new Fault('temporarily-unavailable', 'The feed cannot be read at the moment. Subscribe again with the cursor.', { cause: error });
+    const unreadable = () =>
+      new Fault('temporarily-unavailable', 'The feed cannot be read at the moment. Subscribe again with the cursor.', {
+        cause: error,
+      });
     parts.onFailed(error instanceof Fault ? error : unreadable());
   };
   const outlet = createOutlet({
@@ -71,7 +74,12 @@ export function createSubscriber(parts: SubscriberParts): Subscriber {
     stallTtlMs: limits.stallTtlMs,
     onReady: () => (whenReady === null ? advance() : whenReady()),
     onStalled: () =>
-      fail(new Fault('reading-too-slowly', `The client has read nothing for ${limits.stallTtlMs / 1000} s. Subscribe again with the cursor: nothing is lost.`)),
+      fail(
+        new Fault(
+          'reading-too-slowly',
+          `The client has read nothing for ${limits.stallTtlMs / 1000} s. Subscribe again with the cursor: nothing is lost.`,
+        ),
+      ),
   });
 
   function advance(): void {
@@ -119,14 +127,16 @@ export function createSubscriber(parts: SubscriberParts): Subscriber {
 
   function readHistory(): void {
     isBusy = true;
-    history.read(organizationId, filter, position, () => tail.floor).then(
-      (read) => {
-        isBusy = false;
-        page = { of: read, next: 0 };
-        advance();
-      },
-      (error: unknown) => fail(error),
-    );
+    history
+      .read(organizationId, filter, position, () => tail.floor)
+      .then(
+        (read) => {
+          isBusy = false;
+          page = { of: read, next: 0 };
+          advance();
+        },
+        (error: unknown) => fail(error),
+      );
   }
 
   async function sendSnapshot(): Promise<void> {

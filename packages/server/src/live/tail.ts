@@ -34,8 +34,8 @@ export interface TailParts {
 export const TAIL_TAKE = 500;
 /** Messages kept to be shared. Subscribers that keep up are all at the same few places. */
 const SHARED_MAX = 32;
-/** After so many listeners, a thousand writes or so, everything else in the process gets its turn. */
-const LISTENERS_PER_TURN = 250;
+/** After so many listeners, some milliseconds of writing, everything else in the process gets its turn. */
+const LISTENERS_PER_TURN = 100;
 
 /** Opens the tail at the newest visible position. */
 export async function openTail(parts: TailParts): Promise<Tail> {

@@ -4,9 +4,9 @@ import {
   DeviceSchema,
   InstantSchema,
   LoopSchema,
+  MAPPING_LIMITS,
   type MappingDocument,
   MappingDocumentSchema,
-  MAPPING_LIMITS,
   type ProductRules,
 } from './document.ts';
 import { createMapping, type InstantPlan, type LetPlan, type LoopPlan, type RecordPlan } from './map-envelope.ts';
@@ -32,7 +32,7 @@ type RecordSpec = MappingDocument['records'][number];
 
 function compileRecord(spec: RecordSpec, pointer: string, build: Build): RecordPlan | undefined {
   const loops = compileLoops(spec.each, `${pointer}/each`, build);
-  const loopNames = loops.map((loop) => loop.as);
+  const loopNames = namesOf(spec.each);
   const when =
     spec.when === undefined ? undefined : build.expression(spec.when, `${pointer}/when`, loopNames, ['bool']);
   const lets = compileLets(spec.let ?? {}, `${pointer}/let`, loopNames, build);
@@ -58,6 +58,14 @@ function compileRecord(spec: RecordSpec, pointer: string, build: Build): RecordP
     ...(device === undefined ? {} : { device }),
     ...(deviceAt === undefined ? {} : { deviceAt }),
   };
+}
+
+/** The names the loops bind, whether they compile or not: one wrong loop is one fault, not one for each line below. */
+function namesOf(each: unknown): string[] {
+  if (!Array.isArray(each)) return each === undefined ? [] : ['item'];
+  return each.flatMap((loop: unknown) =>
+    typeof loop === 'object' && loop !== null && 'as' in loop ? String(loop.as) : [],
+  );
 }
 
 function compileLoops(each: unknown, pointer: string, build: Build): LoopPlan[] {

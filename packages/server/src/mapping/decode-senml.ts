@@ -98,7 +98,7 @@ export function decodeSenml(
     base.unit = record.bu ?? base.unit;
     base.value = record.bv ?? base.value;
     base.sum = record.bs ?? base.sum;
-    const value = valueOf(record, base);
+    const value = resolveValue(record, base);
     if (value === undefined) continue;
     const name = record.n ?? '';
     if (base.name + name === '' || name === '__proto__') {
@@ -135,7 +135,7 @@ function findProblem(record: unknown): { detail: string; whole: boolean } | unde
   return undefined;
 }
 
-function valueOf(
+function resolveValue(
   record: SenmlRecord,
   base: { unit: string | undefined; value: number; sum: number },
 ): SenmlValue | undefined {

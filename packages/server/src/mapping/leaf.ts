@@ -2,9 +2,9 @@ import type { LeafTarget } from '@gladhand/contract/signal-target.ts';
 import type { Build } from './build.ts';
 import { type Line, LineSchema } from './document.ts';
 import type { Expression } from './expression.ts';
+import { compileUnit, type UnitReader } from './leaf-unit.ts';
 import { describe, Misfit, type Place } from './misfit.ts';
 import { checkShape, pointerStep } from './schema-errors.ts';
-import { compileUnit, type UnitReader } from './leaf-unit.ts';
 import { createTargetCheck, type TargetCheck } from './target-check.ts';
 import { DEVICE_ERROR, type LeafReader, NOT_AVAILABLE } from './write-signals.ts';
 

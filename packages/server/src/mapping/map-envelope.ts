@@ -1,7 +1,7 @@
 import type { Signals } from '@gladhand/contract/signals.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
-import { type InstantFormat, MAPPING_LIMITS, type ProductRules } from './document.ts';
 import { decodeSenml } from './decode-senml.ts';
+import { type InstantFormat, MAPPING_LIMITS, type ProductRules } from './document.ts';
 import type { Expression } from './expression.ts';
 import { readInstant } from './instant.ts';
 import type { AssetRef, CompiledMapping, MappedRecord, MappingInput, MappingOutcome, Reject } from './mapped-record.ts';
@@ -108,7 +108,7 @@ class Run {
       scope[loop.as] = (list as unknown[])[index];
       const here = at === undefined ? undefined : `${at}/${index}`;
       places.set(loop.as, here);
-      this.#loop(plan, depth + 1, scope, places, here ?? element);
+      this.#loop(plan, depth + 1, scope, places, here ?? (element || undefined));
     }
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.ts';
+import { Fault } from '../base/fault.ts';
 import type { Ids } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
@@ -39,6 +40,8 @@ const BATCH_ENVELOPES_MAX = 500;
 const BATCH_BYTES_MAX = 8 * 1024 * 1024;
 const POLL_MS = 1_000;
 const RETRY_MS_MAX = 2_000;
+/** Records of one transaction, about: what is computed for it keeps the event loop. */
+const PORTION_RECORDS_MAX = 500;
 /** How long mapping keeps the event loop before it lets requests through. */
 const SLICE_MS = 5;
 
@@ -84,40 +87,51 @@ async function requeueClaimed(parts: MapperParts): Promise<void> {
 }
 
 async function processBatch(parts: MapperParts, batch: IntakeBatch): Promise<void> {
-  const mapped = await mapAll(parts, batch.envelopes);
+  let portion: MappedEnvelope[] = [];
+  let records = 0;
+  let sliceEndMs = parts.clock.monotonicMs() + SLICE_MS;
+  for (const envelope of batch.envelopes) {
+    const mapped = mapEnvelope(parts, envelope);
+    portion.push(mapped);
+    records += mapped.records.length;
+    if (records >= PORTION_RECORDS_MAX) {
+      await storePortion(parts, batch, portion);
+      [portion, records] = [[], 0];
+    } else if (parts.clock.monotonicMs() >= sliceEndMs) {
+      await new Promise((resolve) => setImmediate(resolve));
+      sliceEndMs = parts.clock.monotonicMs() + SLICE_MS;
+    }
+  }
+  if (portion.length > 0) await storePortion(parts, batch, portion);
+}
+
+async function storePortion(parts: MapperParts, batch: IntakeBatch, portion: readonly MappedEnvelope[]): Promise<void> {
   try {
-    await storeBatch(parts, batch, mapped);
+    await storeEnvelopes(parts, batch, portion);
   } catch (error) {
-    if (isUnavailable(error) || isTakenMeanwhile(error)) throw error;
+    if (isPassing(error)) throw error;
     parts.log.error({ err: error }, 'a batch could not be stored; its envelopes are settled one by one');
-    for (const one of mapped) await storeAlone(parts, batch, one);
+    for (const one of portion) await storeAlone(parts, batch, one);
   }
 }
 
 async function storeAlone(parts: MapperParts, batch: IntakeBatch, mapped: MappedEnvelope): Promise<void> {
   try {
-    await storeBatch(parts, batch, [mapped]);
+    await storeEnvelopes(parts, batch, [mapped]);
   } catch (error) {
-    if (isUnavailable(error) || isTakenMeanwhile(error)) throw error;
-    parts.log.error(
-      { err: error, receiptId: mapped.envelope.id },
-      'an envelope could not be stored and is kept as rejected',
-    );
-    await storeBatch(parts, batch, [
-      quarantined(
-        mapped.envelope,
-        'storing-failed',
-        'its records could not be stored; the operator finds the cause in the log under the receipt id',
-      ),
-    ]);
+    if (isPassing(error)) throw error;
+    parts.log.error({ err: error, receiptId: mapped.envelope.id }, 'an envelope could not be stored and is kept as rejected');
+    const detail = 'its records could not be stored; the operator finds the cause in the log under the receipt id';
+    await storeEnvelopes(parts, batch, [quarantined(mapped.envelope, 'storing-failed', detail)]);
   }
 }
 
-function isTakenMeanwhile(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'temporarily-unavailable';
+/** The database is away, or another mapper has the batch: nothing is wrong with the envelopes. */
+function isPassing(error: unknown): boolean {
+  return isUnavailable(error) || (error instanceof Fault && error.code === 'temporarily-unavailable');
 }
 
-async function storeBatch(parts: MapperParts, batch: IntakeBatch, mapped: readonly MappedEnvelope[]): Promise<void> {
+async function storeEnvelopes(parts: MapperParts, batch: IntakeBatch, mapped: readonly MappedEnvelope[]): Promise<void> {
   await parts.partitions.ensure(
     'receipt',
     mapped.map(({ envelope }) => envelope.receivedAtMs),
@@ -135,18 +149,6 @@ async function storeBatch(parts: MapperParts, batch: IntakeBatch, mapped: readon
   });
   if (settled.recordsAdded > 0) parts.doorbell.ring('telemetry');
   parts.onSettled?.(settled, mapped.length);
-}
-
-async function mapAll(parts: MapperParts, envelopes: readonly Envelope[]): Promise<MappedEnvelope[]> {
-  const mapped: MappedEnvelope[] = [];
-  let sliceEndMs = parts.clock.monotonicMs() + SLICE_MS;
-  for (const envelope of envelopes) {
-    mapped.push(mapEnvelope(parts, envelope));
-    if (parts.clock.monotonicMs() < sliceEndMs) continue;
-    await new Promise((resolve) => setImmediate(resolve));
-    sliceEndMs = parts.clock.monotonicMs() + SLICE_MS;
-  }
-  return mapped;
 }
 
 function mapEnvelope(parts: MapperParts, envelope: Envelope): MappedEnvelope {

@@ -3,8 +3,8 @@ import { describe, Misfit, type Place } from './misfit.ts';
 
 /**
  * Expressions that only walk into a variable (`payload.position.latitude`, `item["a.b"]`, `item.x[0].y`) are run as
- * property reads. Measured: 20 ns against 70 ns for a hit in cel-js, and 20 ns against 9,000 ns for a miss, which
- * there is an exception; and misses are the normal case in sparse telematics payloads.
+ * property reads. Measured side by side: a hit takes half the time of cel-js, a miss 60 ns against 17,000 ns, since there
+ * it is an exception; and misses are the normal case in sparse telematics payloads.
  * A missing key, an index past the end and null on the way are misses; walking into a text or number is a wrong type.
  */
 export interface Path {

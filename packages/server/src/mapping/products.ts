@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FieldError } from '@gladhand/contract/errors.ts';
-import { YAMLParseError, parse } from 'yaml';
+import { parse, YAMLParseError } from 'yaml';
 import { compileMapping } from './compile.ts';
-import { createInputCheck } from './input-check.ts';
 import { type ProductDocument, ProductDocumentSchema } from './document.ts';
+import { createInputCheck } from './input-check.ts';
 import type { CompiledMapping } from './mapped-record.ts';
 import { checkShape } from './schema-errors.ts';
 

@@ -62,7 +62,7 @@ function toRow(record: NewRecord): store.RecordRow {
 
 async function moveLatest(trx: Kysely<Schema>, records: readonly NewRecord[], rows: readonly store.RecordRow[]): Promise<void> {
   const organizations = new Map(records.map((record) => [record.assetId, record.organizationId]));
-  const known = await store.lockLatest(trx, [...organizations.keys()]);
+  const known = await store.lockLatest(trx, organizations);
   const changed = new Map<string, LatestMetrics>();
   for (const row of rows) {
     const metrics = (known.get(row.assetId) ?? {}) as LatestMetrics;

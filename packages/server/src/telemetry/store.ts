@@ -46,10 +46,27 @@ export async function insertRecords(trx: Kysely<Schema>, rows: readonly RecordRo
   return Number(result.numAffectedRows ?? 0n);
 }
 
-/** The latest values of these assets, locked in a fixed order so that two writers never wait for each other. */
-export async function lockLatest(trx: Kysely<Schema>, assetIds: readonly string[]): Promise<Map<string, unknown>> {
+/**
+ * The latest values of these assets (id -> organization), locked in a fixed order so that two writers never wait for
+ * each other. Missing rows are made before any is locked: a writer that held one and then made another could meet a
+ * writer that already sees both.
+ */
+export async function lockLatest(
+  trx: Kysely<Schema>,
+  organizations: ReadonlyMap<string, string>,
+): Promise<Map<string, unknown>> {
+  const assetIds = [...organizations.keys()];
+  await sql`
+    insert into latest (asset_id, organization_id, metrics)
+    select t.asset_id, t.organization_id, '{}' from unnest(
+      ${assetIds}::uuid[], ${[...organizations.values()]}::uuid[]) as t(asset_id, organization_id)
+    where not exists (select from latest l where l.asset_id = t.asset_id)
+    order by t.asset_id
+    on conflict do nothing`.execute(trx);
   const { rows } = await sql<{ asset_id: string; metrics: unknown }>`
-    select asset_id, metrics from latest where asset_id = any(${[...assetIds]}::uuid[]) order by asset_id for update`.execute(trx);
+    select asset_id, metrics from latest where asset_id = any(${assetIds}::uuid[]) order by asset_id for update`.execute(
+    trx,
+  );
   return new Map(rows.map((row) => [row.asset_id, row.metrics]));
 }
 

@@ -54,7 +54,8 @@ export const LEAD_FILES = [
 ];
 
 /** Implementations of ports; only app/backends.ts chooses between them. */
-export const IMPLEMENTATION = /^server\/src\/(database\/(embedded|server)|[a-z-]+\/(postgres|local|memory|redis|broker))\.ts$/;
+export const IMPLEMENTATION =
+  /^server\/src\/(database\/(embedded|server)|[a-z-]+\/(postgres|local|memory|redis|broker))\.ts$/;
 
 /** Ports whose conformance suite does not exist yet, and why. */
 export const WITHOUT_CONFORMANCE: Readonly<Record<string, string>> = {};
@@ -120,7 +121,7 @@ export const USES: readonly Quarantine[] = [
     what: 'SQL',
     names: ['sql``', '.selectFrom()', '.insertInto()', '.updateTable()', '.deleteFrom()', '.mergeInto()'],
     only: /^(database\/|[a-z-]+\/store\.ts|(intake-log|doorbell)\/postgres\.ts)/,
-    instead: "put the statement into the room's store.ts",
+    instead: "put the statement into the room's store.ts, or into database/ when it belongs to no room",
   },
   {
     what: 'the environment',
@@ -149,7 +150,8 @@ export const USES: readonly Quarantine[] = [
 ];
 
 /** Names that say nothing about what is inside. */
-export const EMPTY_NAMES = /(^|[-./])(utils?|helpers?|common|core|managers?|services?|types|index|misc|shared|lib)$/;
+export const EMPTY_NAMES =
+  /^(utils?|helpers?|common|core|managers?|services?|types|index|misc|shared|lib)$|-(utils?|helpers?|manager|service)$/;
 
 /** One word per idea: the glossary of ARCHITECTURE.md decides. */
 export const WORDS: readonly { readonly word: RegExp; readonly instead: string }[] = [
@@ -161,5 +163,8 @@ export const WORDS: readonly { readonly word: RegExp; readonly instead: string }
   { word: /\braw (event|message)s?\b/i, instead: 'envelope' },
   { word: /(^|[\s"'`(])\/(work|home|Users)\//, instead: 'a path relative to the project; no path of a machine' },
   { word: /\.\.\/shared\/|\bshared\/(design|reference|payloads|seeds)/, instead: 'what the text says itself' },
-  { word: /https?:\/\/(localhost|127\.0\.0\.1):48\d\d/, instead: 'nothing: no registry of a machine' },
+  {
+    word: /"resolved": "(?!https:\/\/registry\.npmjs\.org\/)/,
+    instead: 'nothing: the lock file names no registry of a machine',
+  },
 ];

@@ -1,5 +1,15 @@
 import { expect, test } from 'vitest';
-import { DOORS, IMPLEMENTATION, LIBRARIES, PORTS, PRINCIPAL, type Quarantine, ROOMS, type Row, USES } from './house-rules.ts';
+import {
+  DOORS,
+  IMPLEMENTATION,
+  LIBRARIES,
+  PORTS,
+  PRINCIPAL,
+  type Quarantine,
+  ROOMS,
+  type Row,
+  USES,
+} from './house-rules.ts';
 import { readSources, type SourceFile } from './source-tree.ts';
 
 const sources = readSources();
@@ -17,7 +27,8 @@ const inServer = (path: string) => path.replace(/^server\/src\//, '');
 function placeOf(path: string): { row: Row; room: string } | undefined {
   if (path.startsWith('contract/src/')) return { row: 'contract', room: 'contract' };
   const [room, ...rest] = inServer(path).split('/') as [string, ...string[]];
-  if (rest.length === 0) return room === 'main.ts' ? { row: 'app', room } : room === 'config.ts' ? { row: 'config', room } : undefined;
+  if (path === 'server/src/main.ts') return { row: 'app', room: 'app' };
+  if (path === 'server/src/config.ts') return { row: 'config', room: 'config' };
   if (room === 'app' || room === 'edge' || room === 'base') return { row: room, room };
   if (room in PORTS) return { row: 'port', room };
   if (!(room in ROOMS)) return undefined;
@@ -46,8 +57,10 @@ function offence(from: string, to: string): string | undefined {
     return 'a room does not know its doors: pass a value or a callback from the door';
   }
   if (there.row === 'door') return 'nobody but app/ opens doors: move what is needed into the room behind it';
-  if (there.row === 'app' || there.row === 'config') return 'take the value as an argument; app/ builds and hands it in';
-  if (there.row === 'edge') return 'rooms do not know the edge: throw a Fault, give plain values, and let the door answer';
+  if (there.row === 'app' || there.row === 'config')
+    return 'take the value as an argument; app/ builds and hands it in';
+  if (there.row === 'edge')
+    return 'rooms do not know the edge: throw a Fault, give plain values, and let the door answer';
   if (here.row === 'port' && there.row === 'port') {
     return PORTS[here.room]?.includes(there.room) ? undefined : `the port ${here.room} stands on its own`;
   }
@@ -61,7 +74,12 @@ function offence(from: string, to: string): string | undefined {
 
 test('every source file stands in a room the house knows', () => {
   const lost = product.filter((file) => placeOf(file.path) === undefined);
-  expectNone(lost.map((file) => `${file.path}: no such room; use one of ROOMS and PORTS in house-rules.ts, or draw a new one there and in ARCHITECTURE.md`));
+  expectNone(
+    lost.map(
+      (file) =>
+        `${file.path}: no such room; use one of ROOMS and PORTS in house-rules.ts, or draw a new one there and in ARCHITECTURE.md`,
+    ),
+  );
 });
 
 test('imports point down, and sideways only along the arrows', () => {
@@ -81,7 +99,9 @@ test('no product file imports a test or what only tests need', () => {
   const isTest = (path: string) => known.get(path)?.isTest ?? false;
   expectNone(
     product.flatMap((file) =>
-      file.imports.filter((one) => isTest(one.to)).map((one) => `${file.path}:${one.line} imports ${one.to}: move what is needed beside the product code`),
+      file.imports
+        .filter((one) => isTest(one.to))
+        .map((one) => `${file.path}:${one.line} imports ${one.to}: move what is needed beside the product code`),
     ),
   );
 });
@@ -90,7 +110,10 @@ test('a store is known to its own room only', () => {
   expectNone(
     product.flatMap((file) =>
       file.imports
-        .filter((one) => /^server\/src\/[a-z-]+\/store\.ts$/.test(one.to) && placeOf(one.to)?.room !== placeOf(file.path)?.room)
+        .filter(
+          (one) =>
+            /^server\/src\/[a-z-]+\/store\.ts$/.test(one.to) && placeOf(one.to)?.room !== placeOf(file.path)?.room,
+        )
         .filter(() => placeOf(file.path)?.row !== 'app')
         .map((one) => `${file.path}:${one.line} imports ${one.to}: call the room's verb instead of its tables`),
     ),
@@ -103,7 +126,9 @@ test('only app/backends.ts chooses implementations of ports', () => {
       file.imports
         .filter((one) => IMPLEMENTATION.test(one.to) && placeOf(one.to)?.room !== placeOf(file.path)?.room)
         .filter(() => file.path !== 'server/src/app/backends.ts')
-        .map((one) => `${file.path}:${one.line} imports ${one.to}: take the port's contract, opened by app/backends.ts`),
+        .map(
+          (one) => `${file.path}:${one.line} imports ${one.to}: take the port's contract, opened by app/backends.ts`,
+        ),
     ),
   );
 });
@@ -114,7 +139,9 @@ test('no import goes round in a circle', () => {
   const visit = (path: string, trail: readonly string[]): void => {
     if (state.get(path) === 'done') return;
     if (state.get(path) === 'open') {
-      circles.push(`${[...trail.slice(trail.indexOf(path)), path].join(' -> ')}: move what both need into a file of its own, or hand it in`);
+      circles.push(
+        `${[...trail.slice(trail.indexOf(path)), path].join(' -> ')}: move what both need into a file of its own, or hand it in`,
+      );
       return;
     }
     state.set(path, 'open');
@@ -131,18 +158,32 @@ test('drivers and heavy libraries are imported where they are wrapped, and nowhe
     file.imports
       .filter((one) => one.isPackage && rule.names.includes(one.to) && !(rule.typesAreFree && one.isTypeOnly))
       .map((one) => `${file.path}:${one.line} imports ${one.to} (${rule.what}): ${rule.instead}`);
-  expectNone(serverFiles().flatMap((file) => LIBRARIES.filter((rule) => !rule.only.test(inServer(file.path))).flatMap((rule) => breaches(file, rule))));
+  expectNone(
+    serverFiles().flatMap((file) =>
+      LIBRARIES.filter((rule) => !rule.only.test(inServer(file.path))).flatMap((rule) => breaches(file, rule)),
+    ),
+  );
 });
 
 test('SQL, environment, clock, timers and randomness stand where they can be replaced', () => {
   const breaches = (file: SourceFile, rule: Quarantine) =>
-    file.uses.filter((use) => rule.names.includes(use.name)).map((use) => `${file.path}:${use.line} has ${use.name} (${rule.what}): ${rule.instead}`);
-  expectNone(serverFiles().flatMap((file) => USES.filter((rule) => !rule.only.test(inServer(file.path))).flatMap((rule) => breaches(file, rule))));
+    file.uses
+      .filter((use) => rule.names.includes(use.name))
+      .map((use) => `${file.path}:${use.line} has ${use.name} (${rule.what}): ${rule.instead}`);
+  expectNone(
+    serverFiles().flatMap((file) =>
+      USES.filter((rule) => !rule.only.test(inServer(file.path))).flatMap((rule) => breaches(file, rule)),
+    ),
+  );
   const random = /^(randomUUID|randomBytes|randomInt|randomFillSync|getRandomValues)$/;
   expectNone(
     serverFiles()
       .filter((file) => file.path !== 'server/src/base/ids.ts')
-      .flatMap((file) => file.imports.filter((one) => one.to === 'node:crypto' && one.names.some((name) => random.test(name))).map((one) => `${file.path}:${one.line} makes its own randomness: take \`Ids\` (base/ids.ts)`)),
+      .flatMap((file) =>
+        file.imports
+          .filter((one) => one.to === 'node:crypto' && one.names.some((name) => random.test(name)))
+          .map((one) => `${file.path}:${one.line} makes its own randomness: take \`Ids\` (base/ids.ts)`),
+      ),
   );
 });
 
@@ -151,7 +192,11 @@ test('the contract runs in a browser: it imports only itself and its two librari
   expectNone(
     product
       .filter((file) => file.path.startsWith('contract/'))
-      .flatMap((file) => file.imports.filter((one) => one.isPackage && !allowed.test(one.to)).map((one) => `${file.path}:${one.line} imports ${one.to}: keep the contract free of Node and of the server`)),
+      .flatMap((file) =>
+        file.imports
+          .filter((one) => one.isPackage && !allowed.test(one.to))
+          .map((one) => `${file.path}:${one.line} imports ${one.to}: keep the contract free of Node and of the server`),
+      ),
   );
 });
 

@@ -9,6 +9,8 @@ export interface SourceFile {
   readonly text: string;
   readonly imports: readonly Import[];
   readonly uses: readonly Use[];
+  /** File names in strings that are no imports: programs that are started, modules that are loaded by path. */
+  readonly mentions: readonly string[];
   /** Tests and what only tests need: they may look into everything. */
   readonly isTest: boolean;
 }
@@ -45,13 +47,15 @@ function readSource(path: string): SourceFile {
   const lineOf = (offset: number) => text.slice(0, offset).split('\n').length;
   const imports: Import[] = [];
   const uses: Use[] = [];
+  const mentions: string[] = [];
   walk(parseAst(text, { lang: 'ts', astType: 'ts' }) as unknown as Node, (node) => {
     const found = importOf(node);
     if (found !== undefined) imports.push({ ...found, ...target(path, found.specifier), line: lineOf(node.start) });
+    if (node.type === 'Literal' && /\.ts$/.test(String(node.value))) mentions.push(posix.basename(node.value));
     const name = useOf(node);
     if (name !== undefined) uses.push({ name, line: lineOf(node.start) });
   });
-  return { path, text, imports, uses, isTest };
+  return { path, text, imports, uses, mentions, isTest };
 }
 
 function target(from: string, specifier: string): { to: string; isPackage: boolean } {
@@ -71,7 +75,8 @@ interface Node {
 
 function walk(node: Node, visit: (node: Node) => void): void {
   visit(node);
-  for (const child of Object.values(node)) {
+  for (const [field, child] of Object.entries(node)) {
+    if (field === 'source') continue;
     for (const one of Array.isArray(child) ? child : [child]) {
       if (typeof one === 'object' && one !== null && typeof one.type === 'string') walk(one, visit);
     }
@@ -85,10 +90,15 @@ interface FoundImport {
 }
 
 function importOf(node: Node): FoundImport | undefined {
-  if (node.type === 'ImportDeclaration' || node.type === 'ExportNamedDeclaration' || node.type === 'ExportAllDeclaration') {
+  if (
+    node.type === 'ImportDeclaration' ||
+    node.type === 'ExportNamedDeclaration' ||
+    node.type === 'ExportAllDeclaration'
+  ) {
     if (!node.source) return undefined;
     const specifiers: Node[] = node['specifiers'] ?? [];
-    const areTypes = specifiers.length > 0 && specifiers.every((one) => (one['importKind'] ?? one['exportKind']) === 'type');
+    const areTypes =
+      specifiers.length > 0 && specifiers.every((one) => (one['importKind'] ?? one['exportKind']) === 'type');
     return {
       specifier: node.source.value,
       isTypeOnly: (node['importKind'] ?? node['exportKind']) === 'type' || areTypes,
@@ -117,7 +127,9 @@ function useOf(node: Node): string | undefined {
       if (node.callee.object?.name === 'sql') return 'sql``';
       return node.callee.property?.name === undefined ? undefined : `.${node.callee.property.name}()`;
     case 'MemberExpression':
-      return node.object.type === 'Identifier' && !node.computed ? `${node.object.name}.${node.property.name}` : undefined;
+      return node.object.type === 'Identifier' && !node.computed
+        ? `${node.object.name}.${node.property.name}`
+        : undefined;
     default:
       return SINGLE_USES[node.type];
   }

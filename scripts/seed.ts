@@ -1,0 +1,64 @@
+import { vinCheckDigit } from '@gladhand/contract/vin.ts';
+import { issueKey } from '../packages/server/src/access/issue-key.ts';
+import { createSecrets, readSecretFile } from '../packages/server/src/access/secrets.ts';
+import { openBackends, secretFile } from '../packages/server/src/app/backends.ts';
+import { systemClock } from '../packages/server/src/base/clock.ts';
+import { systemIds } from '../packages/server/src/base/ids.ts';
+import { silentLogger } from '../packages/server/src/base/log.ts';
+import { loadConfig } from '../packages/server/src/config.ts';
+import { insertOrganization } from '../packages/server/src/organizations/store.ts';
+import { createRegister } from '../packages/server/src/registry/register.ts';
+
+/** An installation of one operator with a key per product, and one customer with trailers, made before a server runs. */
+export interface Seed {
+  /** The partner key of each product. */
+  readonly partnerKeys: Readonly<Record<string, string>>;
+  readonly customerKey: string;
+  /** The customer's trailers. */
+  readonly vins: readonly string[];
+}
+
+export const AROUND = { clock: systemClock, ids: systemIds, log: silentLogger };
+
+/** The configuration a server gets that is started on this data folder, whatever the caller's environment holds. */
+export function configOf(dataDirectory: string) {
+  return loadConfig({ env: {}, flags: { 'data.directory': dataDirectory, 'demo.enabled': false } });
+}
+
+export async function seedInstallation(
+  dataDirectory: string,
+  options: { trailers: number; products: readonly string[] },
+): Promise<Seed> {
+  const config = configOf(dataDirectory);
+  const { clock, ids } = AROUND;
+  const secrets = createSecrets(readSecretFile(secretFile(config), (length) => ids.randomBytes(length)));
+  const backends = await openBackends(config, AROUND);
+  try {
+    return await backends.database.kysely.transaction().execute(async (trx) => {
+      const [operatorId, customerId] = [ids.uuid(), ids.uuid()];
+      const at = new Date(clock.nowMs());
+      await insertOrganization(trx, { id: operatorId, slug: 'operator', name: 'Operator', kind: 'operator', at });
+      await insertOrganization(trx, { id: customerId, slug: 'customer', name: 'Customer', kind: 'customer', at });
+      const register = createRegister({ database: { ...backends.database, kysely: trx }, clock, ids });
+      const fleet = await register.createFleet(customerId, { name: 'Trailers' });
+      const vins = Array.from({ length: options.trailers }, (_, number) => vinOf(number));
+      for (const vin of vins) await register.createTrailer(customerId, { vin, name: vin, fleetId: fleet.id });
+      const issue = async (organizationId: string, audience: 'partner' | 'customer', name: string, scopes: string[]) =>
+        (await issueKey(trx, { ...AROUND, secrets }, { organizationId, audience, partnerId: name, name, scopes, createdBy: null })).plaintext;
+      const partnerKeys: Record<string, string> = {};
+      for (const product of options.products) {
+        partnerKeys[product] = await issue(operatorId, 'partner', product, ['telemetry:write', `product:${product}`]);
+      }
+      const scopes = ['fleets:read', 'trailers:read', 'devices:read', 'telemetry:read', 'livefeed:connect'];
+      return { partnerKeys, customerKey: await issue(customerId, 'customer', 'customer', scopes), vins };
+    });
+  } finally {
+    await backends.close();
+  }
+}
+
+/** Well-formed to the check digit (49 CFR 565.15); the first three characters name no maker. */
+function vinOf(number: number): string {
+  const draft = `1ZZV25320P7${String(number).padStart(6, '0')}`;
+  return draft.slice(0, 8) + vinCheckDigit(draft) + draft.slice(9);
+}
