@@ -1,4 +1,6 @@
+import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { findPostgresOf } from '../packages/server/src/database/process-table.ts';
 import { openLoad } from './load.ts';
 import { clusterOf, withScratch } from './scratch.ts';
@@ -36,5 +38,12 @@ await withScratch(async (scratch) => {
     if (used > 20) console.log(`${used} ms ${((used * 1000) / result.answered).toFixed(0)} us/request ${name}`);
   }
   console.log('total', total, 'us/request', ((total * 1000) / result.answered).toFixed(0), 'cores', total / 1000 / result.seconds);
+  const bare = fork(join(import.meta.dirname, 'bench/bare-server.ts'));
+  const port = await new Promise<number>((resolve) => { bare.on('message', (m: any) => resolve(m.value)); bare.send({ id: 0, value: null }); });
+  await load.run({ ...common, port, seconds: 1, firstSequence: 0 });
+  const b0 = cpu(bare.pid!).ms;
+  const bareResult = await load.run({ ...common, port, seconds: 3, firstSequence: 0 });
+  console.log('bare', Math.round(bareResult.perSecond), '/s', (((cpu(bare.pid!).ms - b0) * 1000) / bareResult.answered).toFixed(0), 'us/request; load own us/request', (bareResult.ownCpu * 1e6 / bareResult.perSecond).toFixed(0));
+  bare.kill();
   await server.stop();
 });

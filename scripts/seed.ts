@@ -6,6 +6,7 @@ import { systemClock } from '../packages/server/src/base/clock.ts';
 import { systemIds } from '../packages/server/src/base/ids.ts';
 import { silentLogger } from '../packages/server/src/base/log.ts';
 import { loadConfig } from '../packages/server/src/config.ts';
+import { narrow } from '../packages/server/src/database/within.ts';
 import { insertOrganization } from '../packages/server/src/organizations/store.ts';
 import { createRegister } from '../packages/server/src/registry/register.ts';
 
@@ -34,15 +35,11 @@ export async function seedInstallation(
   const secrets = createSecrets(readSecretFile(secretFile(config), (length) => ids.randomBytes(length)));
   const backends = await openBackends(config, AROUND);
   try {
-    return await backends.database.kysely.transaction().execute(async (trx) => {
+    return await backends.database.system.transaction().execute(async (trx) => {
       const [operatorId, customerId] = [ids.uuid(), ids.uuid()];
       const at = new Date(clock.nowMs());
       await insertOrganization(trx, { id: operatorId, slug: 'operator', name: 'Operator', kind: 'operator', at });
       await insertOrganization(trx, { id: customerId, slug: 'customer', name: 'Customer', kind: 'customer', at });
-      const register = createRegister({ database: { ...backends.database, kysely: trx }, clock, ids });
-      const fleet = await register.createFleet(customerId, { name: 'Trailers' });
-      const vins = Array.from({ length: options.trailers }, (_, number) => vinOf(number));
-      for (const vin of vins) await register.createTrailer(customerId, { vin, name: vin, fleetId: fleet.id });
       const issue = async (organizationId: string, audience: 'partner' | 'customer', name: string, scopes: string[]) =>
         (await issueKey(trx, { ...AROUND, secrets }, { organizationId, audience, partnerId: name, name, scopes, createdBy: null })).plaintext;
       const partnerKeys: Record<string, string> = {};
@@ -50,7 +47,13 @@ export async function seedInstallation(
         partnerKeys[product] = await issue(operatorId, 'partner', product, ['telemetry:write', `product:${product}`]);
       }
       const scopes = ['fleets:read', 'trailers:read', 'devices:read', 'telemetry:read', 'livefeed:connect'];
-      return { partnerKeys, customerKey: await issue(customerId, 'customer', 'customer', scopes), vins };
+      const customerKey = await issue(customerId, 'customer', 'customer', scopes);
+      await narrow(trx, customerId);
+      const register = createRegister({ database: { within: (_, work) => work(trx) }, clock, ids });
+      const fleet = await register.createFleet(customerId, { name: 'Trailers' });
+      const vins = Array.from({ length: options.trailers }, (_, number) => vinOf(number));
+      for (const vin of vins) await register.createTrailer(customerId, { vin, name: vin, fleetId: fleet.id });
+      return { partnerKeys, customerKey, vins };
     });
   } finally {
     await backends.close();

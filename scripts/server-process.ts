@@ -16,6 +16,8 @@ export interface ServerProcess {
   kill(): void;
   /** SIGTERM, as an operator would; rejects when it does not end with 0. */
   stop(): Promise<void>;
+  /** The last lines it wrote. */
+  lastWords(): string;
 }
 
 export interface Site {
@@ -79,6 +81,7 @@ export function startServer(scratch: Scratch, site: Site, nodeArguments: readonl
     },
     kill: () => void child.kill('SIGKILL'),
     stop,
+    lastWords: () => complaint('said last').message,
   };
 }
 

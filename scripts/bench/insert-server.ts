@@ -32,7 +32,7 @@ async function listen(dataDirectory: string): Promise<number> {
       await partitions.ensure('envelope', [receivedAtMs]);
       await sql`insert into envelope (id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, body)
         values (${id}, ${new Date(receivedAtMs)}, ${organizationId}, ${keyId}, ${partnerId}, ${product},
-          ${'vin' in asset ? asset.vin : null}, ${'plantId' in asset ? asset.plantId : null}, ${body})`.execute(database.kysely);
+          ${'vin' in asset ? asset.vin : null}, ${'plantId' in asset ? asset.plantId : null}, ${body})`.execute(database.system);
       return { kind: 'appended', envelopeId: id, receivedAtMs };
     },
   };

@@ -186,7 +186,7 @@ async function assertReadable(site: Site, seed: Seed, lastSequence: number): Pro
       headers: { authorization: `Bearer ${token}` },
     });
     const body = (await answer.json()) as { data?: { metrics: Record<string, { value: number }> }[] };
-    const odometerM = body.data?.[0]?.metrics.odometerM?.value ?? Number.NaN;
+    const odometerM = body.data?.[0]?.metrics['odometer.odometerM']?.value ?? Number.NaN;
     if (odometerM !== SEQUENCE_BASE + lastSequence) {
       throw new Error(`the last record of ${vin} is not readable: odometer ${odometerM}, sent ${SEQUENCE_BASE + lastSequence}`);
     }

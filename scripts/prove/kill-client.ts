@@ -49,7 +49,7 @@ async function runLane(order: ClientOrder, lane: number): Promise<void> {
   let dueMs = performance.now() + (paceMs * lane) / order.vins.length;
   for (let sequence = 1; !isFinishing; sequence++) {
     dueMs = Math.max(dueMs + paceMs, performance.now());
-    await delay(dueMs - performance.now());
+    await delay(Math.max(0, dueMs - performance.now()));
     const request = writer.write(vin, sequence, observedAtMs(startedAtMs, sequence));
     for (let isSettled = false; !isSettled; ) {
       while (wire === undefined || !wire.isIdle) {

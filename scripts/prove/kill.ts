@@ -2,14 +2,14 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isPostgresOf, signalProcess } from '../../packages/server/src/database/process-table.ts';
-import { type Child, openChild } from '../child.ts';
+import { openChild } from '../child.ts';
 import { type Report, say } from '../report.ts';
 import { clusterOf, type Scratch } from '../scratch.ts';
 import { seedInstallation } from '../seed.ts';
 import { authenticate, createSite, type ServerProcess, type Site, startServer, waitForDrain } from '../server-process.ts';
 import { formatTable, median, round } from '../table.ts';
 import { delay, waitFor } from '../wait.ts';
-import { readClientLog } from './client-log.ts';
+import { type ReadLog, readClientLog } from './client-log.ts';
 import { checkStored, type Findings, missedDamages } from './kill-check.ts';
 import type { ClientQuestion } from './kill-client.ts';
 import { readStored } from './read-stored.ts';
@@ -35,14 +35,20 @@ const IMPATIENT_MS = 800;
 
 type Victim = 'server' | 'postgres';
 
+interface Kill {
+  readonly victim: Victim;
+  readonly atMs: number;
+  /** When a request sent after the kill was answered 202. */
+  readonly recovered: Promise<number>;
+}
+
 export async function proveKill(scratch: Scratch, options: KillOptions): Promise<Report> {
   const seed = options.seed ?? randomInt(2 ** 31);
   const random = createRandom(seed);
   say(`seed ${seed}`);
   const site = await createSite(scratch);
   const installation = await seedInstallation(site.dataDirectory, { trailers: TRAILERS, products: ['traccar'] });
-  let server = startServer(scratch, site);
-  await server.ready();
+  const server = await keepServer(scratch, site);
   const client = openChild(scratch, join(import.meta.dirname, 'kill-client.ts'));
   client.onTold((failure: never) => say(`the client failed: ${failure}`));
   const ask = <Answer>(question: ClientQuestion) => client.ask<Answer>(question);
@@ -57,26 +63,27 @@ export async function proveKill(scratch: Scratch, options: KillOptions): Promise
   });
   await ask({ kind: 'acknowledged', count: TRAILERS });
 
-  const recoveries: Record<Victim, number[]> = { server: [], postgres: [] };
-  const kills: Record<Victim, number> = { server: 0, postgres: 0 };
+  const recoveriesMs: Record<Victim, number[]> = { server: [], postgres: [] };
+  const awaitRecovery = async (kill: Kill | undefined) => {
+    if (kill === undefined) return;
+    const recoveredAtMs = await server.orFails(kill.recovered, `a 202 after kill ${kill.victim}`);
+    recoveriesMs[kill.victim].push(recoveredAtMs - kill.atMs);
+  };
+  let last: Kill | undefined;
   for (let number = 0; number < options.kills; number++) {
     const victim: Victim = number % 2 === 0 ? 'server' : 'postgres';
-    const isImpatient = number > 0 && random() * IMPATIENT_ONE_IN < 1;
-    if (isImpatient) await delay(random() * IMPATIENT_MS);
+    if (number > 0 && random() * IMPATIENT_ONE_IN < 1) await delay(random() * IMPATIENT_MS);
     else {
-      await recovery(client);
-      await ask({ kind: 'acknowledged', count: Math.ceil(random() * ACKNOWLEDGED_MAX) });
+      await awaitRecovery(last);
+      await server.orFails(ask({ kind: 'acknowledged', count: Math.ceil(random() * ACKNOWLEDGED_MAX) }), 'acknowledgements');
       await delay(random() * JITTER_MS);
     }
-    const killedAtMs = performance.timeOrigin + performance.now();
-    if (victim === 'server') server = await killServer(scratch, site, server);
-    else await killPostgres(site);
-    kills[victim] += 1;
-    // Where the next kill does not wait for it, the time counts for nobody.
-    pending = { victim, killedAtMs, recovered: ask<number>({ kind: 'first-202' }), recoveries };
+    const atMs = performance.timeOrigin + performance.now();
+    await (victim === 'server' ? server.kill() : killPostgres(site));
+    last = { victim, atMs, recovered: ask<number>({ kind: 'first-202' }) };
     if ((number + 1) % 10 === 0) say(`${number + 1} of ${options.kills} kills`);
   }
-  await recovery(client);
+  await awaitRecovery(last);
   await ask({ kind: 'finish' });
   say('draining');
   await waitForDrain(site);
@@ -87,5 +94,135 @@ export async function proveKill(scratch: Scratch, options: KillOptions): Promise
   const stored = await readStored(site.dataDirectory, startedAtMs);
   const findings = checkStored(log, stored, installation.vins);
   const missed = missedDamages(log, stored, installation.vins);
-  return toReport({ seed, kills, recoveries, log, findings, missed });
+  return toReport({ seed, kills: options.kills, ownEnds: server.ownEnds, recoveriesMs, log, findings, missed });
+}
+
+interface KeptServer {
+  /** How often it ended without having been killed, as one that finds its PostgreSQL killed while starting may. */
+  readonly ownEnds: number;
+  kill(): Promise<void>;
+  stop(): Promise<void>;
+  /** The value, or an error that quotes the server when it does not come in time. */
+  orFails<Value>(value: Promise<Value>, what: string): Promise<Value>;
+}
+
+const RECOVERY_MS_MAX = 60_000;
+const OWN_ENDS_MAX = 100;
+
+/** Starts the server again whenever it ends, as a process supervisor would. */
+async function keepServer(scratch: Scratch, site: Site): Promise<KeptServer> {
+  let current = startServer(scratch, site);
+  await current.ready();
+  let isEnding = false;
+  let killed: ServerProcess | undefined;
+  let ownEnds = 0;
+  scratch.defer(() => {
+    isEnding = true;
+  });
+  const watch = (watched: ServerProcess) => {
+    void watched.exited.then(() => {
+      if (isEnding) return;
+      if (killed !== watched) ownEnds += 1;
+      if (ownEnds > OWN_ENDS_MAX) return;
+      current = startServer(scratch, site);
+      watch(current);
+    });
+  };
+  watch(current);
+  return {
+    get ownEnds() {
+      return ownEnds;
+    },
+    async kill() {
+      const victim = current;
+      killed = victim;
+      victim.kill();
+      await victim.exited;
+    },
+    stop() {
+      isEnding = true;
+      return current.stop();
+    },
+    async orFails(value, what) {
+      const late = Promise.withResolvers<never>();
+      const timer = setTimeout(() => late.reject(new Error(`no ${what} within ${RECOVERY_MS_MAX} ms; ${current.lastWords()}`)), RECOVERY_MS_MAX);
+      return Promise.race([value, late.promise]).finally(() => clearTimeout(timer));
+    },
+  };
+}
+
+/** Kills the postmaster its own lock file names, as soon as there is a living one. */
+async function killPostgres(site: Site): Promise<void> {
+  const cluster = clusterOf(site.dataDirectory);
+  const pid = await waitFor(
+    'a living postmaster',
+    async () => {
+      const found = Number.parseInt(await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => ''), 10);
+      return found > 1 && (await isPostgresOf(found, cluster)) ? found : undefined;
+    },
+    { everyMs: 5 },
+  );
+  signalProcess(pid, 'SIGKILL');
+}
+
+/** mulberry32: small, and the same everywhere for the same seed. */
+function createRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+interface Outcome {
+  readonly seed: number;
+  readonly kills: number;
+  readonly ownEnds: number;
+  readonly recoveriesMs: Record<Victim, number[]>;
+  readonly log: ReadLog;
+  readonly findings: Findings;
+  readonly missed: readonly string[];
+}
+
+function toReport({ seed, kills, ownEnds, recoveriesMs, log, findings, missed }: Outcome): Report {
+  const { lost, doubled, disordered, unexplained, acknowledged, storedUnacknowledged, replayed } = findings;
+  const unknowns = Object.values(log.unknowns).reduce((sum, count) => sum + count, 0);
+  const refused = Object.values(log.refusals).reduce((sum, count) => sum + count, 0);
+  const span = (name: string, values: number[]) => [
+    ...[name, values.length, ...[Math.min(...values), median(values), Math.max(...values)].map((ms) => round(ms))],
+  ];
+  const table = formatTable([
+    ['recovered from', 'times', 'min ms', 'median ms', 'max ms'],
+    ...Object.entries(recoveriesMs).filter(([, values]) => values.length > 0).map(([victim, values]) => span(victim, values)),
+  ]);
+  const words = [
+    `Seed ${seed}. ${kills} kills; the time runs from the kill to the first 202 of a request sent after it.`,
+    `${acknowledged} acknowledged; ${unknowns} attempts with unknown outcome (${JSON.stringify(log.unknowns)}); of the payloads never acknowledged ${storedUnacknowledged} are stored.`,
+    `${replayed} retries got the receipt of an earlier attempt whose 202 had not arrived. The server ended by itself ${ownEnds} times while starting.`,
+    ...findings.examples,
+    ...(refused > 0 ? [`Refused: ${JSON.stringify(log.refusals)}`] : []),
+    ...missed.map((name) => `The checker did not notice ${name}.`),
+  ];
+  const none = (name: string, figure: number) => ({ name, figure, goal: '0', isMet: figure === 0 });
+  const all = Object.values(recoveriesMs).flat();
+  return {
+    name: 'kill',
+    text: `${table}\n\n${words.join('\n')}`,
+    figures: {
+      ...{ kills, acknowledged, lost, doubled, disordered, unexplained, refused, unknowns, storedUnacknowledged, replayed },
+      ...{ recoverMinMs: round(Math.min(...all)), recoverMedianMs: round(median(all)), recoverMaxMs: round(Math.max(...all)) },
+      ...{ seed, ownEnds, unknownKinds: log.unknowns },
+    },
+    goals: [
+      none('acknowledged and lost', lost),
+      none('stored more than once', doubled),
+      none('out of order per VIN', disordered),
+      none('stored and never sent so', unexplained),
+      none('valid requests refused', refused),
+      none('damages the checker did not notice', missed.length),
+      { name: 'acknowledged at all', figure: acknowledged, goal: '> 0', isMet: acknowledged > 0 },
+    ],
+  };
 }

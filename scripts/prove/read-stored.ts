@@ -25,11 +25,11 @@ export async function readStored(dataDirectory: string, startedAtMs: number): Pr
       select e.id, e.vin, coalesce(substring(convert_from(e.body, 'UTF8') from '"odometer":([0-9]+)')::integer, 0) as sequence,
         encode(sha256(e.body), 'hex') as sha256, count(r.envelope_id)::integer as receipts, min(r.status) as status
       from envelope e left join receipt r on r.envelope_id = e.id
-      group by e.received_at, e.id`.execute(database.kysely);
+      group by e.received_at, e.id`.execute(database.system);
     const records = await sql<StoredRecord>`
-      select a.vin, (r.signals->>'odometerM')::integer - ${SEQUENCE_BASE} as sequence, r.position, r.receipt_id as "receiptId"
-      from record r join asset a on a.id = r.asset_id`.execute(database.kysely);
-    const queued = await sql<{ count: number }>`select count(*)::integer as count from intake_log`.execute(database.kysely);
+      select a.vin, (r.signals->'odometer'->>'odometerM')::integer - ${SEQUENCE_BASE} as sequence, r.position, r.receipt_id as "receiptId"
+      from record r join asset a on a.id = r.asset_id`.execute(database.system);
+    const queued = await sql<{ count: number }>`select count(*)::integer as count from intake_log`.execute(database.system);
     const writer = createTraccarWriter({ token: '', startedAtMs });
     const toStored = ({ sha256, ...row }: EnvelopeRow): StoredEnvelope => {
       const sequence = row.sequence - SEQUENCE_BASE;

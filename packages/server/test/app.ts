@@ -63,9 +63,9 @@ export async function openTestApp(options: { clock?: Clock; flags?: Record<strin
   });
   const organizations = { operatorId: systemIds.uuid(), customerId: systemIds.uuid(), rivalId: systemIds.uuid() };
   const at = new Date(clock.nowMs());
-  await insertOrganization(database.kysely, { id: organizations.operatorId, slug: 'operator', name: 'Operator', kind: 'operator', at });
-  await insertOrganization(database.kysely, { id: organizations.customerId, slug: 'customer', name: 'Customer', kind: 'customer', at });
-  await insertOrganization(database.kysely, { id: organizations.rivalId, slug: 'rival', name: 'Rival', kind: 'customer', at });
+  await insertOrganization(database.owner, { id: organizations.operatorId, slug: 'operator', name: 'Operator', kind: 'operator', at });
+  await insertOrganization(database.owner, { id: organizations.customerId, slug: 'customer', name: 'Customer', kind: 'customer', at });
+  await insertOrganization(database.owner, { id: organizations.rivalId, slug: 'rival', name: 'Rival', kind: 'customer', at });
   const base = `http://127.0.0.1:${app.httpPort}`;
 
   const call: TestApp['call'] = async (method, path, { token, headers, body } = {}) => {
@@ -80,7 +80,7 @@ export async function openTestApp(options: { clock?: Clock; flags?: Record<strin
   };
   const issue: TestApp['issueKey'] = async (organizationId, audience, scopes, partnerId = 'partner') => {
     const order = { organizationId, audience, partnerId, name: 'test', scopes, createdBy: null };
-    return (await issueKey(database.kysely, { secrets: app.secrets, ...around }, order)).plaintext;
+    return (await issueKey(database.owner, { secrets: app.secrets, ...around }, order)).plaintext;
   };
   return {
     app,

@@ -97,7 +97,7 @@ export async function openCustomerApi(): Promise<CustomerApi> {
 export async function insertOrganization(database: Database, slug: string): Promise<string> {
   const id = systemIds.uuid();
   const now = new Date(systemClock.nowMs());
-  await database.kysely
+  await database.owner
     .insertInto('organization')
     .values({ id, slug, name: slug, kind: 'customer', created_at: now, updated_at: now })
     .execute();

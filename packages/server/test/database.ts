@@ -24,6 +24,8 @@ export async function openTestDatabase(options: { poolSizeMax?: number } = {}): 
     poolSizeMax: options.poolSizeMax ?? 10,
     log: silentLogger,
     applicationName: 'test',
+    // Tests arrange and look as the owner, whom no row-level security holds.
+    ownerConnectionsMax: 8,
   });
   let closed: Promise<void> | undefined;
   const close = () =>

@@ -14,7 +14,7 @@ import {
   type StatusObject,
   type status,
 } from '@grpc/grpc-js';
-import { onTestFinished, vi } from 'vitest';
+import { expect, onTestFinished, vi } from 'vitest';
 import type { Principal } from '../src/access/principal.ts';
 import { createCursors } from '../src/base/cursor.ts';
 import { Fault } from '../src/base/fault.ts';
@@ -44,6 +44,8 @@ export interface LiveHarness {
     client?: Client,
   ) => Subscription;
   readonly connectClient: () => Client;
+  /** Records written to subscribers so far, read or not. */
+  readonly sent: () => number;
 }
 
 export function principal(changes: Partial<Principal> = {}): Principal {
@@ -72,6 +74,7 @@ export async function openHarness(
   const clock = createManualClock();
   const doorbell = createLocalDoorbell();
   const principals: Record<string, Principal> = { good: principal(), ...options.principals };
+  let sent = 0;
   const watchers = new Map<string, Set<() => void>>();
   const feed = await openLiveFeed({
     host: '127.0.0.1',
@@ -92,6 +95,9 @@ export async function openHarness(
         watchers.set(keyId, all.add(end));
         return () => all.delete(end);
       },
+    },
+    onSent: (records) => {
+      sent += records;
     },
     resolveFilter: options.resolveFilter ?? (() => Promise.reject(new Fault('not-found', 'no such thing'))),
     ...(options.limits && { limits: options.limits }),
@@ -118,6 +124,7 @@ export async function openHarness(
       for (const end of watchers.get(keyId) ?? []) end();
     },
     connectClient,
+    sent: () => sent,
     connect(request = {}, token = 'good', client = connectClient()) {
       const metadata = new Metadata();
       if (token !== null) metadata.set('authorization', `Bearer ${token}`);
@@ -160,6 +167,18 @@ export interface Ending {
   readonly errorCode: string | undefined;
   readonly cursor: string | undefined;
   readonly metadata: Metadata;
+}
+
+/** Resolves with what `read` gives once it has given the same for a while: whatever was going on is over or stuck. */
+export async function settled(read: () => number): Promise<number> {
+  let last = read();
+  let same = 0;
+  await vi.waitFor(() => {
+    same = read() === last ? same + 1 : 0;
+    last = read();
+    expect(same).toBeGreaterThan(25);
+  }, WAIT);
+  return last;
 }
 
 export const WAIT = { timeout: 20_000, interval: 2 };

@@ -27,9 +27,9 @@ async function openWorld() {
   const access = await openAccess({ ...around, issuer: 'gladhand', tokenTtlSeconds: 1800 });
   onTestFinished(() => access.close());
   const organizationId = systemIds.uuid();
-  await insertOrganization(database.kysely, { id: organizationId, slug: 'one', name: 'One', kind: 'customer', at: new Date(nowMs) });
+  await insertOrganization(database.owner, { id: organizationId, slug: 'one', name: 'One', kind: 'customer', at: new Date(nowMs) });
   const issue = (audience: Audience, scopes: string[]) =>
-    issueKey(database.kysely, around, { organizationId, audience, partnerId: 'p', name: 'k', scopes, createdBy: null });
+    issueKey(database.owner, around, { organizationId, audience, partnerId: 'p', name: 'k', scopes, createdBy: null });
   const key = await issue('partner', ['telemetry:write', 'product:traccar']);
   const exchange = async (plaintext = key.plaintext) => (await access.exchange('partner', plaintext, '203.0.113.9')).accessToken;
   return { database, access, secrets, issue, key, exchange, pass: (ms: number) => (nowMs += ms), doorbell, clock };
@@ -62,8 +62,8 @@ describe('API keys', () => {
     const revoked = await world.issue('partner', ['telemetry:write']);
     const expired = await world.issue('partner', ['telemetry:write']);
     const now = new Date(world.clock.nowMs());
-    await world.database.kysely.updateTable('api_key').set({ revoked_at: now }).where('id', '=', revoked.id).execute();
-    await world.database.kysely.updateTable('api_key').set({ expires_at: now }).where('id', '=', expired.id).execute();
+    await world.database.owner.updateTable('api_key').set({ revoked_at: now }).where('id', '=', revoked.id).execute();
+    await world.database.owner.updateTable('api_key').set({ expires_at: now }).where('id', '=', expired.id).execute();
     const unknown = createApiKey((length) => randomBytes(length)).plaintext;
     const answers = new Set<string>();
     for (const key of [unknown, 'nonsense', '', customer.plaintext, revoked.plaintext, expired.plaintext]) {
@@ -117,7 +117,7 @@ describe('access tokens', () => {
     const token = await world.exchange();
     const principal = await world.access.authenticate(token);
     const ended = new Promise<void>((resolve) => world.access.watch(principal, resolve));
-    await world.database.kysely.updateTable('api_key').set({ revoked_at: new Date(world.clock.nowMs()) }).where('id', '=', world.key.id).execute();
+    await world.database.owner.updateTable('api_key').set({ revoked_at: new Date(world.clock.nowMs()) }).where('id', '=', world.key.id).execute();
     world.doorbell.ring('keys');
     await ended;
     expect(await codeOf(() => world.access.authenticate(token))).toBe('invalid-token');

@@ -64,13 +64,14 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
       return admit(directory, clock, claims);
     },
     watch(principal, end) {
-      const check = async () => {
+      const look = async () => {
         const key = await Promise.resolve(directory.find(principal.keyId)).catch(() => undefined);
         if (watched.has(check) && !isGood(key, principal.generation, clock.nowMs())) {
           watched.delete(check);
           end();
         }
       };
+      const check = () => void look();
       watched.add(check);
       return () => watched.delete(check);
     },

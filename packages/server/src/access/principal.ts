@@ -32,8 +32,16 @@ export interface Principal {
   /** The plants this key is restricted to; null: every plant of its organization. */
   readonly plantIds: ReadonlySet<string> | null;
   readonly generation: number;
+  /** Set when the caller came with the generation before the current one, whose days are numbered. */
+  readonly overlap?: KeyOverlap | null;
   /** When the token itself ends, milliseconds since the epoch. */
   readonly tokenExpiresAtMs: number;
+}
+
+/** The time in which a rotated key's old generation is good beside the new one, milliseconds since the epoch. */
+export interface KeyOverlap {
+  readonly supersededAtMs: number;
+  readonly endsAtMs: number;
 }
 
 /** What a person may do in their organization; each role includes the ones before it. */
@@ -60,3 +68,19 @@ export function hasRole(person: Person, role: Role): boolean {
 export function isPlatformOperator(person: Person): boolean {
   return person.organizationKind === 'operator' && person.role === 'ADMIN';
 }
+
+/** Who does something, from where and with which request: what the audit log keeps of every act. */
+export interface Origin {
+  readonly actor: Actor;
+  /** The client's address; null for what the server or its command line does. */
+  readonly address: string | null;
+  /** UUID of the request; null when there is none. */
+  readonly requestId: string | null;
+}
+
+/** `anonymous`: nobody was recognized. `system`: the server itself or its command line. */
+export type Actor =
+  | { readonly kind: 'person' | 'key'; readonly id: string }
+  | { readonly kind: 'system' | 'anonymous'; readonly id: null };
+
+export const SYSTEM_ORIGIN: Origin = { actor: { kind: 'system', id: null }, address: null, requestId: null };

@@ -1,23 +1,9 @@
 import { type Kysely, sql } from 'kysely';
+import { createNetworks } from '../base/network.ts';
 import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
+import type { KeyRow } from './key-state.ts';
 import type { Audience } from './principal.ts';
-
-/** What the wall has to know of a key, whatever generation of it was used. */
-export interface KeyRow {
-  readonly id: string;
-  readonly organizationId: string;
-  readonly organizationKind: 'operator' | 'customer';
-  readonly audience: Audience;
-  readonly partnerId: string;
-  readonly scopes: readonly string[];
-  readonly plantIds: readonly string[] | null;
-  readonly generation: number;
-  readonly expiresAt: Date | null;
-  readonly revokedAt: Date | null;
-  /** Generation -> the end of its overlap; null: no end. A generation that is not here is dead. */
-  readonly generations: ReadonlyMap<number, Date | null>;
-}
 
 export interface SecretRow {
   readonly keyId: string;
@@ -26,41 +12,44 @@ export interface SecretRow {
 }
 
 export async function readEpoch(database: Database): Promise<number> {
-  const row = await database.kysely.selectFrom('access_epoch').select('value').executeTakeFirstOrThrow();
+  const row = await database.system.selectFrom('access_epoch').select('value').executeTakeFirstOrThrow();
   return Number(row.value);
 }
 
 export async function findKey(database: Database, keyId: string): Promise<KeyRow | undefined> {
-  const key = await database.kysely
+  const key = await database.system
     .selectFrom('api_key as k')
     .innerJoin('organization as o', 'o.id', 'k.organization_id')
+    .innerJoin('api_key_secret as now', (join) => join.onRef('now.key_id', '=', 'k.id').onRef('now.generation', '=', 'k.generation'))
+    .leftJoin('api_key_secret as before', (join) =>
+      join.onRef('before.key_id', '=', 'k.id').on('before.generation', '=', sql<number>`k.generation - 1`),
+    )
     .select(['k.id', 'k.organization_id', 'o.kind', 'k.audience', 'k.partner_id', 'k.scopes', 'k.allowed_plant_ids'])
-    .select(['k.generation', 'k.expires_at', 'k.revoked_at'])
+    .select(['k.allowed_ips', 'k.require_signature', 'k.generation', 'k.expires_at', 'k.revoked_at'])
+    .select(['now.created_at as generation_at', 'before.expires_at as previous_ends_at'])
     .where('k.id', '=', keyId)
     .executeTakeFirst();
-  if (key === undefined) return undefined;
-  const secrets = await database.kysely
-    .selectFrom('api_key_secret')
-    .select(['generation', 'expires_at'])
-    .where('key_id', '=', keyId)
-    .execute();
-  return {
-    id: key.id,
-    organizationId: key.organization_id,
-    organizationKind: key.kind,
-    audience: key.audience,
-    partnerId: key.partner_id,
-    scopes: key.scopes,
-    plantIds: key.allowed_plant_ids,
-    generation: key.generation,
-    expiresAt: key.expires_at,
-    revokedAt: key.revoked_at,
-    generations: new Map(secrets.map((secret) => [secret.generation, secret.expires_at])),
-  };
+  return (
+    key && {
+      id: key.id,
+      organizationId: key.organization_id,
+      organizationKind: key.kind,
+      audience: key.audience,
+      partnerId: key.partner_id,
+      scopes: key.scopes,
+      plantIds: key.allowed_plant_ids,
+      networks: key.allowed_ips.length === 0 ? null : createNetworks(key.allowed_ips),
+      requireSignature: key.require_signature,
+      expiresAt: key.expires_at,
+      revokedAt: key.revoked_at,
+      generation: key.generation,
+      previous: key.previous_ends_at && { generation: key.generation - 1, supersededAt: key.generation_at, endsAt: key.previous_ends_at },
+    }
+  );
 }
 
 export async function findSecret(database: Database, publicId: string): Promise<SecretRow | undefined> {
-  const row = await database.kysely
+  const row = await database.system
     .selectFrom('api_key_secret')
     .select(['key_id', 'generation', 'digest'])
     .where('public_id', '=', publicId)
@@ -68,13 +57,20 @@ export async function findSecret(database: Database, publicId: string): Promise<
   return row && { keyId: row.key_id, generation: row.generation, digest: row.digest };
 }
 
-/** Kept to the minute: a busy key costs one write a minute. */
-export async function markUsed(database: Database, secret: SecretRow, at: Date, address: string): Promise<void> {
-  await sql`update api_key_secret set last_used_at = ${at}, last_used_address = ${address}::inet
-    where key_id = ${secret.keyId} and generation = ${secret.generation}
-      and (last_used_at is null or last_used_at < ${at}::timestamptz - interval '1 minute' or last_used_address is distinct from ${address}::inet)`.execute(
-    database.kysely,
-  );
+export interface UseRow {
+  readonly keyId: string;
+  readonly generation: number;
+  readonly at: Date;
+  readonly address: string | null;
+}
+
+/** Another node may have written a later use; the latest stays. */
+export async function markUsed(database: Database, uses: readonly UseRow[]): Promise<void> {
+  await sql`
+    update api_key_secret s set last_used_at = u.at, last_used_address = u.address
+      from unnest(${uses.map((use) => use.keyId)}::uuid[], ${uses.map((use) => use.generation)}::integer[],
+                  ${uses.map((use) => use.at)}::timestamptz[], ${uses.map((use) => use.address)}::inet[]) as u (key_id, generation, at, address)
+     where s.key_id = u.key_id and s.generation = u.generation and (s.last_used_at is null or s.last_used_at < u.at)`.execute(database.system);
 }
 
 export interface NewKey {
@@ -84,9 +80,20 @@ export interface NewKey {
   readonly partnerId: string;
   readonly name: string;
   readonly scopes: readonly string[];
+  readonly allowedIps: readonly string[];
+  readonly allowedPlantIds: readonly string[] | null;
+  readonly expiresAt: Date | null;
+  readonly requireSignature: boolean;
   readonly createdBy: string | null;
   readonly at: Date;
-  readonly secret: { readonly publicId: string; readonly prefix: string; readonly digest: Buffer; readonly pepperVersion: number };
+  readonly secret: NewSecret;
+}
+
+export interface NewSecret {
+  readonly publicId: string;
+  readonly prefix: string;
+  readonly digest: Buffer;
+  readonly pepperVersion: number;
 }
 
 /** A key and its first generation, in the caller's transaction. */
@@ -100,23 +107,52 @@ export async function insertKey(executor: Kysely<Schema>, key: NewKey): Promise<
       partner_id: key.partnerId,
       name: key.name,
       scopes: [...key.scopes],
+      allowed_ips: sql`${[...key.allowedIps]}::cidr[]`,
+      allowed_plant_ids: key.allowedPlantIds && [...key.allowedPlantIds],
+      expires_at: key.expiresAt,
+      require_signature: key.requireSignature,
       created_by: key.createdBy,
       created_at: key.at,
       updated_at: key.at,
     })
     .execute();
+  await insertSecret(executor, { keyId: key.id, generation: 1, at: key.at, secret: key.secret });
+}
+
+async function insertSecret(executor: Kysely<Schema>, row: { keyId: string; generation: number; at: Date; secret: NewSecret }): Promise<void> {
   await executor
     .insertInto('api_key_secret')
     .values({
-      key_id: key.id,
-      generation: 1,
-      public_id: key.secret.publicId,
-      prefix: key.secret.prefix,
-      digest: key.secret.digest,
-      pepper_version: key.secret.pepperVersion,
-      created_at: key.at,
+      key_id: row.keyId,
+      generation: row.generation,
+      public_id: row.secret.publicId,
+      prefix: row.secret.prefix,
+      digest: row.secret.digest,
+      pepper_version: row.secret.pepperVersion,
+      created_at: row.at,
     })
     .execute();
+}
+
+/** The key's row, locked until the transaction ends: rotations of one key come one after the other. */
+export async function lockKey(trx: Kysely<Schema>, keyId: string): Promise<{ generation: number; expiresAt: Date | null; revokedAt: Date | null } | undefined> {
+  const row = await trx.selectFrom('api_key').select(['generation', 'expires_at', 'revoked_at']).where('id', '=', keyId).forUpdate().executeTakeFirst();
+  return row && { generation: row.generation, expiresAt: row.expires_at, revokedAt: row.revoked_at };
+}
+
+/** Makes `generation` the current one; the one before it ends at `previousEndsAt`, every older one at `at`. */
+export async function insertGeneration(
+  trx: Kysely<Schema>,
+  row: { keyId: string; generation: number; at: Date; previousEndsAt: Date; secret: NewSecret },
+): Promise<void> {
+  const { keyId, generation, at, previousEndsAt } = row;
+  await trx
+    .updateTable('api_key_secret')
+    .set({ expires_at: sql<Date>`case when generation = ${generation - 1}::integer then ${previousEndsAt}::timestamptz else least(expires_at, ${at}::timestamptz) end` })
+    .where('key_id', '=', keyId)
+    .execute();
+  await insertSecret(trx, row);
+  await trx.updateTable('api_key').set({ generation, updated_at: at }).where('id', '=', keyId).execute();
 }
 
 export interface SigningKeyRow {
@@ -127,9 +163,9 @@ export interface SigningKeyRow {
 
 /** Every signing key that is not retired yet; the first one ever is made here. */
 export async function readSigningKeys(database: Database, now: Date): Promise<SigningKeyRow[]> {
-  const rows = await database.kysely.selectFrom('token_signing_key').selectAll().orderBy('number').execute();
+  const rows = await database.system.selectFrom('token_signing_key').selectAll().orderBy('number').execute();
   if (rows.length === 0) {
-    await database.kysely
+    await database.system
       .insertInto('token_signing_key')
       .values({ number: 1, activates_at: now, retires_at: null })
       .onConflict((conflict) => conflict.doNothing())
@@ -143,7 +179,7 @@ export async function readSigningKeys(database: Database, now: Date): Promise<Si
 
 /** Adds the next signing key and gives the current ones their end. */
 export async function insertSigningKey(database: Database, activatesAt: Date, previousRetireAt: Date): Promise<number> {
-  return database.kysely.transaction().execute(async (trx) => {
+  return database.system.transaction().execute(async (trx) => {
     await sql`lock table token_signing_key in exclusive mode`.execute(trx);
     const last = await trx
       .selectFrom('token_signing_key')

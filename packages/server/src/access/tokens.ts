@@ -50,12 +50,15 @@ export function createTokens(parts: { secrets: Secrets; clock: Clock; ids: Ids; 
   const verified = new LRUCache<string, TokenClaims>({ max: VERIFIED_TOKENS_MAX });
   let keys: readonly SigningKey[] = [];
 
+  /** Coming ones included; a retired one goes at its time, whether or not anybody reads the table again. */
+  const published = () => keys.filter((key) => key.retiresAt === null || key.retiresAt.getTime() > clock.nowMs());
+
   async function verifyAfresh(token: string, digest: string): Promise<TokenClaims> {
     try {
       const { payload } = await jwtVerify(
         token,
         (header) => {
-          const key = keys.find((known) => known.kid === header.kid);
+          const key = published().find((known) => known.kid === header.kid);
           if (key === undefined) throw new errors.JWKSNoMatchingKey();
           return key.publicKey;
         },
@@ -116,7 +119,7 @@ export function createTokens(parts: { secrets: Secrets; clock: Clock; ids: Ids; 
       if (claims.expiresAtMs <= clock.nowMs()) throw expired();
       return claims;
     },
-    jwks: () => ({ keys: keys.map((key) => key.jwk) }),
+    jwks: () => ({ keys: published().map((key) => key.jwk) }),
     async use(rows) {
       const isSame = rows.length === keys.length && rows.every((row, place) => row.number === keys[place]?.number);
       const known = new Map(keys.map((key) => [key.number, key]));

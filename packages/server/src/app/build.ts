@@ -55,7 +55,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     closers.push(() => mapper.close());
     const registry = createRegistry({ database, clock, ids });
     const reader = createTelemetryReader(database);
-    const housekeeper = openHousekeeper({ database, partitions, clock, log, ...config.intake, ...config.telemetry });
+    const housekeeper = openHousekeeper({ intakeLog, partitions, clock, log, ...config.intake, ...config.telemetry });
     closers.push(() => housekeeper.close());
 
     const rooms = { config, database, metrics, access, intake, registry, reader, cursors, isClosing: () => isClosing };

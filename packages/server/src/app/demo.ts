@@ -2,6 +2,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { issueKey } from '../access/issue-key.ts';
 import type { Config } from '../config.ts';
+import { narrow } from '../database/within.ts';
 import { createSimulator } from '../demo/simulator.ts';
 import { createDemoWorld, type DemoProduct, type DemoWorld } from '../demo/world.ts';
 import { hashPassword } from '../organizations/password.ts';
@@ -36,7 +37,7 @@ const CUSTOMER_SCOPES = ['fleets:read', 'trailers:read', 'devices:read', 'delive
 export async function openDemo(app: App, config: Config, around: Surroundings): Promise<{ credentials: DemoCredentials; close(): Promise<void> } | undefined> {
   const file = join(config.data.directory, 'demo.json');
   const world = createDemoWorld({ seed: SEED });
-  if (!(await hasOrganizations(app.backends.database.kysely))) writeCredentials(file, await createDemo(world, app, around));
+  if (!(await hasOrganizations(app.backends.database.system))) writeCredentials(file, await createDemo(world, app, around));
   if (!existsSync(file)) return undefined;
   const stored = JSON.parse(readFileSync(file, 'utf8')) as DemoCredentials;
   const credentials = { ...stored, ...addresses(app, config) };
@@ -66,14 +67,13 @@ async function createDemo(world: DemoWorld, app: App, around: Surroundings): Pro
   const at = new Date(clock.nowMs());
   const password = ids.randomBytes(12).toString('base64url');
   const passwordHash = await hashPassword(password, (length) => ids.randomBytes(length));
-  return app.backends.database.kysely.transaction().execute(async (trx) => {
+  return app.backends.database.system.transaction().execute(async (trx) => {
     const operatorId = ids.uuid();
     const customerId = ids.uuid();
     await insertOrganization(trx, { id: operatorId, slug: world.operator.slug, name: world.operator.name, kind: 'operator', at });
     await insertOrganization(trx, { id: customerId, slug: world.customer.slug, name: world.customer.name, kind: 'customer', at });
     const personId = ids.uuid();
     await insertPerson(trx, { id: personId, organizationId: operatorId, email: world.operator.email, name: world.operator.name, role: 'ADMIN', passwordHash, at });
-    const entered = await enterVehicles(world, customerId, createRegister({ database: { ...app.backends.database, kysely: trx }, clock, ids }));
     const keyParts = { secrets: app.secrets, clock, ids };
     const partners = [];
     for (const product of PRODUCTS) {
@@ -83,6 +83,8 @@ async function createDemo(world: DemoWorld, app: App, around: Surroundings): Pro
       partners.push({ product, key: key.plaintext, vins });
     }
     const customerKey = await issueKey(trx, keyParts, { organizationId: customerId, audience: 'customer', partnerId: 'demo-customer', name: 'Demo customer', scopes: CUSTOMER_SCOPES, createdBy: personId });
+    await narrow(trx, customerId);
+    const entered = await enterVehicles(world, customerId, createRegister({ database: { within: (_, work) => work(trx) }, clock, ids }));
     return { operator: { email: world.operator.email, password }, partners, customer: { key: customerKey.plaintext, ...entered } };
   });
 }

@@ -1,8 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
-import type { Database } from '../database/database.ts';
 import type { Partitions } from '../database/partitions.ts';
-import { forgetIdempotency } from '../intake-log/postgres.ts';
+import type { IntakeLog } from '../intake-log/intake-log.ts';
 
 /**
  * What has aged out goes, once an hour: whole partitions of envelopes, receipts and records, and Idempotency-Keys
@@ -12,7 +11,7 @@ const ROUND_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * ROUND_MS;
 
 export interface HousekeeperParts {
-  readonly database: Database;
+  readonly intakeLog: IntakeLog;
   readonly partitions: Partitions;
   readonly clock: Clock;
   readonly log: Logger;
@@ -51,6 +50,6 @@ export async function keepHouse(parts: HousekeeperParts): Promise<void> {
     ...(await partitions.dropBefore('envelope', envelopesBeforeMs)),
     ...(await partitions.dropBefore('record', nowMs - parts.recordRetentionDays * DAY_MS)),
   ];
-  await forgetIdempotency(parts.database, nowMs);
+  await parts.intakeLog.forgetIdempotency(nowMs);
   if (dropped.length > 0) log.info({ dropped }, 'partitions past their retention were dropped');
 }

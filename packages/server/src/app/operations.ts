@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { readEpoch } from '../access/store.ts';
 import type { Database } from '../database/database.ts';
 import { Fault } from '../base/fault.ts';
 import type { Http } from '../edge/http.ts';
@@ -35,7 +36,7 @@ export function registerOperationsRoutes(http: Http, parts: { database: Database
     async () => {
       if (parts.isClosing()) throw new Fault('shutting-down', 'The server is shutting down.', { retryAfterSeconds: 5 });
       if (database.host.state !== 'ready') throw new Fault('temporarily-unavailable', 'PostgreSQL is recovering.', { retryAfterSeconds: 2 });
-      await database.kysely.selectFrom('access_epoch').select('value').execute();
+      await readEpoch(database);
       return { status: 'ready' as const, database: 'ready' as const, durability: database.durability };
     },
   );

@@ -39,7 +39,7 @@ export function describeDatabase(name: string, openHost: () => Promise<HostUnder
 
     test('the schema is there after two nodes migrated it at once, and migrating again changes nothing', async () => {
       await migrate(database, silentLogger);
-      const { value } = await database.kysely
+      const { value } = await database.owner
         .selectFrom('telemetry_position')
         .select('value')
         .executeTakeFirstOrThrow();
@@ -70,7 +70,7 @@ export function describeDatabase(name: string, openHost: () => Promise<HostUnder
         select 9007199254740991::bigint as big, '{1,null}'::bigint[] as bigs, date '2026-11-23' as day,
                timestamptz '2026-11-23T01:02:03.456+01:00' as instant, timestamptz '0044-03-15 BC' as ides,
                '{"a":[1]}'::json as json, '\\x00ff'::bytea as bytes, 'infinity'::timestamptz::text as text,
-               current_setting('timezone') as zone`.execute(database.kysely);
+               current_setting('timezone') as zone`.execute(database.owner);
       expect(rows[0]).toEqual({
         big: 9007199254740991,
         bigs: [1, null],
@@ -82,23 +82,23 @@ export function describeDatabase(name: string, openHost: () => Promise<HostUnder
         text: 'infinity',
         zone: 'UTC',
       });
-      await expect(sql`select 9007199254740992::bigint`.execute(database.kysely)).rejects.toThrow(RangeError);
+      await expect(sql`select 9007199254740992::bigint`.execute(database.owner)).rejects.toThrow(RangeError);
     });
 
     test('no statement, transaction or lock can hold a connection for ever', async () => {
       const { rows } = await sql`
         select current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock,
-               current_setting('idle_in_transaction_session_timeout') as idle`.execute(database.kysely);
+               current_setting('idle_in_transaction_session_timeout') as idle`.execute(database.owner);
       expect(rows).toEqual([{ statement: '30s', lock: '5s', idle: '15s' }]);
     });
 
     test('a statement cancelled for its length is told to come again, a wrong one is an error of its own', async () => {
-      const slow = database.kysely.transaction().execute(async (transaction) => {
+      const slow = database.owner.transaction().execute(async (transaction) => {
         await sql`set local statement_timeout = 1`.execute(transaction);
         await sql`select pg_sleep(60)`.execute(transaction);
       });
       expect(asFault(await slow.catch((error: unknown) => error))).toBeInstanceOf(Fault);
-      const wrong = await sql`select 1 / 0`.execute(database.kysely).catch((error: unknown) => error);
+      const wrong = await sql`select 1 / 0`.execute(database.owner).catch((error: unknown) => error);
       expect(wrong).toMatchObject({ code: '22012' });
       expect(asFault(wrong)).toBe(wrong);
     });
@@ -107,7 +107,7 @@ export function describeDatabase(name: string, openHost: () => Promise<HostUnder
       const client = await database.connectClient();
       const heard = new Promise((resolve) => client.once('notification', ({ payload }) => resolve(payload)));
       await client.query('listen ring');
-      await sql`select pg_notify('ring', 'hello')`.execute(database.kysely);
+      await sql`select pg_notify('ring', 'hello')`.execute(database.owner);
       expect(await heard).toBe('hello');
       await client.end();
     });
@@ -117,7 +117,7 @@ export function describeDatabase(name: string, openHost: () => Promise<HostUnder
       await createPartitions(database).ensure('record', [atMs, atMs - 400 * 86_400_000]);
       const id = '0198a3c0-0000-7000-8000-000000000001';
       const instant = new Date(atMs);
-      await database.kysely
+      await database.owner
         .insertInto('record')
         .values({
           id,
@@ -138,27 +138,27 @@ export function describeDatabase(name: string, openHost: () => Promise<HostUnder
           signals: JSON.stringify({ gps: { latitude: 52 } }),
         })
         .execute();
-      const found = await database.kysely.selectFrom('record').selectAll().executeTakeFirstOrThrow();
+      const found = await database.owner.selectFrom('record').selectAll().executeTakeFirstOrThrow();
       expect(found).toMatchObject({ observed_at: instant, position: 1, signals: { gps: { latitude: 52 } } });
     });
 
     test('a crash of PostgreSQL loses no commit, is told to every caller, and heals without a restart of ours', async () => {
-      await sql`create table crash_test (value int)`.execute(database.kysely);
+      await sql`create table crash_test (value int)`.execute(database.owner);
       const listener = await database.connectClient();
       const lost = new Promise<void>((resolve) => listener.once('end', () => resolve()));
-      const open = database.kysely.transaction().execute(async (transaction) => {
+      const open = database.owner.transaction().execute(async (transaction) => {
         await sql`insert into crash_test values (666)`.execute(transaction);
         await lost;
         await sql`select 1`.execute(transaction);
       });
       const opened = open.catch((error: unknown) => error);
-      await sql`insert into crash_test values (1)`.execute(database.kysely);
+      await sql`insert into crash_test values (1)`.execute(database.owner);
       const crash = subject.crash();
       await vi.waitFor(() => expect(subject.host.state).toBe('recovering'), { timeout: 10_000, interval: 1 });
       expect(asFault(await opened)).toMatchObject({ code: 'temporarily-unavailable' });
       await crash;
       await vi.waitFor(() => expect(subject.host.state).toBe('ready'), { timeout: 20_000, interval: 5 });
-      const { rows } = await sql`select value from crash_test`.execute(database.kysely);
+      const { rows } = await sql`select value from crash_test`.execute(database.owner);
       expect(rows).toEqual([{ value: 1 }]);
       await listener.end();
     });

@@ -50,14 +50,14 @@ async function open(host: PostgresHost): Promise<Database> {
 
 async function keep(host: PostgresHost, value: string): Promise<void> {
   const database = await open(host);
-  await sql`create table if not exists kept (value text)`.execute(database.kysely);
-  await sql`insert into kept values (${value})`.execute(database.kysely);
+  await sql`create table if not exists kept (value text)`.execute(database.owner);
+  await sql`insert into kept values (${value})`.execute(database.owner);
   await database.close();
 }
 
 async function kept(host: PostgresHost): Promise<string[]> {
   const database = await open(host);
-  const { rows } = await sql<{ value: string }>`select value from kept`.execute(database.kysely);
+  const { rows } = await sql<{ value: string }>`select value from kept`.execute(database.owner);
   await database.close();
   return rows.map(({ value }) => value);
 }
@@ -118,7 +118,7 @@ test('a first start makes a durable database with checksums, a random password a
   const { rows } = await sql`
     select current_setting('data_checksums') as checksums, current_setting('listen_addresses') as listen,
            current_setting('server_encoding') as encoding, current_setting('timezone') as zone`.execute(
-    database.kysely,
+    database.owner,
   );
   expect(rows).toEqual([{ checksums: 'on', listen: '', encoding: 'UTF8', zone: 'UTC' }]);
 
@@ -235,7 +235,7 @@ test('PostgreSQL killed under the server is brought back with its data, and call
   const host = await openHost(directory);
   await keep(host, 'before');
   const database = await open(host);
-  const answers = () => sql`select 1`.execute(database.kysely);
+  const answers = () => sql`select 1`.execute(database.owner);
   for (let round = 0; round < 3; round += 1) {
     await answers();
     const pid = await readPostmasterPid(directory);
@@ -257,7 +257,7 @@ test('PostgreSQL killed under the server is brought back with its data, and call
 test('a killed backend or a transaction open at the time does not end the server', async () => {
   const host = await openHost(await makeFolder());
   const database = await open(host);
-  const broken = database.kysely.transaction().execute(async (transaction) => {
+  const broken = database.owner.transaction().execute(async (transaction) => {
     const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(transaction);
     process.kill(rows[0]!.pid, 'SIGKILL');
     await vi.waitFor(() => expect(host.state).toBe('recovering'), { interval: 1, timeout: 10_000 });
@@ -265,7 +265,7 @@ test('a killed backend or a transaction open at the time does not end the server
   });
   expect(asFault(await broken.catch((error: unknown) => error))).toBeInstanceOf(Fault);
   await vi.waitFor(() => expect(host.state).toBe('ready'), { timeout: 20_000, interval: 5 });
-  await sql`select 1`.execute(database.kysely);
+  await sql`select 1`.execute(database.owner);
 });
 
 test('closing while PostgreSQL is being brought back ends it and frees the folder', async () => {

@@ -22,7 +22,7 @@ async function makeFolder(files: Record<string, string>): Promise<URL> {
 
 async function exists(database: Database, table: string): Promise<boolean> {
   const { rows } = await sql<{ there: boolean }>`select to_regclass(${table}) is not null as there`.execute(
-    database.kysely,
+    database.owner,
   );
   return rows[0]!.there;
 }
@@ -35,7 +35,7 @@ test('new migrations run once, in file order', async () => {
   });
   await migrate(database, silentLogger, folder);
   await migrate(database, silentLogger, folder);
-  const { rows } = await sql`select value from step`.execute(database.kysely);
+  const { rows } = await sql`select value from step`.execute(database.owner);
   expect(rows).toEqual([{ value: 2 }, { value: 3 }]);
 });
 

@@ -9,7 +9,7 @@ const DAY_MS = 86_400_000;
 async function partitionNames(database: Database): Promise<string[]> {
   const { rows } = await sql<{ name: string }>`
     select inhrelid::regclass::text as name from pg_inherits join pg_class on oid = inhrelid and relkind = 'r' order by 1`.execute(
-    database.kysely,
+    database.owner,
   );
   return rows.map(({ name }) => name);
 }
@@ -57,13 +57,13 @@ test('a partition takes every instant of its span and no other', async () => {
   const database = await openTestDatabase();
   const dayMs = Date.UTC(2026, 10, 23);
   await createPartitions(database).ensure('envelope', [dayMs]);
-  await database.kysely.insertInto('envelope').values(envelopeAt(dayMs)).execute();
-  await database.kysely
+  await database.owner.insertInto('envelope').values(envelopeAt(dayMs)).execute();
+  await database.owner
     .insertInto('envelope')
     .values(envelopeAt(dayMs + DAY_MS - 1))
     .execute();
   for (const outsideMs of [dayMs - 1, dayMs + DAY_MS]) {
-    const refused = await database.kysely.insertInto('envelope').values(envelopeAt(outsideMs)).execute().catch(String);
+    const refused = await database.owner.insertInto('envelope').values(envelopeAt(outsideMs)).execute().catch(String);
     expect(refused).toMatch(/no partition of relation/);
   }
 });
@@ -73,7 +73,7 @@ test('a partition has the keys, checks and indexes of its table', async () => {
   await createPartitions(database).ensure('record', [Date.UTC(2026, 10, 23)]);
   const { rows } = await sql<{ parent: string }>`
     select inhparent::regclass::text as parent from pg_inherits join pg_class on oid = inhrelid and relkind = 'i' order by 1`.execute(
-    database.kysely,
+    database.owner,
   );
   expect(rows.map(({ parent }) => parent)).toEqual(['record_device', 'record_gps', 'record_pkey', 'record_position']);
 });
@@ -91,7 +91,7 @@ test('a new partition is made while others read and write the table', async () =
   const partitions = createPartitions(database);
   const dayMs = Date.UTC(2026, 10, 23);
   await partitions.ensure('envelope', [dayMs]);
-  await database.kysely.transaction().execute(async (transaction) => {
+  await database.owner.transaction().execute(async (transaction) => {
     await transaction.insertInto('envelope').values(envelopeAt(dayMs)).execute();
     await transaction.selectFrom('envelope').selectAll().execute();
     await partitions.ensure('envelope', [dayMs + DAY_MS]);
@@ -117,7 +117,7 @@ test('a partition that is being read is left for the next time', async () => {
   const database = await openTestDatabase();
   const partitions = createPartitions(database);
   await partitions.ensure('envelope', [Date.UTC(2026, 10, 20)]);
-  await database.kysely.transaction().execute(async (reader) => {
+  await database.owner.transaction().execute(async (reader) => {
     await reader.selectFrom('envelope').selectAll().execute();
     expect(await partitions.dropBefore('envelope', Date.UTC(2026, 10, 23))).toEqual([]);
   });
@@ -131,7 +131,7 @@ test('a partition another node has dropped is noticed at the insert and made aga
   await here.ensure('envelope', [dayMs]);
   await there.dropBefore('envelope', dayMs + DAY_MS);
   await here.ensure('envelope', [dayMs]);
-  const insert = () => database.kysely.insertInto('envelope').values(envelopeAt(dayMs)).execute();
+  const insert = () => database.owner.insertInto('envelope').values(envelopeAt(dayMs)).execute();
   const refused = await insert().catch((error: unknown) => error);
   expect(isMissingPartition(refused)).toBe(true);
   here.forget('envelope');

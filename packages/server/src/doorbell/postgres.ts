@@ -28,7 +28,7 @@ export async function openPostgresDoorbell(parts: { database: Database; clock: C
     while (unsent.size > 0 && !isClosed) {
       const payload = `${nodeId} ${[...unsent].join(' ')}`;
       unsent.clear();
-      await sql`select pg_notify(${CHANNEL}, ${payload})`.execute(database.kysely).catch(() => {});
+      await sql`select pg_notify(${CHANNEL}, ${payload})`.execute(database.system).catch(() => {});
     }
     isSending = false;
   }

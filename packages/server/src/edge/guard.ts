@@ -1,6 +1,8 @@
 import type { FastifyReply, FastifyRequest, HTTPMethods, RouteOptions } from 'fastify';
 import { type Audience, hasRole, type Person, type Principal, type Role, type Scope } from '../access/principal.ts';
 import { Fault } from '../base/fault.ts';
+import { refuseCrossSite } from './same-origin.ts';
+import { readCookie, SESSION_COOKIE } from './session-cookie.ts';
 
 /**
  * The wall, in a fixed order: no credential in the URL -> authenticate -> right audience or role -> scopes. Promise: a
@@ -57,7 +59,6 @@ export function declareAccess(route: RouteOptions): void {
 }
 
 export const SESSION_TOKEN_PREFIX = 'gladhand_session_';
-export const SESSION_COOKIE = 'gladhand_session';
 
 export function createGuard(authenticator: Authenticator) {
   return function guard(request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void {
@@ -88,7 +89,9 @@ function authenticate(authenticator: Authenticator, request: FastifyRequest, acc
   if (access.takesApiKey && authenticator.authenticateKey && typeof apiKey === 'string') {
     return then(authenticator.authenticateKey(apiKey, request.ip), (key) => ({ key }));
   }
-  const token = findCookie(request, access) ?? bearerToken(request, access);
+  const cookie = findCookie(request, access);
+  if (cookie !== undefined) refuseCrossSite(request);
+  const token = cookie ?? bearerToken(request, access);
   if (token.startsWith(SESSION_TOKEN_PREFIX) && authenticator.authenticatePerson) {
     return then(authenticator.authenticatePerson(token, request.ip), (person) => ({ person }));
   }
@@ -147,7 +150,7 @@ function refuseCredentialInUrl(request: FastifyRequest): void {
 /** A browser's session travels in a cookie; only routes for people look at it. */
 function findCookie(request: FastifyRequest, access: RouteAccess): string | undefined {
   if (access.role === undefined || request.headers.authorization !== undefined) return undefined;
-  return new RegExp(`(?:^|; *)${SESSION_COOKIE}=([^; ]+)`).exec(request.headers.cookie ?? '')?.[1];
+  return readCookie(request.headers.cookie, SESSION_COOKIE);
 }
 
 function bearerToken(request: FastifyRequest, access: RouteAccess): string {

@@ -52,6 +52,8 @@ export interface HttpParts {
   readonly limits?: HttpLimits;
   /** Called once for every answered request. */
   readonly onAnswered?: (answered: { route: string; method: string; status: number; seconds: number }) => void;
+  /** Called for every request that ends in a fault, before it is answered. Must not throw. */
+  readonly onFault?: (fault: Fault, request: FastifyRequest) => void;
 }
 
 export function createHttp(parts: HttpParts): Http {
@@ -95,6 +97,7 @@ export function createHttp(parts: HttpParts): Http {
   });
   http.setErrorHandler((error, request, reply) => {
     const fault = toFault(error);
+    parts.onFault?.(fault, request);
     if (fault.status >= 500) parts.log.error({ requestId: request.id, err: fault.cause ?? fault }, fault.message);
     const rendered = renderFault(fault, request.id, request.routeOptions.config.errors ?? 'problem');
     return reply

@@ -63,7 +63,7 @@ export function createGroupCommit<Item, Result>(
         // Requests read from the sockets in one turn of the event loop form one group.
         if (!isWriting) {
           isWriting = true;
-          setImmediate(run);
+          setImmediate(() => void run());
         }
       }),
     get waiting() {

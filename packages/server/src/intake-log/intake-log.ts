@@ -48,6 +48,8 @@ export interface IntakeLog {
   backlog(): Promise<number>;
   /** Puts envelopes back into the log, in the caller's transaction: they are taken again, after what is there. */
   requeue(trx: Kysely<Schema>, envelopes: readonly { id: string; receivedAtMs: number }[]): Promise<void>;
+  /** Drops Idempotency-Keys past their time to live. */
+  forgetIdempotency(nowMs: number): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -29,13 +29,17 @@ export function openPostgresIntakeLog(parts: { database: Database; partitions: P
     append: (envelope, idempotency) => groups.push({ envelope, idempotency }, envelope.body.length),
     take: (limits) => takeBatch(database, limits),
     async backlog() {
-      const row = await database.kysely
+      const row = await database.system
         .selectFrom('intake_log')
         .select((eb) => eb.fn.countAll().as('count'))
         .executeTakeFirstOrThrow();
       return Number(row.count);
     },
     requeue: (trx, envelopes) => insertLog(trx, envelopes),
+    async forgetIdempotency(nowMs) {
+      const before = new Date(nowMs - IDEMPOTENCY_TTL_MS);
+      await database.system.deleteFrom('idempotency').where('received_at', '<', before).execute();
+    },
     close: () => groups.drain(),
   };
 }
@@ -44,10 +48,10 @@ async function writeGroup(database: Database, partitions: Partitions, appends: r
   try {
     await partitions.ensure('envelope', appends.map((append) => append.envelope.receivedAtMs));
     if (appends.every((append) => append.idempotency === undefined)) {
-      await insertEnvelopes(database.kysely, appends.map((append) => append.envelope));
+      await insertEnvelopes(database.system, appends.map((append) => append.envelope));
       return appends.map(appended);
     }
-    return await database.kysely.transaction().execute((trx) => writeIdempotent(trx, appends));
+    return await database.system.transaction().execute((trx) => writeIdempotent(trx, appends));
   } catch (error) {
     throw asFault(error);
   }
@@ -152,7 +156,7 @@ async function takeBatch(database: Database, limits: { envelopesMax: number; byt
     select l.sequence, e.* from (
       select l.sequence, l.envelope_id, l.received_at from intake_log l order by l.sequence limit ${limits.envelopesMax}
     ) l join envelope e on e.received_at = l.received_at and e.id = l.envelope_id
-    order by l.sequence`.execute(database.kysely);
+    order by l.sequence`.execute(database.system);
   let bytes = 0;
   const taken = rows.filter((row, place) => (bytes += row.body.length) <= limits.bytesMax || place === 0);
   const sequences = new Map(taken.map((row) => [toEnvelope(row), row.sequence]));
@@ -179,9 +183,4 @@ function toEnvelope(row: TakenRow): Envelope {
     asset: row.vin === null ? { plantId: row.plant_id! } : { vin: row.vin },
     body: row.body,
   };
-}
-
-/** Drops Idempotency-Keys past their time to live. */
-export async function forgetIdempotency(database: Database, nowMs: number): Promise<void> {
-  await database.kysely.deleteFrom('idempotency').where('received_at', '<', new Date(nowMs - IDEMPOTENCY_TTL_MS)).execute();
 }

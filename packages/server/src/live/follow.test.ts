@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { createArrayStore, openHarness, range, WAIT } from '../../test/live-feed.ts';
+import { createArrayStore, openHarness, range, settled, WAIT } from '../../test/live-feed.ts';
 
 describe('following', () => {
   test('a subscriber without a cursor gets what comes after it subscribed, and nothing before', async () => {
@@ -54,7 +54,27 @@ describe('following', () => {
     expect(store.feedReads).toBe(1);
     clock.advance(1);
     await subscription.received(1);
-    expect(subscription.positions).toEqual([1]);
+    store.append({});
+    clock.advance(1_000);
+    await subscription.received(2);
+    expect(subscription.positions).toEqual([1, 2]);
+  });
+
+  test('a subscriber whose filter has let nothing pass for long gets to the end without tiring the store', async () => {
+    const store = createArrayStore();
+    const { connect, ring } = await openHarness(store.reader, { limits: { windowRecordsMax: 10 } });
+    const [witness, early] = [connect(), connect()];
+    await Promise.all([witness.begun(), early.begun()]);
+    store.append(...Array(300).fill({}));
+    ring();
+    await witness.received(300);
+    const quiet = connect({ cursor: early.messages[0]!.cursor, filter: { signals: ['tires'] } });
+    await quiet.begun();
+    await settled(() => store.feedReads);
+    store.append({ signals: { tires: [] } }, {});
+    ring();
+    await quiet.received(1);
+    expect(quiet.positions).toEqual([301]);
   });
 
   test('a heartbeat comes every ten seconds, and its cursor has moved past what the filter leaves out', async () => {

@@ -34,14 +34,14 @@ function newRecord(changes: Partial<NewRecord> = {}): NewRecord {
 
 async function openStore(): Promise<Database> {
   const database = await openTestDatabase();
-  await sql`create table record_of_test partition of record default`.execute(database.kysely);
+  await sql`create table record_of_test partition of record default`.execute(database.owner);
   await sql`insert into organization (id, slug, name, kind, created_at, updated_at) values
     (${ORGANIZATION}, 'a', 'A', 'customer', now(), now()), (${OTHER_ORGANIZATION}, 'b', 'B', 'customer', now(), now())`.execute(
-    database.kysely,
+    database.owner,
   );
   await sql`insert into asset (id, organization_id, kind, vin, vin_check, name, created_at, updated_at)
     values (${ASSET}, ${ORGANIZATION}, 'trailer', '1M8GDM9AXKP042788', 'pass', 'one', now(), now())`.execute(
-    database.kysely,
+    database.owner,
   );
   return database;
 }
@@ -71,7 +71,7 @@ test('with writers committing at once, one holding its transaction open, and sub
   const writers = range(1, 6).map(async (writer) => {
     for (const round of range(1, 15)) {
       const records = range(1, 1 + ((writer * round) % 9)).map(() => newRecord());
-      await database.kysely.transaction().execute(async (trx) => {
+      await database.system.transaction().execute(async (trx) => {
         await appendRecords(trx, records, START_MS);
         // The first writer dawdles between taking positions and committing.
         if (writer === 1) await sql`select pg_sleep(0.01)`.execute(trx);
@@ -86,7 +86,7 @@ test('with writers committing at once, one holding its transaction open, and sub
   await reading;
   await steady.received(total());
   const { rows } = await sql<{ position: number }>`select position from record order by position`.execute(
-    database.kysely,
+    database.owner,
   );
   const stored = rows.map(({ position }) => Number(position));
   expect(stored.length).toBe(total());
@@ -98,7 +98,7 @@ test('what PostgreSQL gives arrives as it is stored: record, clocks, latest valu
   const database = await openStore();
   const { connect, ring } = await openHarness(createTelemetryReader(database));
   const append = (...records: NewRecord[]) =>
-    database.kysely.transaction().execute((trx) => appendRecords(trx, records, START_MS + 5));
+    database.system.transaction().execute((trx) => appendRecords(trx, records, START_MS + 5));
   const observedAtMs = START_MS - 60_000;
   await append(
     newRecord({ observedAtMs, signals: { gps: { latitude: 1.5, speedKph: 80 }, motion: { moving: true } } }),

@@ -11,10 +11,6 @@ export function resetStream(call: object): boolean {
   while (inner?.nextCall !== undefined) inner = inner.nextCall as typeof inner;
   const stream = inner?.stream;
   if (typeof stream?.close !== 'function') return false;
-  if (!stream.destroyed) {
-    stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    // Closing waits for what is still to be written, which is what this client never takes.
-    stream.destroy();
-  }
+  stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   return true;
 }

@@ -80,7 +80,7 @@ async function runLoop(parts: MapperParts, bell: WakeUp, closing: AbortSignal): 
 /** An asset may have been registered since its envelopes came; they go back into the log. */
 async function requeueClaimed(parts: MapperParts): Promise<void> {
   if (!(await store.hasUnclaimed(parts.database))) return;
-  await parts.database.kysely.transaction().execute(async (trx) => {
+  await parts.database.system.transaction().execute(async (trx) => {
     const claimed = await store.takeClaimed(trx, BATCH_ENVELOPES_MAX);
     if (claimed.length > 0) await parts.intakeLog.requeue(trx, claimed);
   });
@@ -140,7 +140,7 @@ async function storeEnvelopes(parts: MapperParts, batch: IntakeBatch, mapped: re
     'record',
     mapped.flatMap(({ records }) => records.map((record) => record.observedAtMs)),
   );
-  const settled = await parts.database.kysely.transaction().execute(async (trx) => {
+  const settled = await parts.database.system.transaction().execute(async (trx) => {
     await batch.acknowledge(
       trx,
       mapped.map(({ envelope }) => envelope),

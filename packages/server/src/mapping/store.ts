@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import { uuidTimeMs } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
+import { ofOrganization } from '../database/first-wall.ts';
 import type { Schema } from '../database/schema.ts';
 import type { Envelope } from '../intake-log/intake-log.ts';
 
@@ -88,7 +89,7 @@ export async function takeClaimed(
 
 export async function hasUnclaimed(database: Database): Promise<boolean> {
   return (
-    (await database.kysely.selectFrom('unclaimed').select('envelope_id').limit(1).executeTakeFirst()) !== undefined
+    (await database.system.selectFrom('unclaimed').select('envelope_id').limit(1).executeTakeFirst()) !== undefined
   );
 }
 
@@ -124,17 +125,19 @@ export async function findReceipt(
   of: { organizationId: string; partnerId: string },
   receiptId: string,
 ): Promise<FoundReceipt | undefined> {
-  return database.kysely
-    .selectFrom('envelope as e')
-    .leftJoin('receipt as r', (join) =>
-      join.onRef('r.received_at', '=', 'e.received_at').onRef('r.envelope_id', '=', 'e.id'),
-    )
-    .select(['e.id', 'e.received_at as receivedAt', 'e.product', 'e.vin', 'e.plant_id as plantId', 'r.status'])
-    .select(['r.mapping_version as mappingVersion', 'r.processed_at as processedAt', 'r.record_ids as recordIds'])
-    .select(['r.skipped', 'r.rejects', 'r.unclaimed'])
-    .where('e.received_at', '=', new Date(uuidTimeMs(receiptId)))
-    .where('e.id', '=', receiptId)
-    .where('e.organization_id', '=', of.organizationId)
-    .where('e.partner_id', '=', of.partnerId)
-    .executeTakeFirst();
+  const find = (own: Kysely<Schema>) =>
+    own
+      .selectFrom('envelope as e')
+      .leftJoin('receipt as r', (join) =>
+        join.onRef('r.received_at', '=', 'e.received_at').onRef('r.envelope_id', '=', 'e.id'),
+      )
+      .select(['e.id', 'e.received_at as receivedAt', 'e.product', 'e.vin', 'e.plant_id as plantId', 'r.status'])
+      .select(['r.mapping_version as mappingVersion', 'r.processed_at as processedAt', 'r.record_ids as recordIds'])
+      .select(['r.skipped', 'r.rejects', 'r.unclaimed'])
+      .where('e.received_at', '=', new Date(uuidTimeMs(receiptId)))
+      .where('e.id', '=', receiptId)
+      .where(ofOrganization('e.organization_id', of.organizationId))
+      .where('e.partner_id', '=', of.partnerId)
+      .executeTakeFirst();
+  return database.within(of.organizationId, find, 'read');
 }

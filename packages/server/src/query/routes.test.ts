@@ -53,7 +53,7 @@ async function append(vehicle: Vehicle, seen: readonly Seen[], organizationId = 
     };
     return { ...known, ...stamp, ...record };
   });
-  return (await api.database.kysely.transaction().execute((trx) => appendRecords(trx, records, START_MS))).ids;
+  return (await api.database.system.transaction().execute((trx) => appendRecords(trx, records, START_MS))).ids;
 }
 
 function fix(second: number, n = 0): Seen {
@@ -335,7 +335,7 @@ test('a key restricted to some plants reads every trailer and nothing of the oth
     const id = systemIds.uuid();
     const kept = { created_at: new Date(START_MS), updated_at: new Date(START_MS) };
     const row = { id, organization_id: api.own, kind: 'plant', name: 'Plant', ...kept } as const;
-    await api.database.kysely.insertInto('asset').values(row).execute();
+    await api.database.owner.insertInto('asset').values(row).execute();
     const device = await api.registry.createDevice(api.own, {
       assetId: id,
       product: 'meter',

@@ -26,8 +26,8 @@ export interface NewVehicle {
   readonly unitNumber?: string | null;
 }
 
-export function createRegister(parts: { database: Database; clock: Clock; ids: Ids }): Register {
-  const db = parts.database.kysely;
+export function createRegister(parts: { database: Pick<Database, 'within'>; clock: Clock; ids: Ids }): Register {
+  const { within } = parts.database;
 
   function entry(organizationId: string) {
     const now = new Date(parts.clock.nowMs());
@@ -35,6 +35,7 @@ export function createRegister(parts: { database: Database; clock: Clock; ids: I
   }
 
   async function insertVehicle(
+    own: store.Connection,
     organizationId: string,
     kind: 'trailer' | 'deliversafe',
     vehicle: NewVehicle,
@@ -43,10 +44,10 @@ export function createRegister(parts: { database: Database; clock: Clock; ids: I
     const read = normalizeVin(vehicle.vin);
     if (!read.ok) throw new Fault('invalid-vin', `The VIN is not valid: ${read.detail}.`);
     const fleetId = vehicle.fleetId ?? null;
-    if (fleetId !== null && (await store.selectFleets(db, organizationId, [fleetId])).length === 0) {
+    if (fleetId !== null && (await store.selectFleets(own, organizationId, [fleetId])).length === 0) {
       throw new Fault('not-found', 'Your organization has no such fleet.');
     }
-    const row = await store.insertAsset(db, {
+    const row = await store.insertAsset(own, {
       ...entry(organizationId),
       kind,
       fleet_id: fleetId,
@@ -61,30 +62,34 @@ export function createRegister(parts: { database: Database; clock: Clock; ids: I
   }
 
   return {
-    createFleet: (organizationId, fleet) => store.insertFleet(db, { ...entry(organizationId), name: fleet.name }),
-    async createTrailer(organizationId, trailer) {
-      return store.toTrailer(await insertVehicle(organizationId, 'trailer', trailer, null));
-    },
-    async createDeliverSafeUnit(organizationId, unit) {
-      return store.toDeliverSafeUnit(await insertVehicle(organizationId, 'deliversafe', unit, unit.serialNumber));
-    },
-    async createDevice(organizationId, device) {
-      const kinds = ['trailer', 'deliversafe', 'plant'] as const;
-      if ((await store.selectAssets(db, organizationId, kinds, [{ id: device.assetId }])).length === 0) {
-        throw new Fault('not-found', 'Your organization has no such asset.');
-      }
-      const stored = await store.insertDevice(db, {
-        ...entry(organizationId),
-        asset_id: device.assetId,
-        product: device.product,
-        external_id: device.externalId,
-        kind: device.kind,
-        first_seen_at: null,
-        last_seen_at: null,
-      });
-      if (stored === undefined)
-        throw new Fault('already-exists', 'A device with this id is registered in this product.');
-      return stored;
-    },
+    createFleet: (organizationId, fleet) =>
+      within(organizationId, (own) => store.insertFleet(own, { ...entry(organizationId), name: fleet.name })),
+    createTrailer: (organizationId, trailer) =>
+      within(organizationId, async (own) =>
+        store.toTrailer(await insertVehicle(own, organizationId, 'trailer', trailer, null)),
+      ),
+    createDeliverSafeUnit: (organizationId, unit) =>
+      within(organizationId, async (own) =>
+        store.toDeliverSafeUnit(await insertVehicle(own, organizationId, 'deliversafe', unit, unit.serialNumber)),
+      ),
+    createDevice: (organizationId, device) =>
+      within(organizationId, async (own) => {
+        const kinds = ['trailer', 'deliversafe', 'plant'] as const;
+        if ((await store.selectAssets(own, organizationId, kinds, [{ id: device.assetId }])).length === 0) {
+          throw new Fault('not-found', 'Your organization has no such asset.');
+        }
+        const stored = await store.insertDevice(own, {
+          ...entry(organizationId),
+          asset_id: device.assetId,
+          product: device.product,
+          external_id: device.externalId,
+          kind: device.kind,
+          first_seen_at: null,
+          last_seen_at: null,
+        });
+        if (stored === undefined)
+          throw new Fault('already-exists', 'A device with this id is registered in this product.');
+        return stored;
+      }),
   };
 }

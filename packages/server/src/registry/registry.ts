@@ -59,21 +59,27 @@ export interface ResolvedFilter {
 }
 
 export function createRegistry(parts: { database: Database; clock: Clock; ids: Ids }): Registry {
-  const db = parts.database.kysely;
+  const read = <Result>(organizationId: string, work: (own: store.Connection) => Promise<Result>) =>
+    parts.database.within(organizationId, work, 'read');
 
   async function findAsset(organizationId: string, kinds: readonly store.AssetKind[], name: store.AssetName | null) {
     if (name === null) return undefined;
-    const found = await store.selectAssets(db, organizationId, kinds, [name]);
+    const found = await read(organizationId, (own) => store.selectAssets(own, organizationId, kinds, [name]));
     return found.find((row) => row.vin === name.vin) ?? (found.length === 1 ? found[0] : undefined);
   }
 
-  async function assetIdsOf(organizationId: string, kind: store.AssetKind, names: readonly string[]) {
+  async function assetIdsOf(
+    own: store.Connection,
+    organizationId: string,
+    kind: store.AssetKind,
+    names: readonly string[],
+  ) {
     if (names.length === 0) return [];
-    const read: store.AssetName[] = names.map(
+    const asked: store.AssetName[] = names.map(
       (name) => (kind === 'plant' ? idOf(name) : idOrVinOf(name)) ?? refuse(kind),
     );
-    const rows = await store.selectAssets(db, organizationId, [kind], read);
-    return read.map(
+    const rows = await store.selectAssets(own, organizationId, [kind], asked);
+    return asked.map(
       (name) =>
         (rows.find((row) => row.id === name.id || (row.vin !== null && row.vin === name.vin)) ?? refuse(kind)).id,
     );
@@ -82,9 +88,11 @@ export function createRegistry(parts: { database: Database; clock: Clock; ids: I
   return {
     ...createRegister(parts),
     async findFleet(organizationId, id) {
-      return isUuid(id) ? (await store.selectFleets(db, organizationId, [id]))[0] : undefined;
+      if (!isUuid(id)) return undefined;
+      return (await read(organizationId, (own) => store.selectFleets(own, organizationId, [id])))[0];
     },
-    listFleets: (organizationId, walk) => listed(walk, (slice) => store.listFleets(db, organizationId, slice)),
+    listFleets: (organizationId, walk) =>
+      listed(walk, (slice) => read(organizationId, (own) => store.listFleets(own, organizationId, slice))),
     async findTrailer(organizationId, idOrVin) {
       const row = await findAsset(organizationId, ['trailer'], idOrVinOf(idOrVin));
       return row && store.toTrailer(row);
@@ -92,7 +100,7 @@ export function createRegistry(parts: { database: Database; clock: Clock; ids: I
     async listTrailers(organizationId, fleetId, walk) {
       const of = { kind: 'trailer', fleetId, activeOnly: walk.activeOnly } as const;
       return listed(walk, async (slice) =>
-        (await store.listAssets(db, organizationId, of, slice)).map(store.toTrailer),
+        (await read(organizationId, (own) => store.listAssets(own, organizationId, of, slice))).map(store.toTrailer),
       );
     },
     async findDeliverSafe(organizationId, name) {
@@ -101,31 +109,33 @@ export function createRegistry(parts: { database: Database; clock: Clock; ids: I
     },
     async listDeliverSafe(organizationId, walk) {
       const of = { kind: 'deliversafe' } as const;
-      return listed(walk, async (slice) =>
-        (await store.listAssets(db, organizationId, of, slice)).map(store.toDeliverSafeUnit),
-      );
+      const rows = (slice: store.Slice) =>
+        read(organizationId, (own) => store.listAssets(own, organizationId, of, slice));
+      return listed(walk, async (slice) => (await rows(slice)).map(store.toDeliverSafeUnit));
     },
     async findVehicleId(organizationId, idOrVin) {
       return (await findAsset(organizationId, ['trailer', 'deliversafe'], idOrVinOf(idOrVin)))?.id;
     },
     async findDevice(organizationId, id, plantIds) {
-      return isUuid(id) ? await store.findDevice(db, organizationId, id, plantIds) : undefined;
+      if (!isUuid(id)) return undefined;
+      return await read(organizationId, (own) => store.findDevice(own, organizationId, id, plantIds));
     },
     async listDevices(organizationId, assetId, walk) {
       const of = { assetId, activeOnly: walk.activeOnly };
-      return listed(walk, (slice) => store.listDevices(db, organizationId, of, slice));
+      return listed(walk, (slice) => read(organizationId, (own) => store.listDevices(own, organizationId, of, slice)));
     },
-    async resolveFilter(organizationId, selection) {
-      const fleets = [...new Set((selection.fleets ?? []).map((id) => idOf(id)?.id ?? refuse('fleet')))];
-      if (fleets.length > 0 && (await store.selectFleets(db, organizationId, fleets)).length < fleets.length)
-        refuse('fleet');
-      const assets = [
-        ...(await assetIdsOf(organizationId, 'trailer', selection.trailers ?? [])),
-        ...(await assetIdsOf(organizationId, 'deliversafe', selection.deliverSafe ?? [])),
-        ...(await assetIdsOf(organizationId, 'plant', selection.plants ?? [])),
-      ];
-      return { fleetIds: fleets, assetIds: [...new Set(assets)] };
-    },
+    resolveFilter: (organizationId, selection) =>
+      read(organizationId, async (own) => {
+        const fleets = [...new Set((selection.fleets ?? []).map((id) => idOf(id)?.id ?? refuse('fleet')))];
+        if (fleets.length > 0 && (await store.selectFleets(own, organizationId, fleets)).length < fleets.length)
+          refuse('fleet');
+        const assets = [
+          ...(await assetIdsOf(own, organizationId, 'trailer', selection.trailers ?? [])),
+          ...(await assetIdsOf(own, organizationId, 'deliversafe', selection.deliverSafe ?? [])),
+          ...(await assetIdsOf(own, organizationId, 'plant', selection.plants ?? [])),
+        ];
+        return { fleetIds: fleets, assetIds: [...new Set(assets)] };
+      }),
   };
 }
 
@@ -147,7 +157,7 @@ function nothingHere(noun: string): Fault {
 }
 
 /** One row more than asked for tells whether there is a next page. */
-async function listed<Item extends { id: string }>(
+export async function listed<Item extends { id: string }>(
   walk: Walk,
   read: (slice: store.Slice) => Promise<Item[]>,
 ): Promise<Listed<Item>> {

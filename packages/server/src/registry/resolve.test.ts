@@ -38,7 +38,7 @@ const sighting = (externalId: string, minutes: number, assetId = trailer): Devic
 });
 
 async function resolve(...sightings: DeviceSighting[]): Promise<(string | undefined)[]> {
-  const found = await database.kysely
+  const found = await database.system
     .transaction()
     .execute((trx) => resolveDevices(trx, sightings, { ids: systemIds, nowMs: START_MS }));
   return sightings.map((one) => found.get(deviceKey(one)));
@@ -51,20 +51,20 @@ test('VINs and plant ids are found whosever they are; what nobody registered is 
   const now = new Date(START_MS);
   const plant = systemIds.uuid();
   const kept = { created_at: now, updated_at: now };
-  await database.kysely
+  await database.owner
     .insertInto('asset')
     .values({ id: plant, organization_id: foreign, kind: 'plant', name: 'P', ...kept })
     .execute();
-  expect(await resolveAssets(database.kysely, [vinOf(1), vinOf(3), vinOf(9)])).toEqual(
+  expect(await resolveAssets(database.system, [vinOf(1), vinOf(3), vinOf(9)])).toEqual(
     new Map([
       [vinOf(1), { id: trailer, organizationId: own, kind: 'trailer', fleetId }],
       [vinOf(3), { id: unit.id, organizationId: foreign, kind: 'deliversafe', fleetId: null }],
     ]),
   );
-  expect(await resolvePlants(database.kysely, [plant, trailer, systemIds.uuid()])).toEqual(
+  expect(await resolvePlants(database.system, [plant, trailer, systemIds.uuid()])).toEqual(
     new Map([[plant, { id: plant, organizationId: foreign, kind: 'plant', fleetId: null }]]),
   );
-  expect(await resolveAssets(database.kysely, [])).toEqual(new Map());
+  expect(await resolveAssets(database.system, [])).toEqual(new Map());
 });
 
 describe('devices', () => {

@@ -34,7 +34,7 @@ beforeAll(async () => {
   const device = { assetId: ids.trailer, product: 'traccar', externalId: '356', kind: 'gateway' };
   ids.device = (await registry.createDevice(own, device)).id;
   const old = await registry.createDevice(own, { ...device, externalId: '357' });
-  const { kysely } = api.database;
+  const { owner: kysely } = api.database;
   await kysely.updateTable('asset').set({ is_active: false }).where('id', '=', ids.retired).execute();
   await kysely.updateTable('device').set({ is_active: false }).where('id', '=', old.id).execute();
 

@@ -1,5 +1,7 @@
+import type { RegisteredPlant } from '@gladhand/contract/registration.ts';
 import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
 import { type Kysely, type Selectable, sql } from 'kysely';
+import { ofOrganization } from '../database/first-wall.ts';
 import type { AssetTable, DeviceTable, FleetTable, Schema } from '../database/schema.ts';
 
 /** The only SQL of the registry. Every read of what customers own is bound to an organization. */
@@ -25,7 +27,7 @@ export async function selectFleets(db: Connection, organizationId: string, ids: 
   const rows = await db
     .selectFrom('fleet')
     .selectAll()
-    .where('organization_id', '=', organizationId)
+    .where(ofOrganization('organization_id', organizationId))
     .where('id', 'in', ids)
     .execute();
   return rows.map(toFleet);
@@ -35,7 +37,7 @@ export async function listFleets(db: Connection, organizationId: string, slice: 
   const rows = await db
     .selectFrom('fleet')
     .selectAll()
-    .where('organization_id', '=', organizationId)
+    .where(ofOrganization('organization_id', organizationId))
     .$if(slice.afterId !== null, (query) => query.where('id', '>', slice.afterId))
     .orderBy('id')
     .limit(slice.take)
@@ -54,7 +56,7 @@ export async function listAssets(
   return await db
     .selectFrom('asset')
     .selectAll()
-    .where('organization_id', '=', organizationId)
+    .where(ofOrganization('organization_id', organizationId))
     .where('kind', '=', of.kind)
     .$if(of.fleetId !== undefined, (query) => query.where('fleet_id', '=', of.fleetId as string))
     .$if(of.activeOnly === true, (query) => query.where('is_active', '=', true))
@@ -77,7 +79,7 @@ export async function selectAssets(
   return await db
     .selectFrom('asset')
     .selectAll()
-    .where('organization_id', '=', organizationId)
+    .where(ofOrganization('organization_id', organizationId))
     .where('kind', 'in', kinds)
     .where((where) =>
       where.or([
@@ -100,7 +102,7 @@ export async function findDevice(
     .selectFrom('device as d')
     .innerJoin('asset as a', 'a.id', 'd.asset_id')
     .selectAll('d')
-    .where('d.organization_id', '=', organizationId)
+    .where(ofOrganization('d.organization_id', organizationId))
     .where('d.id', '=', id)
     .$if(plantIds !== null, (query) =>
       query.where((where) =>
@@ -123,7 +125,7 @@ export async function listDevices(
   const rows = await db
     .selectFrom('device')
     .selectAll()
-    .where('organization_id', '=', organizationId)
+    .where(ofOrganization('organization_id', organizationId))
     .where('asset_id', '=', of.assetId)
     .$if(of.activeOnly, (query) => query.where('is_active', '=', true))
     .$if(slice.afterId !== null, (query) => query.where('id', '>', slice.afterId))
@@ -310,4 +312,85 @@ function toKept(row: { created_at: Date; updated_at: Date }): { createdAt: strin
 
 function toResolved(row: Pick<AssetRow, 'id' | 'organization_id' | 'kind' | 'fleet_id'>): ResolvedAsset {
   return { id: row.id, organizationId: row.organization_id, kind: row.kind, fleetId: row.fleet_id };
+}
+
+// Administering ---------------------------------------------------------------------------------------------------------
+
+export interface FleetSet {
+  readonly name?: string | undefined;
+  readonly is_active?: boolean | undefined;
+}
+
+export interface AssetSet extends FleetSet {
+  readonly fleet_id?: string | null | undefined;
+  readonly unit_number?: string | null | undefined;
+  readonly serial_number?: string | undefined;
+}
+
+export interface DeviceSet {
+  readonly asset_id?: string | undefined;
+  readonly kind?: string | undefined;
+  readonly is_active?: boolean | undefined;
+}
+
+/** Only what is not undefined is written. */
+function given<Values extends object>(values: Values): Values {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Values;
+}
+
+export async function updateFleet(db: Connection, organizationId: string, id: string, set: FleetSet, at: Date): Promise<Fleet | undefined> {
+  const row = await db
+    .updateTable('fleet')
+    .set({ ...(given(set) as object), updated_at: at })
+    .where(ofOrganization('organization_id', organizationId))
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirst();
+  return row && toFleet(row);
+}
+
+export async function updateAsset(
+  db: Connection,
+  organizationId: string,
+  kind: AssetKind,
+  id: string,
+  set: AssetSet,
+  at: Date,
+): Promise<AssetRow | undefined> {
+  return await db
+    .updateTable('asset')
+    .set({ ...(given(set) as object), updated_at: at })
+    .where(ofOrganization('organization_id', organizationId))
+    .where('kind', '=', kind)
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirst();
+}
+
+export async function updateDevice(db: Connection, organizationId: string, id: string, set: DeviceSet, at: Date): Promise<Device | undefined> {
+  const row = await db
+    .updateTable('device')
+    .set({ ...(given(set) as object), updated_at: at })
+    .where(ofOrganization('organization_id', organizationId))
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirst();
+  return row && toDevice(row);
+}
+
+/** Every device of the organization, whatever it reports for. */
+export async function listAllDevices(db: Connection, organizationId: string, slice: Slice): Promise<Device[]> {
+  const rows = await db
+    .selectFrom('device')
+    .selectAll()
+    .where(ofOrganization('organization_id', organizationId))
+    .$if(slice.afterId !== null, (query) => query.where('id', '>', slice.afterId))
+    .orderBy('id')
+    .limit(slice.take)
+    .execute();
+  return rows.map(toDevice);
+}
+
+export function toPlant(row: AssetRow): RegisteredPlant {
+  return { id: row.id, fleetId: row.fleet_id, name: row.name, unitNumber: row.unit_number, isActive: row.is_active, ...toKept(row) };
 }

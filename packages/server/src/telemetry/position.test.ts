@@ -63,10 +63,9 @@ function telemetryFeed(database: Database): Feed {
 /** What one would write without thinking: an identity column, which counts when it is asked and not when it commits. */
 async function sequenceFeed(database: Database): Promise<Feed> {
   const table = sql.table(`plain_${systemIds.randomBytes(6).toString('hex')}`);
-  const { kysely } = database;
-  await sql`create table ${table} (position bigint generated always as identity primary key, name text)`.execute(
-    kysely,
-  );
+  const { owner } = database;
+  await sql`create table ${table} (position bigint generated always as identity primary key, name text)`.execute(owner);
+  await sql`grant all on ${table} to public`.execute(owner);
   return {
     async append(trx, seeds) {
       const names = seeds.map(() => systemIds.uuid());
@@ -75,7 +74,7 @@ async function sequenceFeed(database: Database): Promise<Feed> {
     },
     async read(after, take) {
       const page = sql<Row>`select position, name from ${table} where position > ${after} order by position limit ${take}`;
-      return (await page.execute(kysely)).rows;
+      return (await page.execute(owner)).rows;
     },
     head: async () => 0,
   };
@@ -165,7 +164,7 @@ async function play(database: Database, feed: Feed, plan: Plan): Promise<Outcome
 
 /** An open transaction that has a number of its own already: the kind a horizon would have to wait for. */
 async function begin(database: Database) {
-  const trx = await database.kysely.startTransaction().execute();
+  const trx = await database.system.startTransaction().execute();
   await sql`select pg_current_xact_id()`.execute(trx);
   return trx;
 }
@@ -188,9 +187,9 @@ function createPageCount(): { count(): void; after(pages: number): Promise<void>
 function expectWholeAndInOrder({ committed, readers }: Outcome): void {
   for (const seen of readers) {
     const positions = seen.map((row) => row.position);
-    expect(positions, 'order').toEqual([...positions].sort((a, b) => a - b));
+    expect(positions, 'order').toEqual(positions.toSorted((a, b) => a - b));
     expect(new Set(positions).size, 'repeats').toBe(positions.length);
-    expect(seen.map((row) => row.name).sort(), 'skips and repeats').toEqual([...committed].sort());
+    expect(seen.map((row) => row.name).toSorted(), 'skips and repeats').toEqual([...committed].toSorted());
     expect(seen, 'every reader sees the same feed').toEqual(readers[0]);
   }
 }
@@ -264,13 +263,13 @@ async function openTelemetry(): Promise<Database> {
 }
 
 async function commit(database: Database, feed: Feed, seeds: readonly number[]): Promise<readonly string[]> {
-  return database.kysely.transaction().execute((trx: Transaction<Schema>) => feed.append(trx, seeds));
+  return database.system.transaction().execute((trx: Transaction<Schema>) => feed.append(trx, seeds));
 }
 
 /** How many connections to this database wait for a lock. */
 async function countWaiting(database: Database): Promise<number> {
   const { rows } = await sql<{ count: number }>`
     select count(*)::int as count from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-  `.execute(database.kysely);
+  `.execute(database.owner);
   return rows[0]!.count;
 }

@@ -4,8 +4,8 @@ import * as store from './store.ts';
 /**
  * Reading the truth. Promise: `feed` walks records in the order of their positions and, whatever commits late, never
  * shows a position below one it has already shown (decision 0001); `byTime` walks one asset's or device's records in
- * the order of `observedAt`. JSON is built once, by the database. Assumes the caller has resolved which organization
- * may be read. Fails with `temporarily-unavailable` while the database recovers.
+ * the order of `observedAt`. Every read is bound to its organization twice, by its statement and by row-level security.
+ * JSON is built once, by the database. Assumes the caller has resolved which organization may be read. Fails with `temporarily-unavailable` while the database recovers.
  */
 export interface TelemetryReader {
   /** The highest position that is visible; a feed that starts here starts from now. */
@@ -81,8 +81,8 @@ export interface LatestRow {
 export function createTelemetryReader(database: Database): TelemetryReader {
   return {
     head: () => store.readHead(database),
-    feed: (request) => store.readFeed(database, request),
-    byTime: (request) => store.readByTime(database, request),
-    latest: (request) => store.readLatest(database, request),
+    feed: (request) => database.within(request.organizationId, (own) => store.readFeed(own, request), 'read'),
+    byTime: (request) => database.within(request.organizationId, (own) => store.readByTime(own, request), 'read'),
+    latest: (request) => database.within(request.organizationId, (own) => store.readLatest(own, request), 'read'),
   };
 }

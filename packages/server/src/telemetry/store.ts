@@ -1,5 +1,6 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.ts';
+import { ofOrganization } from '../database/first-wall.ts';
 import type { Schema } from '../database/schema.ts';
 import type { NewRecord } from './append.ts';
 import type { FeedRequest, FeedRow, LatestRequest, LatestRow, PlantIds, TimePage, TimeRequest } from './read.ts';
@@ -107,25 +108,25 @@ function onlyPlants(plantIds: PlantIds | undefined, kind: string, assetId: strin
 }
 
 export async function readHead(database: Database): Promise<number> {
-  const row = await database.kysely.selectFrom('telemetry_position').select('value').executeTakeFirstOrThrow();
+  const row = await database.system.selectFrom('telemetry_position').select('value').executeTakeFirstOrThrow();
   return Number(row.value);
 }
 
-export async function readFeed(database: Database, request: FeedRequest): Promise<FeedRow[]> {
+export async function readFeed(connection: Kysely<Schema>, request: FeedRequest): Promise<FeedRow[]> {
   const { rows } = await sql<FeedRow>`
     select r.position, r.asset_id as "assetId", r.asset_kind as "assetKind", r.fleet_id as "fleetId",
       r.signal_groups as "signalGroups", ${WHOLE} as json
     from record r
-    where r.organization_id = ${request.organizationId} and r.position > ${request.afterPosition}
+    where ${ofOrganization('r.organization_id', request.organizationId)} and r.position > ${request.afterPosition}
       ${request.fleetIds ? sql`and r.fleet_id = any(${[...request.fleetIds]}::uuid[])` : sql``}
       ${request.assetIds ? sql`and r.asset_id = any(${[...request.assetIds]}::uuid[])` : sql``}
       ${request.signalGroups ? sql`and r.signal_groups & ${request.signalGroups} <> 0` : sql``}
       ${onlyPlants(request.plantIds, 'r.asset_kind', 'r.asset_id')}
-    order by r.position limit ${request.take}`.execute(database.kysely);
+    order by r.position limit ${request.take}`.execute(connection);
   return rows;
 }
 
-export async function readByTime(database: Database, request: TimeRequest): Promise<TimePage> {
+export async function readByTime(connection: Kysely<Schema>, request: TimeRequest): Promise<TimePage> {
   const direction = sql.raw(request.order);
   const beyond = sql.raw(request.order === 'asc' ? '>' : '<');
   const { after, take } = request;
@@ -133,7 +134,7 @@ export async function readByTime(database: Database, request: TimeRequest): Prom
     with page as (
       select r.*, row_number() over (order by r.observed_at ${direction}, r.id ${direction}) as n
       from record r
-      where r.organization_id = ${request.organizationId}
+      where ${ofOrganization('r.organization_id', request.organizationId)}
         and ${'assetId' in request.of ? sql`r.asset_id = ${request.of.assetId}` : sql`r.device_id = ${request.of.deviceId}`}
         ${request.gpsOnly ? sql`and r.signal_groups & 1 = 1` : sql``}
         ${onlyPlants(request.plantIds, 'r.asset_kind', 'r.asset_id')}
@@ -145,7 +146,7 @@ export async function readByTime(database: Database, request: TimeRequest): Prom
     select coalesce(string_agg(${request.gpsOnly ? GPS_ONLY : WHOLE}, ',' order by r.n) filter (where r.n <= ${take}), '') as json,
       count(*)::int as count,
       max(r.observed_at) filter (where r.n = ${take}) as last_at, max(r.id::text) filter (where r.n = ${take}) as last_id
-    from page r`.execute(database.kysely);
+    from page r`.execute(connection);
   const row = rows[0]!;
   const hasMore = row.count > take;
   return {
@@ -155,16 +156,16 @@ export async function readByTime(database: Database, request: TimeRequest): Prom
   };
 }
 
-export async function readLatest(database: Database, request: LatestRequest): Promise<LatestRow[]> {
+export async function readLatest(connection: Kysely<Schema>, request: LatestRequest): Promise<LatestRow[]> {
   const { rows } = await sql<LatestRow>`
     select a.id as "assetId", '{"assetId":"' || a.id || '","assetKind":"' || a.kind || '","vin":' || ${sql.raw(orNull('a.vin', 'a.vin'))}
       || ',"metrics":' || l.metrics || '}' as json
     from latest l join asset a on a.id = l.asset_id
-    where a.organization_id = ${request.organizationId}
+    where ${ofOrganization('a.organization_id', request.organizationId)}
       ${request.fleetId === undefined ? sql`` : sql`and a.fleet_id = ${request.fleetId}`}
       ${request.assetId === undefined ? sql`` : sql`and a.id = ${request.assetId}`}
       ${request.afterAssetId === null ? sql`` : sql`and a.id > ${request.afterAssetId}`}
       ${onlyPlants(request.plantIds, 'a.kind', 'a.id')}
-    order by a.id limit ${request.take}`.execute(database.kysely);
+    order by a.id limit ${request.take}`.execute(connection);
   return rows;
 }

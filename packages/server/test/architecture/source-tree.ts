@@ -51,7 +51,7 @@ function readSource(path: string): SourceFile {
   walk(parseAst(text, { lang: 'ts', astType: 'ts' }) as unknown as Node, (node) => {
     const found = importOf(node);
     if (found !== undefined) imports.push({ ...found, ...target(path, found.specifier), line: lineOf(node.start) });
-    if (node.type === 'Literal' && /\.ts$/.test(String(node.value))) mentions.push(posix.basename(node.value));
+    if (node.type === 'Literal' && String(node.value).endsWith('.ts')) mentions.push(posix.basename(node.value));
     const name = useOf(node);
     if (name !== undefined) uses.push({ name, line: lineOf(node.start) });
   });

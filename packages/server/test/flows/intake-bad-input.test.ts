@@ -62,7 +62,7 @@ test('every broken body is refused with its own code, and none of them is stored
     expect([name, answer.status, answer.json?.code]).toEqual([name, status, code]);
     expectProblem(answer, status, code);
   }
-  const { count } = await world.app.backends.database.kysely
+  const { count } = await world.app.backends.database.owner
     .selectFrom('envelope')
     .select((eb) => eb.fn.countAll().as('count'))
     .executeTakeFirstOrThrow();
@@ -194,7 +194,7 @@ describe('Idempotency-Key', () => {
     expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([202]));
     expect(new Set(answers.map((answer) => answer.json.receiptId)).size).toBe(1);
     await world.settled(token, answers[0]!.json.receiptId);
-    const { count } = await world.app.backends.database.kysely.selectFrom('envelope').select((eb) => eb.fn.countAll().as('count')).executeTakeFirstOrThrow();
+    const { count } = await world.app.backends.database.owner.selectFrom('envelope').select((eb) => eb.fn.countAll().as('count')).executeTakeFirstOrThrow();
     expect(Number(count)).toBe(1);
   });
 });

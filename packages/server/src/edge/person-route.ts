@@ -1,0 +1,56 @@
+import type { FastifyRequest } from 'fastify';
+import type { TSchema } from 'typebox';
+import { Type } from 'typebox';
+import { ProblemSchema } from '@gladhand/contract/problem.ts';
+import type { Origin, Role } from '../access/principal.ts';
+import type { CursorBinding, Cursors } from '../base/cursor.ts';
+import { readPlace, TAKE_DEFAULT } from './paging.ts';
+
+/** What the routes for people declare alike: which role may call, what is answered, who is asking for the audit log. */
+
+/** A route for people with at least this role in their organization. */
+export function personAccess(role: Role) {
+  return { access: { role } };
+}
+
+const problem = (description: string) =>
+  ({ description, content: { 'application/problem+json': { schema: ProblemSchema } } }) as unknown as typeof ProblemSchema;
+
+/** `answers`: the schema of every success status. */
+export function personSchema<Answers extends Record<number, TSchema>>(tag: string, summary: string, answers: Answers) {
+  return {
+    tags: [tag],
+    summary,
+    security: [{ session: [] }, { bearer: [] }],
+    response: {
+      ...answers,
+      '4XX': problem('The request was refused: what is wrong with it, and where'),
+      '5XX': problem('The request could not be served; `retryable` tells whether to try again'),
+    },
+  };
+}
+
+export const Nothing = Type.Null({ description: 'No content' });
+
+/** Who asks, from where, with which request. */
+export function originOf(request: FastifyRequest): Origin {
+  const { person, principal } = request;
+  const actor: Origin['actor'] = person
+    ? { kind: 'person', id: person.personId }
+    : principal
+      ? { kind: 'key', id: principal.keyId }
+      : { kind: 'anonymous', id: null };
+  return { actor, address: request.ip, requestId: request.id };
+}
+
+/** A page of a list that is walked by id, as `{data, next}`. */
+export async function walkPage<Item>(
+  cursors: Cursors,
+  binding: CursorBinding,
+  asked: { take?: number; next?: string },
+  read: (walk: { afterId: string | null; take: number }) => Promise<{ items: readonly Item[]; afterId: string | null }>,
+): Promise<{ data: Item[]; next: string | null }> {
+  const afterId = readPlace(cursors, binding, asked.next)?.[0] as string | undefined;
+  const found = await read({ afterId: afterId ?? null, take: asked.take ?? TAKE_DEFAULT });
+  return { data: [...found.items], next: found.afterId === null ? null : cursors.seal(binding, [found.afterId]) };
+}

@@ -1,0 +1,131 @@
+import { randomBytes } from 'node:crypto';
+import fc from 'fast-check';
+import type { Kysely } from 'kysely';
+import { describe, expect, test } from 'vitest';
+import { systemIds, uuidTimeMs } from '../base/ids.ts';
+import type { Schema } from '../database/schema.ts';
+import type { Envelope, IntakeLog } from './intake-log.ts';
+
+export interface LogUnderTest {
+  readonly log: IntakeLog;
+  /** Runs `work` in a transaction that commits when it resolves. */
+  transaction<Result>(work: (trx: Kysely<Schema>) => Promise<Result>): Promise<Result>;
+}
+
+const ALL = { envelopesMax: 10_000, bytesMax: 64 * 1024 * 1024 };
+
+/** What intake and mapping rely on of any intake log. */
+export function describeIntakeLog(name: string, openLog: () => Promise<LogUnderTest>): void {
+  const keyId = systemIds.uuid();
+  const envelope = (change: Partial<Envelope> = {}): Envelope => {
+    const id = systemIds.uuid();
+    const fixed = { id, receivedAtMs: uuidTimeMs(id), organizationId: keyId, keyId, partnerId: 'p', product: 'traccar' };
+    return { ...fixed, asset: { vin: '1UYVS2533P7204518' }, body: Buffer.from('{}'), ...change };
+  };
+  const fingerprint = (text: string) => Buffer.from(text.padEnd(32));
+  const bodies = (envelopes: readonly Envelope[]) => envelopes.map(({ body }) => body.toString('latin1'));
+
+  describe(name, () => {
+    test('what was appended is taken, byte for byte, in the order of the acknowledgements', async () => {
+      const { log } = await openLog();
+      const sent = Array.from({ length: 50 }, (_, place) => envelope({ body: Buffer.concat([Buffer.from([place]), randomBytes(place * 100)]) }));
+      for (const one of sent) expect(await log.append(one)).toEqual({ kind: 'appended', envelopeId: one.id, receivedAtMs: one.receivedAtMs });
+      expect((await log.take(ALL)).envelopes).toEqual(sent);
+    });
+
+    test('concurrent appends of many assets keep each asset in the order its sender saw', async () => {
+      const { log } = await openLog();
+      const send = async (vin: string) => {
+        for (let sequence = 0; sequence < 20; sequence++) await log.append(envelope({ asset: { vin }, body: Buffer.from(`${sequence}`) }));
+      };
+      const vins = Array.from({ length: 20 }, (_, place) => `1UYVS2533P72045${place + 10}`);
+      await Promise.all(vins.map(send));
+      const { envelopes } = await log.take(ALL);
+      for (const vin of vins) {
+        const own = envelopes.filter(({ asset }) => 'vin' in asset && asset.vin === vin);
+        expect(bodies(own)).toEqual(Array.from({ length: 20 }, (_, sequence) => `${sequence}`));
+      }
+    });
+
+    test('a batch is bounded by number and by bytes, and always has one when there is one', async () => {
+      const { log } = await openLog();
+      for (let place = 0; place < 10; place++) await log.append(envelope({ body: Buffer.alloc(1000, place) }));
+      expect((await log.take({ envelopesMax: 3, bytesMax: 1_000_000 })).envelopes).toHaveLength(3);
+      expect((await log.take({ envelopesMax: 10, bytesMax: 2500 })).envelopes).toHaveLength(2);
+      expect((await log.take({ envelopesMax: 10, bytesMax: 1 })).envelopes).toHaveLength(1);
+    });
+
+    test('only what was acknowledged and committed is gone', async () => {
+      const { log, transaction } = await openLog();
+      for (let place = 0; place < 4; place++) await log.append(envelope({ body: Buffer.from(`${place}`) }));
+      const batch = await log.take(ALL);
+      await expect(
+        transaction(async (trx) => {
+          await batch.acknowledge(trx, batch.envelopes);
+          throw new Error('died before the commit');
+        }),
+      ).rejects.toThrow('died');
+      expect(bodies((await log.take(ALL)).envelopes)).toEqual(['0', '1', '2', '3']);
+      await transaction((trx) => batch.acknowledge(trx, batch.envelopes.slice(0, 2)));
+      expect(bodies((await log.take(ALL)).envelopes)).toEqual(['2', '3']);
+      expect(await log.backlog()).toBe(2);
+    });
+
+    test('of two takers of one batch only one can end it', async () => {
+      const { log, transaction } = await openLog();
+      await log.append(envelope());
+      const [one, other] = [await log.take(ALL), await log.take(ALL)];
+      await transaction((trx) => one.acknowledge(trx, one.envelopes));
+      await expect(transaction((trx) => other.acknowledge(trx, other.envelopes))).rejects.toMatchObject({ code: 'temporarily-unavailable' });
+    });
+
+    test('what is put back is taken again, after what is there', async () => {
+      const { log, transaction } = await openLog();
+      const first = envelope({ body: Buffer.from('first') });
+      await log.append(first);
+      const batch = await log.take(ALL);
+      await transaction((trx) => batch.acknowledge(trx, batch.envelopes));
+      await log.append(envelope({ body: Buffer.from('second') }));
+      await transaction((trx) => log.requeue(trx, [first]));
+      expect(bodies((await log.take(ALL)).envelopes)).toEqual(['second', 'first']);
+    });
+
+    test('an Idempotency-Key has one effect, whatever comes at once and in whatever groups', async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(fc.record({ key: fc.constantFrom('a', 'b', undefined), bytes: fc.constantFrom('x', 'y') }), { maxLength: 30 }), async (sends) => {
+          const { log } = await openLog();
+          const outcomes = await Promise.all(
+            sends.map(async ({ key, bytes }) => {
+              const sent = envelope({ body: Buffer.from(bytes) });
+              return { key, bytes, sent, outcome: await log.append(sent, key === undefined ? undefined : { key, fingerprint: fingerprint(bytes) }) };
+            }),
+          );
+          const stored = (await log.take(ALL)).envelopes.map(({ id }) => id);
+          const appended = outcomes.filter(({ outcome }) => outcome.kind === 'appended').map(({ sent }) => sent.id);
+          expect(stored.sort()).toEqual(appended.sort());
+          for (const key of ['a', 'b']) {
+            const own = outcomes.filter((one) => one.key === key);
+            const [first, ...more] = own.filter(({ outcome }) => outcome.kind === 'appended');
+            expect(more).toEqual([]);
+            for (const { bytes, outcome } of own) {
+              if (outcome.kind === 'conflict') expect(bytes).not.toBe(first?.bytes);
+              else expect([bytes, outcome.envelopeId]).toEqual([first?.bytes, first?.sent.id]);
+            }
+          }
+        }),
+        { numRuns: 15 },
+      );
+    });
+
+    test('an Idempotency-Key is forgotten after 24 hours and may be used anew', async () => {
+      const { log } = await openLog();
+      const idempotency = { key: 'k', fingerprint: fingerprint('x') };
+      const first = envelope();
+      await log.append(first, idempotency);
+      const nextDay = envelope({ receivedAtMs: first.receivedAtMs + 24 * 3600_000 + 1 });
+      expect(await log.append(nextDay, { key: 'k', fingerprint: fingerprint('y') })).toMatchObject({ kind: 'appended', envelopeId: nextDay.id });
+      await log.forgetIdempotency(first.receivedAtMs + 72 * 3600_000);
+      expect(await log.append(envelope(), idempotency)).toMatchObject({ kind: 'appended' });
+    });
+  });
+}

@@ -1,0 +1,92 @@
+import type { NewOrganization, Organization, OrganizationChange } from '@gladhand/contract/organizations.ts';
+import { isPlatformOperator, type Origin, type Person } from '../access/principal.ts';
+import type { Clock } from '../base/clock.ts';
+import { Fault } from '../base/fault.ts';
+import { type Ids, isUuid } from '../base/ids.ts';
+import type { Database } from '../database/database.ts';
+import { recordAudit } from './audit.ts';
+import * as store from './store.ts';
+
+/**
+ * Who the installation serves. Promise: a person reaches their own organization, a platform operator every one, and
+ * to everybody else an organization that exists and one that does not are the same answer; whatever is changed here
+ * stands in the audit log of the organization that was changed. Assumes the caller's role was checked at the wall.
+ * Fails as the database fails.
+ */
+export interface Organizations {
+  /** By id or slug. Throws `not-found` for what `person` may not see and for what is not there. */
+  getReachable(person: Person, name: string): Promise<Organization>;
+  /** Those `person` may see, in the order of their creation. */
+  list(person: Person, walk: Walk): Promise<Listed<Organization>>;
+  /** A customer organization. Throws `forbidden` for all but platform operators, `already-exists` for a taken slug. */
+  create(person: Person, order: NewOrganization, origin: Origin): Promise<Organization>;
+  change(organization: Organization, change: OrganizationChange, origin: Origin): Promise<Organization>;
+}
+
+export interface Walk {
+  /** The `afterId` of the page before; null: from the beginning. */
+  readonly afterId: string | null;
+  readonly take: number;
+}
+
+export interface Listed<Item> {
+  readonly items: readonly Item[];
+  /** Where the next page starts; null: there is none. */
+  readonly afterId: string | null;
+}
+
+export function createOrganizations(parts: { database: Database; clock: Clock; ids: Ids }): Organizations {
+  const { database, clock } = parts;
+  return {
+    async getReachable(person, name) {
+      const isId = isUuid(name);
+      // A slug is at most 63 of a few letters; anything else need not be asked for.
+      const found = isId || /^[a-z0-9-]{1,63}$/.test(name) ? await store.findOrganization(database.system, name.toLowerCase(), isId) : undefined;
+      if (found === undefined || (found.id !== person.organizationId && !isPlatformOperator(person))) throw nothingHere('organization');
+      return found;
+    },
+    async list(person, walk) {
+      if (isPlatformOperator(person)) return listed(walk, (slice) => store.listOrganizations(database.system, slice));
+      const read = (slice: store.Slice) => database.within(person.organizationId, (db) => store.listOrganizations(db, slice), 'read');
+      return listed(walk, async (slice) => (await read(slice)).filter(({ id }) => id === person.organizationId));
+    },
+    async create(person, order, origin) {
+      if (!isPlatformOperator(person)) throw new Fault('forbidden', 'Only an admin of the operator can make organizations.');
+      if (isUuid(order.slug)) {
+        throw new Fault('validation-failed', 'A slug may not look like an id.', { errors: [{ pointer: '/slug', code: 'format', detail: 'looks like an id' }] });
+      }
+      const at = new Date(clock.nowMs());
+      const id = parts.ids.uuid();
+      return database.system.transaction().execute(async (trx) => {
+        if (!(await store.addOrganization(trx, { id, slug: order.slug, name: order.name, kind: 'customer', at }))) {
+          throw new Fault('already-exists', 'An organization with this slug exists already.', { errors: [{ pointer: '/slug', code: 'taken', detail: 'is taken' }] });
+        }
+        const target = { kind: 'organization', id };
+        await recordAudit(trx, { ...origin, organizationId: id, action: 'organization.created', target, details: { ...order }, at });
+        return (await store.findOrganization(trx, id, true))!;
+      });
+    },
+    change(organization, change, origin) {
+      const at = new Date(clock.nowMs());
+      return database.within(organization.id, async (trx) => {
+        const changed = await store.renameOrganization(trx, organization.id, change.name, at);
+        const target = { kind: 'organization', id: organization.id };
+        await recordAudit(trx, { ...origin, organizationId: organization.id, action: 'organization.changed', target, details: { ...change }, at });
+        return changed;
+      });
+    },
+  };
+}
+
+/** Repeats nothing of the request and does not depend on whose the thing may be. */
+export function nothingHere(noun: string): Fault {
+  return new Fault('not-found', `There is no such ${noun}. Check the id; lists show the ones you have.`);
+}
+
+/** One row more than asked for tells whether there is a next page. */
+export async function listed<Item extends { id: string }>(walk: Walk, read: (slice: store.Slice) => Promise<Item[]>): Promise<Listed<Item>> {
+  const items = await read({ afterId: walk.afterId, take: walk.take + 1 });
+  if (items.length <= walk.take) return { items, afterId: null };
+  items.length = walk.take;
+  return { items, afterId: items[walk.take - 1]?.id ?? null };
+}

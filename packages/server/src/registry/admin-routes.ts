@@ -1,0 +1,141 @@
+import {
+  DeliverSafeChangeBody,
+  DeviceChangeBody,
+  FleetChangeBody,
+  NewDeliverSafeBody,
+  NewDeviceBody,
+  NewFleetBody,
+  NewPlantBody,
+  NewTrailerBody,
+  PlantChangeBody,
+  PlantPageSchema,
+  PlantSchema,
+  TrailerChangeBody,
+} from '@gladhand/contract/registration.ts';
+import {
+  DeliverSafePageSchema,
+  DeliverSafeUnitSchema,
+  DevicePageSchema,
+  DeviceSchema,
+  FleetPageSchema,
+  FleetSchema,
+  TrailerPageSchema,
+  TrailerSchema,
+} from '@gladhand/contract/registry.ts';
+import { type TSchema, Type } from 'typebox';
+import type { Person } from '../access/principal.ts';
+import type { Cursors } from '../base/cursor.ts';
+import { personOf } from '../edge/guard.ts';
+import type { Http } from '../edge/http.ts';
+import { PageQuery } from '../edge/paging.ts';
+import { Nothing, originOf, personAccess, personSchema, walkPage } from '../edge/person-route.ts';
+import type { Administration, Collection } from './administer.ts';
+
+/**
+ * The doors by which people administer what an organization owns: five routes for each of five kinds, under the
+ * organization whose they are. Viewers read, operators write. Whatever the person may not see is answered as if it did
+ * not exist, before anything of the request is looked at.
+ */
+interface Kind {
+  readonly path: string;
+  readonly one: string;
+  readonly many: string;
+  readonly item: TSchema;
+  readonly page: TSchema;
+  readonly order: TSchema;
+  readonly change: TSchema;
+  // The schemas above make these what the collection takes.
+  // biome-ignore lint/suspicious/noExplicitAny: five collections of five types are walked alike
+  readonly of: (administration: Administration) => Collection<any, any, any>;
+}
+
+const KINDS: readonly Kind[] = [
+  { path: 'fleets', one: 'fleet', many: 'fleets', item: FleetSchema, page: FleetPageSchema, order: NewFleetBody, change: FleetChangeBody, of: ({ fleets }) => fleets },
+  { path: 'trailers', one: 'trailer', many: 'trailers', item: TrailerSchema, page: TrailerPageSchema, order: NewTrailerBody, change: TrailerChangeBody, of: ({ trailers }) => trailers },
+  { path: 'devices', one: 'device', many: 'devices', item: DeviceSchema, page: DevicePageSchema, order: NewDeviceBody, change: DeviceChangeBody, of: ({ devices }) => devices },
+  { path: 'deliversafe', one: 'DeliverSafe unit', many: 'DeliverSafe units', item: DeliverSafeUnitSchema, page: DeliverSafePageSchema, order: NewDeliverSafeBody, change: DeliverSafeChangeBody, of: ({ deliverSafe }) => deliverSafe },
+  { path: 'plants', one: 'plant', many: 'plants', item: PlantSchema, page: PlantPageSchema, order: NewPlantBody, change: PlantChangeBody, of: ({ plants }) => plants },
+];
+
+const TAG = 'Registration';
+
+export interface RegistryAdminParts {
+  readonly administration: Administration;
+  readonly cursors: Cursors;
+  /** The organization the person names, by id or slug; throws `not-found` for what they may not see. */
+  readonly getReachable: (person: Person, organization: string) => Promise<{ readonly id: string }>;
+}
+
+export function registerRegistryAdminRoutes(http: Http, parts: RegistryAdminParts): void {
+  for (const kind of KINDS) registerKind(http, parts, kind);
+}
+
+function registerKind(http: Http, parts: RegistryAdminParts, kind: Kind): void {
+  const { cursors, getReachable } = parts;
+  const collection = () => kind.of(parts.administration);
+  const organization = { organization: Type.String({ description: 'The id or slug of an organization.' }) };
+  const params = Type.Object(organization);
+  const oneParams = Type.Object({ ...organization, id: Type.String({ description: `The id of a ${kind.one}.` }) });
+  const all = `/organizations/:organization/${kind.path}`;
+  const one = `${all}/:id`;
+
+  http.get(
+    all,
+    {
+      config: personAccess('VIEWER'),
+      schema: { ...personSchema(TAG, `List ${kind.many}`, { 200: kind.page }), params, querystring: PageQuery },
+    },
+    async (request) => {
+      const { id } = await getReachable(personOf(request), request.params.organization);
+      return walkPage(cursors, { organizationId: id, query: `admin/${kind.path}` }, request.query, (walk) => collection().list(id, walk)) as never;
+    },
+  );
+  http.post(
+    all,
+    {
+      config: personAccess('OPERATOR'),
+      schema: { ...personSchema(TAG, `Register a ${kind.one}`, { 201: kind.item }), params, body: kind.order },
+    },
+    async (request, reply) => {
+      const { id } = await getReachable(personOf(request), request.params.organization);
+      const item = await collection().create(id, request.body, originOf(request));
+      reply.code(201).header('location', `/api/v1/organizations/${id}/${kind.path}/${item.id}`);
+      return item as never;
+    },
+  );
+  http.get(
+    one,
+    { config: personAccess('VIEWER'), schema: { ...personSchema(TAG, `One ${kind.one}`, { 200: kind.item }), params: oneParams } },
+    async (request) => {
+      const { id } = await getReachable(personOf(request), request.params.organization);
+      return (await collection().get(id, request.params.id)) as never;
+    },
+  );
+  http.patch(
+    one,
+    {
+      config: personAccess('OPERATOR'),
+      schema: { ...personSchema(TAG, `Change a ${kind.one}`, { 200: kind.item }), params: oneParams, body: kind.change },
+    },
+    async (request) => {
+      const { id } = await getReachable(personOf(request), request.params.organization);
+      return (await collection().change(id, request.params.id, request.body, originOf(request))) as never;
+    },
+  );
+  http.delete(
+    one,
+    {
+      config: personAccess('OPERATOR'),
+      schema: {
+        ...personSchema(TAG, `Take a ${kind.one} out of service`, { 204: Nothing }),
+        description: 'Nothing is deleted: it stays readable with `isActive: false`, and so does its telemetry.',
+        params: oneParams,
+      },
+    },
+    async (request, reply) => {
+      const { id } = await getReachable(personOf(request), request.params.organization);
+      await collection().retire(id, request.params.id, originOf(request));
+      return reply.code(204).send() as never;
+    },
+  );
+}
