@@ -24,7 +24,10 @@ export const AuditEventSchema = Type.Object(
     ),
     action: Type.String({ pattern: ACTION_PATTERN, description: 'What was done, such as user.created' }),
     target: orNull(
-      Type.Object({ kind: Type.String({ description: 'Kind of thing' }), id: Type.String({ description: 'Its id' }) }, closed),
+      Type.Object(
+        { kind: Type.String({ description: 'Kind of thing' }), id: Type.String({ description: 'Its id' }) },
+        closed,
+      ),
       'What it was done to',
     ),
     address: orNull(Type.String(), "The client's address"),

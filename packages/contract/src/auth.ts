@@ -30,10 +30,15 @@ export const PersonSchema = Type.Object(
 
 export const SignedInSchema = Type.Object(
   {
-    accessToken: Type.String({ description: 'For scripts: send it as `Authorization: Bearer`. Browsers have it in their cookie' }),
+    accessToken: Type.String({
+      description: 'For scripts: send it as `Authorization: Bearer`. Browsers have it in their cookie',
+    }),
     tokenType: Type.Literal('Bearer'),
     expiresIn: Type.Integer({ description: 'Seconds until the session ends: 43200' }),
-    expiresAt: Type.String({ format: 'date-time', description: 'When it ends; two hours without a request end it earlier' }),
+    expiresAt: Type.String({
+      format: 'date-time',
+      description: 'When it ends; two hours without a request end it earlier',
+    }),
     person: PersonSchema,
   },
   { ...closed, title: 'SignedIn', description: 'A session' },

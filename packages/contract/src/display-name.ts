@@ -3,4 +3,5 @@ import { Type } from 'typebox';
 /** One line a person can read: 1 to 200 characters, not only spaces, no control characters, no half surrogate pairs. */
 export const LINE_PATTERN = '^(?!\\s*$)[^\\p{Cc}\\p{Cs}]+$';
 
-export const DisplayName = () => Type.String({ minLength: 1, maxLength: 200, pattern: LINE_PATTERN, description: 'Display name, one line' });
+export const DisplayName = () =>
+  Type.String({ minLength: 1, maxLength: 200, pattern: LINE_PATTERN, description: 'Display name, one line' });

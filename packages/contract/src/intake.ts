@@ -6,6 +6,18 @@ export const IntakeHeaders = Type.Object({
     Type.String({ description: '1 to 255 visible ASCII characters; honoured for 24 hours. The same key and bytes give the same receipt.' }),
   ),
   'content-encoding': Type.Optional(Type.String({ description: '`gzip`, `br` or `zstd`.' })),
+  'content-digest': Type.Optional(
+    Type.String({ description: 'On a signed request: `sha-256=:<base64>:` (RFC 9530), over the body as sent, after compression.' }),
+  ),
+  'signature-input': Type.Optional(
+    Type.String({
+      description:
+        'RFC 9421: `gladhand=("@method" "@authority" "@path" "content-digest");created=<seconds>;nonce="<16 to 128 characters>";keyid="<id of the API key>"`, with `"idempotency-key"` covered when it is sent.',
+    }),
+  ),
+  signature: Type.Optional(
+    Type.String({ description: 'RFC 9421: `gladhand=:<base64>:`, HMAC-SHA-256 with the signing key. A key may require it.' }),
+  ),
 });
 
 /** The answer of 202: the bytes are on disk. */

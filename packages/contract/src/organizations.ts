@@ -14,15 +14,25 @@ export const ROLE_NAMES = ['VIEWER', 'OPERATOR', 'ADMIN'] as const;
 const role = () =>
   Type.Enum([...ROLE_NAMES], {
     type: 'string',
-    description: 'VIEWER reads, OPERATOR also registers and changes assets, ADMIN also manages people and the organization',
+    description:
+      'VIEWER reads, OPERATOR also registers and changes assets, ADMIN also manages people and the organization',
   });
-const email = () => Type.String({ format: 'email', maxLength: 254, description: 'Email address; one account in the whole installation has it' });
+const email = () =>
+  Type.String({
+    format: 'email',
+    maxLength: 254,
+    description: 'Email address; one account in the whole installation has it',
+  });
 const password = (description: string) => Type.String({ minLength: 12, maxLength: 200, description });
 const isActive = () => Type.Boolean({ description: 'False: cannot sign in, and every session has ended' });
 
 /** Starts and ends with a letter or digit, so that it can stand in a host name or a broker user. */
 export const SLUG_PATTERN = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
-const slug = () => Type.String({ pattern: SLUG_PATTERN, description: 'Short name of a-z, 0-9 and -, 63 characters at most; it never changes' });
+const slug = () =>
+  Type.String({
+    pattern: SLUG_PATTERN,
+    description: 'Short name of a-z, 0-9 and -, 63 characters at most; it never changes',
+  });
 
 export const OrganizationSchema = Type.Object(
   {
@@ -73,7 +83,9 @@ export const NewUserBody = Type.Object(
     email: email(),
     name: DisplayName(),
     role: role(),
-    password: Type.Optional(password('A first password, 12 to 200 characters; left out: signs in through the identity provider only')),
+    password: Type.Optional(
+      password('A first password, 12 to 200 characters; left out: signs in through the identity provider only'),
+    ),
   },
   { ...closed, title: 'NewUser', description: 'A user to be made' },
 );

@@ -11,20 +11,36 @@ const change = <P extends Parameters<typeof Type.Object>[0]>(title: string, prop
   Type.Object(properties, { ...closed, minProperties: 1, title, description: 'What changes; left out: stays' });
 
 const vin = () =>
-  Type.String({ minLength: 17, maxLength: 17, description: 'Vehicle identification number in either case; what waits for it unclaimed is processed' });
+  Type.String({
+    minLength: 17,
+    maxLength: 17,
+    description: 'Vehicle identification number in either case; what waits for it unclaimed is processed',
+  });
 const fleetId = () => orNull(uuid('A fleet of the organization'), 'The fleet it belongs to; null: none');
-const line = (maxLength: number, description: string) => Type.String({ minLength: 1, maxLength, pattern: LINE_PATTERN, description });
+const line = (maxLength: number, description: string) =>
+  Type.String({ minLength: 1, maxLength, pattern: LINE_PATTERN, description });
 const unitNumber = () => orNull(line(100, "The owner's number"), "The owner's own number for it; null: none");
 const serialNumber = () => line(100, 'Serial number of the unit');
 const isActive = () => Type.Boolean({ description: 'False: taken out of service; it stays readable' });
 const word = (description: string) => Type.String({ pattern: '^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$', description });
 
-export const NewFleetBody = Type.Object({ name: DisplayName() }, { ...closed, title: 'NewFleet', description: 'A fleet to be made' });
+export const NewFleetBody = Type.Object(
+  { name: DisplayName() },
+  { ...closed, title: 'NewFleet', description: 'A fleet to be made' },
+);
 export type NewFleet = Static<typeof NewFleetBody>;
-export const FleetChangeBody = change('FleetChange', { name: Type.Optional(DisplayName()), isActive: Type.Optional(isActive()) });
+export const FleetChangeBody = change('FleetChange', {
+  name: Type.Optional(DisplayName()),
+  isActive: Type.Optional(isActive()),
+});
 export type FleetChange = Static<typeof FleetChangeBody>;
 
-const newVehicle = { vin: vin(), name: DisplayName(), fleetId: Type.Optional(fleetId()), unitNumber: Type.Optional(unitNumber()) };
+const newVehicle = {
+  vin: vin(),
+  name: DisplayName(),
+  fleetId: Type.Optional(fleetId()),
+  unitNumber: Type.Optional(unitNumber()),
+};
 const vehicleChange = {
   name: Type.Optional(DisplayName()),
   fleetId: Type.Optional(fleetId()),
@@ -32,7 +48,11 @@ const vehicleChange = {
   isActive: Type.Optional(isActive()),
 };
 
-export const NewTrailerBody = Type.Object(newVehicle, { ...closed, title: 'NewTrailer', description: 'A trailer to be registered' });
+export const NewTrailerBody = Type.Object(newVehicle, {
+  ...closed,
+  title: 'NewTrailer',
+  description: 'A trailer to be registered',
+});
 export type NewTrailer = Static<typeof NewTrailerBody>;
 export const TrailerChangeBody = change('TrailerChange', vehicleChange);
 
@@ -41,7 +61,10 @@ export const NewDeliverSafeBody = Type.Object(
   { ...closed, title: 'NewDeliverSafeUnit', description: 'A DeliverSafe unit to be registered' },
 );
 export type NewDeliverSafe = Static<typeof NewDeliverSafeBody>;
-export const DeliverSafeChangeBody = change('DeliverSafeChange', { ...vehicleChange, serialNumber: Type.Optional(serialNumber()) });
+export const DeliverSafeChangeBody = change('DeliverSafeChange', {
+  ...vehicleChange,
+  serialNumber: Type.Optional(serialNumber()),
+});
 /** The change of an asset of any kind. */
 export type AssetChange = Static<typeof DeliverSafeChangeBody>;
 
@@ -79,7 +102,9 @@ export const PlantPageSchema = pageOf(PlantSchema, 'RegisteredPlantPage');
 
 export const NewPlantBody = Type.Object(
   {
-    id: Type.Optional(uuid('The id partners already send for it; left out: a new one. What waits for it unclaimed is processed')),
+    id: Type.Optional(
+      uuid('The id partners already send for it; left out: a new one. What waits for it unclaimed is processed'),
+    ),
     name: DisplayName(),
     fleetId: Type.Optional(fleetId()),
     unitNumber: Type.Optional(unitNumber()),

@@ -27,6 +27,12 @@ const ConfigSchema = section({
     envelopeRetentionDays: days,
     requirePowerLossDurability: Type.Boolean(),
   }),
+  oidc: section({
+    issuer: Type.String({ pattern: '^(https?://.+)?$' }),
+    clientId: Type.String(),
+    clientSecret: Type.String(),
+    redirectUri: Type.String({ pattern: '^(https?://.+)?$' }),
+  }),
   telemetry: section({ recordRetentionDays: days }),
   log: section({ level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], { type: 'string' }) }),
   demo: section({ enabled: Type.Boolean() }),

@@ -1,13 +1,15 @@
 import { Command } from 'commander';
 import { openApiDocument } from './app/openapi.ts';
 import { serve } from './app/serve.ts';
+import { createAdmin } from './app/verbs/admin.ts';
+import { verifyAudit } from './app/verbs/audit.ts';
 import { Fault } from './base/fault.ts';
 import { StartRefusal } from './base/start-refusal.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 
 /**
- * The verbs of the server: `serve`, `migrate`, `openapi`, `healthcheck`, `config`. Flags that a verb shares with the
- * configuration win over it.
+ * The verbs of the server: `serve`, `admin create`, `audit verify`, `config`, `openapi`, `healthcheck`. Flags that a
+ * verb shares with the configuration win over it.
  */
 interface Flags {
   config?: string;
@@ -34,8 +36,26 @@ configured(program.command('serve', { isDefault: true }).description('run the se
 
 configured(program.command('config').description('print the configuration in force, secrets left out')).action((flags: Flags) => {
   const config = read(flags);
-  console.log(JSON.stringify({ ...config, access: { ...config.access, secret: config.access.secret === '' ? '' : '[secret]' } }, null, 2));
+  const hidden = (secret: string) => (secret === '' ? '' : '[secret]');
+  const access = { ...config.access, secret: hidden(config.access.secret) };
+  const oidc = { ...config.oidc, clientSecret: hidden(config.oidc.clientSecret) };
+  console.log(JSON.stringify({ ...config, access, oidc }, null, 2));
 });
+
+const admin = program.command('admin').description('people who administer, without signing in; the server must not be running on the same data folder');
+configured(admin.command('create').description('make the first admin, and the operator organization when there is none'))
+  .requiredOption('--email <address>', 'email address to sign in with')
+  .requiredOption('--name <name>', 'display name')
+  .option('--organization <slug>', "default: the operator's; `operator` when there is none yet")
+  .option('--password-stdin', 'read the password from standard input; else one is made and printed once')
+  .option('--force', 'make another admin where there is one')
+  .action((flags: Flags & Parameters<typeof createAdmin>[1]) => createAdmin(read(flags), flags));
+
+const audit = program.command('audit').description('the audit log');
+configured(audit.command('verify').description('walk every chain of events and say where it is broken; exit code 0 or 1'))
+  .option('--organization <slug>', 'one organization only')
+  .option('--events', 'print every event')
+  .action((flags: Flags & Parameters<typeof verifyAudit>[1]) => verifyAudit(read(flags), flags));
 
 program
   .command('openapi')

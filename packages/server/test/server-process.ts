@@ -52,7 +52,7 @@ export function startServer(args: readonly string[], options: { directory?: stri
           if (pattern.test(said)) resolve(said);
         };
         child.stderr.on('data', look);
-        ended.then(([code]) => reject(new Error(`the server ended with ${code} before it said ${pattern}:\n${said}\n${logged.slice(-2000)}`)));
+        void ended.then(([code]) => reject(new Error(`the server ended with ${code} before it said ${pattern}:\n${said}\n${logged.slice(-2000)}`)));
         look();
       }),
   };

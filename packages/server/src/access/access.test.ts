@@ -15,6 +15,7 @@ import type { Audience } from './principal.ts';
 import { createSecrets } from './secrets.ts';
 import * as store from './store.ts';
 
+const ADDRESS = '203.0.113.9';
 const SECRET = Buffer.alloc(32, 7);
 
 async function openWorld() {
@@ -31,7 +32,7 @@ async function openWorld() {
   const issue = (audience: Audience, scopes: string[]) =>
     issueKey(database.owner, around, { organizationId, audience, partnerId: 'p', name: 'k', scopes, createdBy: null });
   const key = await issue('partner', ['telemetry:write', 'product:traccar']);
-  const exchange = async (plaintext = key.plaintext) => (await access.exchange('partner', plaintext, '203.0.113.9')).accessToken;
+  const exchange = async (plaintext = key.plaintext) => (await access.exchange('partner', plaintext, ADDRESS)).accessToken;
   return { database, access, secrets, issue, key, exchange, pass: (ms: number) => (nowMs += ms), doorbell, clock };
 }
 
@@ -67,7 +68,7 @@ describe('API keys', () => {
     const unknown = createApiKey((length) => randomBytes(length)).plaintext;
     const answers = new Set<string>();
     for (const key of [unknown, 'nonsense', '', customer.plaintext, revoked.plaintext, expired.plaintext]) {
-      const refusal = await world.access.exchange('partner', key, '203.0.113.9').catch((error: unknown) => error as Error & { code: string });
+      const refusal = await world.access.exchange('partner', key, ADDRESS).catch((error: unknown) => error as Error & { code: string });
       answers.add(`${(refusal as { code: string }).code} ${(refusal as Error).message}`);
     }
     expect([...answers]).toHaveLength(1);
@@ -97,7 +98,7 @@ describe('API keys', () => {
 describe('access tokens', () => {
   test('a token carries the key, its organization, scopes and product, and lives 1800 s', async () => {
     const world = await openWorld();
-    const principal = await world.access.authenticate(await world.exchange());
+    const principal = await world.access.authenticate(await world.exchange(), ADDRESS);
     expect(principal).toMatchObject({ keyId: world.key.id, audience: 'partner', product: 'traccar', generation: 1 });
     expect([...principal.scopes]).toEqual(['telemetry:write', 'product:traccar']);
     expect(principal.tokenExpiresAtMs - world.clock.nowMs()).toBe(1800_000);
@@ -106,21 +107,21 @@ describe('access tokens', () => {
   test('an expired token is refused, verified before or not', async () => {
     const world = await openWorld();
     const [seen, unseen] = [await world.exchange(), await world.exchange()];
-    await world.access.authenticate(seen);
+    await world.access.authenticate(seen, ADDRESS);
     world.pass(1800_000);
-    expect(await codeOf(() => world.access.authenticate(seen))).toBe('token-expired');
-    expect(await codeOf(() => world.access.authenticate(unseen))).toBe('token-expired');
+    expect(await codeOf(() => world.access.authenticate(seen, ADDRESS))).toBe('token-expired');
+    expect(await codeOf(() => world.access.authenticate(unseen, ADDRESS))).toBe('token-expired');
   });
 
   test('a token is worth nothing from the moment its key is revoked', async () => {
     const world = await openWorld();
     const token = await world.exchange();
-    const principal = await world.access.authenticate(token);
-    const ended = new Promise<void>((resolve) => world.access.watch(principal, resolve));
+    const principal = await world.access.authenticate(token, ADDRESS);
+    const ended = new Promise((resolve) => world.access.watch(principal, resolve));
     await world.database.owner.updateTable('api_key').set({ revoked_at: new Date(world.clock.nowMs()) }).where('id', '=', world.key.id).execute();
     world.doorbell.ring('keys');
     await ended;
-    expect(await codeOf(() => world.access.authenticate(token))).toBe('invalid-token');
+    expect(await codeOf(() => world.access.authenticate(token, ADDRESS))).toBe('invalid-token');
   });
 
   test('forged, foreign and confused tokens are refused', async () => {
@@ -156,9 +157,9 @@ describe('access tokens', () => {
       'expiry as text': await signed({ exp: '9999999999' as unknown as number }),
     };
     for (const [name, token] of Object.entries(forged)) {
-      expect([name, await codeOf(() => world.access.authenticate(token))]).toEqual([name, 'invalid-token']);
+      expect([name, await codeOf(() => world.access.authenticate(token, ADDRESS))]).toEqual([name, 'invalid-token']);
     }
-    expect(await codeOf(() => world.access.authenticate(good))).toBe('admitted');
+    expect(await codeOf(() => world.access.authenticate(good, ADDRESS))).toBe('admitted');
   });
 
   test('the signing key rotates without breaking a live token', async () => {
@@ -171,8 +172,8 @@ describe('access tokens', () => {
     const fresh = await world.exchange();
     const kidOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[0]!, 'base64url').toString()).kid as string;
     expect(kidOf(fresh)).not.toBe(kidOf(old));
-    expect(await codeOf(() => world.access.authenticate(old))).toBe('admitted');
-    expect(await codeOf(() => world.access.authenticate(fresh))).toBe('admitted');
+    expect(await codeOf(() => world.access.authenticate(old, ADDRESS))).toBe('admitted');
+    expect(await codeOf(() => world.access.authenticate(fresh, ADDRESS))).toBe('admitted');
   });
 });
 

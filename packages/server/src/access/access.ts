@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import type { Ids } from '../base/ids.ts';
@@ -5,8 +6,11 @@ import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import { digestApiKey, findPublicId, isSameDigest, PEPPER_VERSION } from './api-key.ts';
-import { type KeyDirectory, openKeyDirectory } from './key-directory.ts';
-import type { Audience, Principal } from './principal.ts';
+import { openKeyDirectory } from './key-directory.ts';
+import { endsAtMs, isAllowedAddress, isGood, type KeyRow, overlapOf, signingGenerationsOf } from './key-state.ts';
+import { openKeyUsage } from './key-usage.ts';
+import type { Audience, KeyOverlap, Principal } from './principal.ts';
+import { type RotatedKey, type Rotation, rotateKey } from './rotate-key.ts';
 import type { Secrets } from './secrets.ts';
 import * as store from './store.ts';
 import { createTokens, type TokenClaims, type Tokens } from './tokens.ts';
@@ -14,22 +18,34 @@ import { createTokens, type TokenClaims, type Tokens } from './tokens.ts';
 /**
  * Who is calling. An API key is traded for a 30-minute token (`exchange`), a token becomes a `Principal` on every
  * request (`authenticate`). Promise: an unknown, revoked, expired or wrong-audience key gets one and the same answer;
- * a token is worth nothing once its key is revoked, expired or rotated past it, on this node at the next request.
+ * a token is worth nothing once its key is revoked, expired, rotated past it, or used from elsewhere than it may be:
+ * on this node at the next request, on others when they hear of it, at the latest after the directory's lease.
  * Assumes the key directory is no staler than its lease. Fails closed: no answer from the database, no admission.
  */
 export interface Access {
   exchange(audience: Audience, apiKey: string, address: string): Promise<IssuedToken>;
-  authenticate(token: string): Principal | Promise<Principal>;
-  /** Calls `end` once when the principal's key stops being good; the answer stops watching. */
-  watch(principal: Principal, end: () => void): () => void;
+  authenticate(token: string, address: string): Principal | Promise<Principal>;
+  /** The same for an API key itself, which costs no database once it was seen. */
+  authenticateKey(apiKey: string, address: string): Principal | Promise<Principal>;
+  /** Gives the principal's key its next generation. */
+  rotate(principal: Principal, rotation: Rotation): Promise<RotatedKey>;
+  /**
+   * Calls `end` once, with the reason, when a stream that was opened by the principal from `address` may not go on: at
+   * once if it may not already. The answer stops watching.
+   */
+  watch(principal: Principal, end: (reason: Fault) => void, address?: string): () => void;
+  /** To be called after a change of keys is committed: this node knows it when it resolves, others are rung. */
+  announceChange(): Promise<void>;
   jwks: Tokens['jwks'];
-  close(): void;
+  close(): Promise<void>;
 }
 
 export interface IssuedToken {
   readonly accessToken: string;
   readonly expiresAtMs: number;
   readonly scopes: readonly string[];
+  /** Set when the key is one that was rotated and is in its overlap. */
+  readonly overlap: KeyOverlap | null;
 }
 
 export interface AccessParts {
@@ -41,7 +57,22 @@ export interface AccessParts {
   readonly log: Logger;
   readonly issuer: string;
   readonly tokenTtlSeconds: number;
+  /** Told when a key that exists was refused, which its organization should see. Must not throw. */
+  readonly onKeyRefused?: (refused: RefusedKey) => void;
 }
+
+export interface RefusedKey {
+  readonly keyId: string;
+  readonly organizationId: string;
+  readonly address: string;
+  readonly fault: Fault;
+}
+
+const KNOWN_KEYS_MAX = 20_000;
+/** A timer of Node runs for 24.8 days at most; whoever waits longer looks again after a day. */
+const LOOK_AGAIN_MS = 86_400_000;
+/** Compared with when there is no such key, so that this takes as long as a wrong secret. */
+const NO_DIGEST = Buffer.alloc(32);
 
 export async function openAccess(parts: AccessParts): Promise<Access> {
   const { database, clock, log } = parts;
@@ -49,94 +80,197 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
   const useSigningKeys = async () => tokens.use(await store.readSigningKeys(database, new Date(clock.nowMs())));
   await useSigningKeys();
   const directory = await openKeyDirectory(parts);
+  const usage = openKeyUsage(parts);
   const pepper = parts.secrets.derive(`api-key-pepper/${PEPPER_VERSION}`);
+  /** Digest of a key that was found right -> which key and generation it is. That never changes; its state does. */
+  const known = new LRUCache<string, KeyUse>({ max: KNOWN_KEYS_MAX });
   const watched = new Set<() => void>();
   directory.onChange(() => {
     useSigningKeys().catch((error: unknown) => log.warn({ err: error }, 'the signing keys could not be read'));
-    for (const check of watched) check();
+    for (const look of [...watched]) look();
   });
 
+  function refuse(key: KeyRow, address: string, fault: Fault): never {
+    parts.onKeyRefused?.({ keyId: key.id, organizationId: key.organizationId, address, fault });
+    throw fault;
+  }
+
+  /** Throws unless this generation of the key may be used now, from `address`. */
+  function admit(key: KeyRow | undefined, use: KeyUse, address: string, dead: () => Fault): asserts key is KeyRow {
+    if (!isGood(key, use.generation, clock.nowMs())) {
+      if (key === undefined) throw dead();
+      refuse(key, address, dead());
+    }
+    if (!isAllowedAddress(key, address)) refuse(key, address, addressNotAllowed());
+    usage.touch(key.id, use.generation, address);
+  }
+
+  function principalOfToken(key: KeyRow | undefined, claims: TokenClaims, address: string): Principal {
+    admit(key, claims, address, deadToken);
+    const before = principals.get(claims);
+    if (before?.key === key) return before.principal;
+    const principal = toPrincipal(key, claims.generation, claims.expiresAtMs);
+    principals.set(claims, { key, principal });
+    return principal;
+  }
+
+  function principalOfKey(key: KeyRow | undefined, use: KeyUse, address: string): Principal {
+    admit(key, use, address, () => deadKey());
+    if (use.last?.key === key) return use.last.principal;
+    const principal = toPrincipal(key, use.generation, endsAtMs(key, use.generation));
+    use.last = { key, principal };
+    return principal;
+  }
+
+  /** Which key it is; undefined for what is no key of this installation. Mistyped ones are told without the database. */
+  async function recognize(apiKey: string, digest: Buffer): Promise<KeyUse | undefined> {
+    const publicId = findPublicId(apiKey);
+    if (publicId === undefined) return undefined;
+    const secret = await store.findSecret(database, publicId);
+    const isRight = isSameDigest(secret?.digest ?? NO_DIGEST, digest);
+    return secret && isRight ? { keyId: secret.keyId, generation: secret.generation, last: undefined } : undefined;
+  }
+
   return {
-    exchange: (audience, apiKey, address) => exchange({ ...parts, tokens, directory, pepper }, audience, apiKey, address),
-    authenticate(token) {
+    async exchange(audience, apiKey, address) {
+      const use = await recognize(apiKey, digestApiKey(pepper, apiKey));
+      // From the database, not from memory: a new token is as good as the key is now, whatever node is asked.
+      const key = use && (await store.findKey(database, use.keyId));
+      if (use === undefined || key === undefined || key.audience !== audience) throw deadKey(audience);
+      admit(key, use, address, () => deadKey(audience));
+      const { id: keyId, organizationId, scopes } = key;
+      const { generation } = use;
+      const minted = await tokens.mint({ keyId, organizationId, audience, scopes, product: productOf(key), generation });
+      return { accessToken: minted.token, expiresAtMs: minted.expiresAtMs, scopes, overlap: overlapOf(key, generation) };
+    },
+    authenticate(token, address) {
       const claims = tokens.verify(token);
-      if (claims instanceof Promise) return claims.then((verified) => admit(directory, clock, verified));
-      return admit(directory, clock, claims);
+      if (claims instanceof Promise) {
+        return claims.then(async (verified) => principalOfToken(await directory.find(verified.keyId), verified, address));
+      }
+      const key = directory.find(claims.keyId);
+      return key instanceof Promise ? key.then((found) => principalOfToken(found, claims, address)) : principalOfToken(key, claims, address);
     },
-    watch(principal, end) {
-      const look = async () => {
-        const key = await Promise.resolve(directory.find(principal.keyId)).catch(() => undefined);
-        if (watched.has(check) && !isGood(key, principal.generation, clock.nowMs())) {
-          watched.delete(check);
-          end();
-        }
+    authenticateKey(apiKey, address) {
+      const digest = digestApiKey(pepper, apiKey);
+      const name = digest.toString('base64');
+      const use = known.get(name);
+      if (use === undefined) {
+        return recognize(apiKey, digest).then(async (recognized) => {
+          if (recognized === undefined) throw deadKey();
+          known.set(name, recognized);
+          return principalOfKey(await directory.find(recognized.keyId), recognized, address);
+        });
+      }
+      const key = directory.find(use.keyId);
+      return key instanceof Promise ? key.then((found) => principalOfKey(found, use, address)) : principalOfKey(key, use, address);
+    },
+    async rotate(principal, rotation) {
+      const rotated = await rotateKey(parts, principal, rotation);
+      await announceChange();
+      return rotated;
+    },
+    watch(principal, end, address) {
+      let cancelTimer = () => {};
+      const stop = () => {
+        cancelTimer();
+        watched.delete(look);
       };
-      const check = () => void look();
-      watched.add(check);
-      return () => watched.delete(check);
+      const finish = (reason: Fault) => {
+        if (!watched.has(look)) return;
+        stop();
+        end(reason);
+      };
+      const judge = (key: KeyRow | undefined) => {
+        if (!watched.has(look)) return;
+        const reason = reasonToEnd(key, principal, address, clock.nowMs());
+        if (reason !== undefined) return finish(reason);
+        cancelTimer();
+        const leftMs = endsAtMs(key, principal.generation) - clock.nowMs();
+        if (leftMs !== Number.POSITIVE_INFINITY) cancelTimer = clock.after(Math.min(leftMs, LOOK_AGAIN_MS), look);
+      };
+      const look = () => {
+        const key = directory.find(principal.keyId);
+        if (key instanceof Promise) key.then(judge, () => finish(unchecked()));
+        else judge(key);
+      };
+      watched.add(look);
+      look();
+      return stop;
     },
+    announceChange,
     jwks: () => tokens.jwks(),
-    close: () => directory.close(),
+    async close() {
+      directory.close();
+      await usage.close();
+    },
   };
+
+  async function announceChange(): Promise<void> {
+    parts.doorbell.ring('keys');
+    // The change is committed: when this node cannot look right now, its poll and its lease will.
+    await directory.refresh().catch((error: unknown) => log.warn({ err: error }, 'a change of keys is not known here yet'));
+  }
 }
 
-function isGood(key: store.KeyRow | undefined, generation: number, nowMs: number): key is store.KeyRow {
-  if (key === undefined || key.revokedAt !== null) return false;
-  if (key.expiresAt !== null && key.expiresAt.getTime() <= nowMs) return false;
-  const overlapEnd = key.generations.get(generation);
-  return overlapEnd === null || (overlapEnd !== undefined && overlapEnd.getTime() > nowMs);
+/** Which generation of which key; `last`: the principal made of it, for as long as the key stands as it stood. */
+interface KeyUse {
+  readonly keyId: string;
+  readonly generation: number;
+  last?: { key: KeyRow; principal: Principal } | undefined;
 }
 
 /** The principal made of these claims, for as long as the key stands as it stood; a changed key is another object. */
-const principals = new WeakMap<TokenClaims, { key: store.KeyRow; principal: Principal }>();
+const principals = new WeakMap<TokenClaims, { key: KeyRow; principal: Principal }>();
 
-function admit(directory: KeyDirectory, clock: Clock, claims: TokenClaims): Principal | Promise<Principal> {
-  const key = directory.find(claims.keyId);
-  return key instanceof Promise ? key.then((found) => toPrincipal(found, claims, clock)) : toPrincipal(key, claims, clock);
-}
-
-function toPrincipal(key: store.KeyRow | undefined, claims: TokenClaims, clock: Clock): Principal {
-  if (!isGood(key, claims.generation, clock.nowMs())) {
-    throw new Fault('invalid-token', 'The API key behind this token has been revoked, has expired or was rotated. Authenticate again with a valid key.');
-  }
-  const known = principals.get(claims);
-  if (known?.key === key) return known.principal;
-  const principal: Principal = {
+function toPrincipal(key: KeyRow, generation: number, tokenExpiresAtMs: number): Principal {
+  return {
     keyId: key.id,
     organizationId: key.organizationId,
     organizationKind: key.organizationKind,
-    audience: claims.audience,
+    audience: key.audience,
     partnerId: key.partnerId,
     scopes: new Set(key.scopes),
-    product: claims.product,
+    product: productOf(key),
     plantIds: key.plantIds && new Set(key.plantIds),
-    generation: claims.generation,
-    tokenExpiresAtMs: claims.expiresAtMs,
+    requireSignature: key.requireSignature,
+    signingGenerations: signingGenerationsOf(key),
+    generation,
+    overlap: overlapOf(key, generation),
+    tokenExpiresAtMs,
   };
-  principals.set(claims, { key, principal });
-  return principal;
 }
 
-type ExchangeParts = AccessParts & { tokens: Tokens; directory: KeyDirectory; pepper: Buffer };
+const PRODUCT = 'product:';
 
-async function exchange(parts: ExchangeParts, audience: Audience, apiKey: string, address: string): Promise<IssuedToken> {
-  const { database, clock } = parts;
-  const publicId = findPublicId(apiKey);
-  const digest = digestApiKey(parts.pepper, apiKey);
-  const secret = publicId === undefined ? undefined : await store.findSecret(database, publicId);
-  const key = secret && isSameDigest(secret.digest, digest) ? await store.findKey(database, secret.keyId) : undefined;
-  if (secret === undefined || !isGood(key, secret.generation, clock.nowMs()) || key.audience !== audience) {
-    throw new Fault('invalid-api-key', `This is not a valid ${audience} API key. Check that it was copied whole into X-API-KEY, and that it has not been revoked or expired.`);
-  }
-  const product = key.scopes.find((scope) => scope.startsWith('product:'))?.slice('product:'.length) ?? null;
-  const minted = await parts.tokens.mint({
-    keyId: key.id,
-    organizationId: key.organizationId,
-    audience,
-    scopes: key.scopes,
-    product,
-    generation: secret.generation,
-  });
-  await store.markUsed(database, secret, new Date(clock.nowMs()), address);
-  return { accessToken: minted.token, expiresAtMs: minted.expiresAtMs, scopes: key.scopes };
+function productOf(key: KeyRow): string | null {
+  return key.scopes.find((scope) => scope.startsWith(PRODUCT))?.slice(PRODUCT.length) ?? null;
+}
+
+/** Why a stream of this principal may not go on; undefined: it may. */
+function reasonToEnd(key: KeyRow | undefined, principal: Principal, address: string | undefined, nowMs: number): Fault | undefined {
+  if (!isGood(key, principal.generation, nowMs)) return deadToken();
+  if (address !== undefined && !isAllowedAddress(key, address)) return addressNotAllowed();
+  const isSame = (one: Iterable<string>, other: Iterable<string>) => [...one].sort().join(' ') === [...other].sort().join(' ');
+  const plantsStay = key.plantIds === null ? principal.plantIds === null : principal.plantIds !== null && isSame(key.plantIds, principal.plantIds);
+  if (plantsStay && isSame(key.scopes, principal.scopes)) return undefined;
+  return new Fault('invalid-token', 'What the key behind this stream may see has changed. Subscribe again with the cursor.');
+}
+
+/** The one answer to every API key that is not good, so that it tells nothing about which keys exist. */
+function deadKey(audience?: Audience): Fault {
+  const what = audience === undefined ? 'an API key' : `a ${audience} API key`;
+  return new Fault('invalid-api-key', `This is not ${what} that is valid here. Check that it was copied whole into X-API-KEY, and that it has not been revoked or expired.`);
+}
+
+function deadToken(): Fault {
+  return new Fault('invalid-token', 'The API key behind this token has been revoked, has expired or was rotated. Authenticate again with a valid key.');
+}
+
+function addressNotAllowed(): Fault {
+  return new Fault('address-not-allowed', 'This key may not be used from your network address. An admin of your organization can change its allowedIps.');
+}
+
+function unchecked(): Fault {
+  return new Fault('temporarily-unavailable', 'The key behind this stream cannot be checked right now. Subscribe again with the cursor.', { retryAfterSeconds: 1 });
 }

@@ -47,3 +47,9 @@ export function overlapOf(key: KeyRow, generation: number): KeyOverlap | null {
   if (generation === key.generation || key.previous === null) return null;
   return { supersededAtMs: key.previous.supersededAt.getTime(), endsAtMs: endsAtMs(key, generation) };
 }
+
+/** Current first. */
+export function signingGenerationsOf(key: KeyRow): { generation: number; endsAtMs: number }[] {
+  const generations = key.previous === null ? [key.generation] : [key.generation, key.previous.generation];
+  return generations.map((generation) => ({ generation, endsAtMs: endsAtMs(key, generation) }));
+}

@@ -29,6 +29,10 @@ export interface Principal {
   readonly scopes: ReadonlySet<string>;
   /** The product of a partner key; null on a customer key. */
   readonly product: string | null;
+  /** Its intake has to be signed. */
+  readonly requireSignature?: boolean;
+  /** The generations whose signing keys are good, each until `endsAtMs` (milliseconds since the epoch, or Infinity). */
+  readonly signingGenerations?: readonly { readonly generation: number; readonly endsAtMs: number }[];
   /** The plants this key is restricted to; null: every plant of its organization. */
   readonly plantIds: ReadonlySet<string> | null;
   readonly generation: number;

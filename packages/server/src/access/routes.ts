@@ -1,7 +1,10 @@
 import { IssuedTokenBody, JwksBody } from '@gladhand/contract/access.ts';
+import { type RotateKey, RotateKeyBody, RotatedKeySchema } from '@gladhand/contract/api-keys.ts';
 import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
 import { Fault } from '../base/fault.ts';
-import type { Http } from '../edge/http.ts';
+import { principalOf } from '../edge/guard.ts';
+import { type Http, overlapHeaders } from '../edge/http.ts';
 import type { Access } from './access.ts';
 import type { Audience } from './principal.ts';
 
@@ -20,8 +23,9 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
           response: { 200: IssuedTokenBody },
         },
       },
-      async (request) => {
+      async (request, reply) => {
         const issued = await parts.access.exchange(audience, apiKeyOf(request, audience), request.ip);
+        if (issued.overlap) reply.headers(overlapHeaders(issued.overlap));
         return {
           accessToken: issued.accessToken,
           tokenType: 'Bearer' as const,
@@ -29,6 +33,27 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
           expiresAt: new Date(issued.expiresAtMs).toISOString(),
           scopes: [...issued.scopes],
         };
+      },
+    );
+    // Three an hour for each key: the limit is looked at here, before the body is read, once limits are in place.
+    http.put(
+      `/api/v1/${audience}s/rotate`,
+      {
+        config: { access: { audience, scopes: [] } },
+        schema: {
+          tags: ['Authentication'],
+          summary: `Rotate the ${audience} API key behind the token`,
+          description:
+            'The new key is answered once: store it before you use it. Without `overlapSeconds` the old key and every token made with it die with this answer; with it both are good until then, and answers to the old one carry `Deprecation` and `Sunset`.',
+          security: [{ bearer: [] }],
+          body: Type.Optional(RotateKeyBody),
+          response: { 200: RotatedKeySchema },
+        },
+      },
+      async (request) => {
+        const { overlapSeconds = 0 } = (request.body as RotateKey | null | undefined) ?? {};
+        const rotated = await parts.access.rotate(principalOf(request), { overlapSeconds, address: request.ip, requestId: request.id });
+        return { ...rotated, previousKeyExpiresAt: rotated.previousKeyExpiresAt.toISOString() };
       },
     );
   }

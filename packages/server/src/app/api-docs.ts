@@ -21,6 +21,7 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
       components: {
         securitySchemes: {
           apiKey: { type: 'apiKey', in: 'header', name: 'X-API-KEY', description: 'Traded for an access token; good for nothing else.' },
+          session: { type: 'apiKey', in: 'cookie', name: 'gladhand_session', description: "A browser's session. Scripts send it as bearer." },
           bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'An access token, 30 minutes.' },
         },
       },
@@ -33,6 +34,11 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
         { name: 'Devices' },
         { name: 'DeliverSafe' },
         { name: 'Telemetry', description: 'Records by time, by arrival, and the latest values' },
+        { name: 'Signing in', description: 'People: a session for a password, or through an identity provider' },
+        { name: 'Organizations', description: 'Who the installation serves' },
+        { name: 'Users', description: 'The people of an organization, and what they may do' },
+        { name: 'Registration', description: 'What an organization owns: fleets, trailers, devices, DeliverSafe units, plants' },
+        { name: 'Audit log', description: 'Who did what, when and from where; chained, so that nothing can be changed unseen' },
         { name: 'Operations', description: 'Health and metrics' },
       ],
     },

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { openAccess } from '../access/access.ts';
 import { createSecrets, parseSecret, readSecretFile, type Secrets } from '../access/secrets.ts';
+import { createSignedRequests } from '../access/signed-requests.ts';
+import { forgetNonces } from '../access/store.ts';
 import { createCursors } from '../base/cursor.ts';
 import type { Config } from '../config.ts';
 import type { Http } from '../edge/http.ts';
@@ -8,6 +10,13 @@ import { createIntake } from '../intake/accept.ts';
 import { openLiveFeed } from '../live/rpc.ts';
 import { openMapper } from '../mapping/mapper.ts';
 import { loadProducts } from '../mapping/products.ts';
+import { recordAudit } from '../organizations/audit.ts';
+import { createIdentityProvider } from '../organizations/identity-provider.ts';
+import { createOrganizations } from '../organizations/organizations.ts';
+import { createPeople } from '../organizations/people.ts';
+import { openRefusals } from '../organizations/refusals.ts';
+import { forgetSessions, openSessions } from '../organizations/sessions.ts';
+import { createAdministration } from '../registry/administer.ts';
 import { createRegistry } from '../registry/registry.ts';
 import { createTelemetryReader } from '../telemetry/read.ts';
 import { type Backends, openBackends, type Surroundings, secretFile } from './backends.ts';
@@ -50,15 +59,38 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
 
     const access = await openAccess({ ...around, database, doorbell, secrets, issuer: config.access.issuer, tokenTtlSeconds: config.access.tokenTtlSeconds });
     closers.push(() => access.close());
+    const signedRequests = createSignedRequests({ database, secrets, clock });
+    const refusals = openRefusals({ database, clock, log });
+    closers.push(() => refusals.close());
+    const sessions = openSessions({
+      ...around,
+      database,
+      doorbell,
+      onRefused: ({ organizationId, personId }, { address, requestId }) =>
+        refusals.note({
+          organizationId,
+          actor: { kind: 'anonymous', id: null },
+          target: { kind: 'user', id: personId },
+          code: 'sign-in-refused',
+          route: 'POST /api/v1/auth/sign-in',
+          address,
+          requestId,
+        }),
+    });
+    closers.push(() => sessions.close());
+    const identityProvider = createIdentityProvider({ ...config.oidc, cursors: createCursors(secrets.derive('oidc-state/1')), clock, ids, log });
+    const organizations = createOrganizations({ database, clock, ids });
+    const people = createPeople({ database, clock, ids, doorbell });
+    const administration = createAdministration({ database, clock, ids, recordAudit, onRegistered: () => doorbell.ring('intake') });
     const intake = createIntake({ log: intakeLog, ids, findProduct: (name) => products.find(name), onAccepted: () => doorbell.ring('intake') });
     const mapper = openMapper({ ...around, database, intakeLog, partitions, products, doorbell, onSettled: metrics.onSettled });
     closers.push(() => mapper.close());
     const registry = createRegistry({ database, clock, ids });
     const reader = createTelemetryReader(database);
-    const housekeeper = openHousekeeper({ intakeLog, partitions, clock, log, ...config.intake, ...config.telemetry });
+    const housekeeper = openHousekeeper({ forgetSessions: (nowMs) => forgetSessions(database, nowMs), forgetNonces: (nowMs) => forgetNonces(database, new Date(nowMs)), intakeLog, partitions, clock, log, ...config.intake, ...config.telemetry });
     closers.push(() => housekeeper.close());
 
-    const rooms = { config, database, metrics, access, intake, registry, reader, cursors, isClosing: () => isClosing };
+    const rooms = { config, database, metrics, access, signedRequests, sessions, identityProvider, organizations, people, refusals, administration, intake, registry, reader, cursors, isClosing: () => isClosing };
     const http = await openDoors(rooms, { log, ids, clock, trustedProxies: config.http.trustedProxies, onAnswered: metrics.onAnswered });
     closers.push(() => http.close());
     const live = await openLiveFeed({

@@ -1,5 +1,6 @@
 import type { Access } from '../access/access.ts';
 import { registerAccessRoutes } from '../access/routes.ts';
+import type { SignedRequests } from '../access/signed-requests.ts';
 import type { Cursors } from '../base/cursor.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
@@ -8,12 +9,22 @@ import { createHttp, type Http, type HttpParts } from '../edge/http.ts';
 import type { Intake } from '../intake/accept.ts';
 import { registerIntakeRoutes } from '../intake/routes.ts';
 import { registerReceiptRoutes } from '../mapping/routes.ts';
+import { registerAuthRoutes } from '../organizations/auth-routes.ts';
+import type { IdentityProvider } from '../organizations/identity-provider.ts';
+import type { Organizations } from '../organizations/organizations.ts';
+import type { People } from '../organizations/people.ts';
+import type { Refusals } from '../organizations/refusals.ts';
+import { registerOrganizationRoutes } from '../organizations/routes.ts';
+import type { Sessions } from '../organizations/sessions.ts';
 import { registerQueryRoutes } from '../query/routes.ts';
+import { registerRegistryAdminRoutes } from '../registry/admin-routes.ts';
+import type { Administration } from '../registry/administer.ts';
 import type { Registry } from '../registry/registry.ts';
 import { registerRegistryRoutes } from '../registry/routes.ts';
 import type { TelemetryReader } from '../telemetry/read.ts';
 import { registerApiDocs, serveApiDocs } from './api-docs.ts';
 import type { Metrics } from './metrics.ts';
+import { noteRefusal } from './note-refusal.ts';
 import { registerOperationsRoutes } from './operations.ts';
 
 /** Every door, in one place. The same list makes the server and the OpenAPI document. */
@@ -22,6 +33,13 @@ export interface Rooms {
   readonly database: Database;
   readonly metrics: Metrics;
   readonly access: Access;
+  readonly signedRequests: SignedRequests;
+  readonly sessions: Sessions;
+  readonly identityProvider: IdentityProvider | null;
+  readonly organizations: Organizations;
+  readonly people: People;
+  readonly refusals: Refusals;
+  readonly administration: Administration;
   readonly intake: Intake;
   readonly registry: Registry;
   readonly reader: TelemetryReader;
@@ -32,17 +50,25 @@ export interface Rooms {
 export const VERSION = '0.1.0';
 
 export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
-  const http = createHttp(parts);
+  const http = createHttp({ ...parts, onFault: (fault, request) => noteRefusal(rooms.refusals, fault, request) });
   await registerApiDocs(http, VERSION);
   http.decorateRequest('principal', null);
   http.decorateRequest('person', null);
-  http.addHook('onRequest', createGuard(rooms.access));
+  http.addHook('onRequest', createGuard({ ...rooms.access, authenticatePerson: (token) => rooms.sessions.authenticate(token) }));
   registerOperationsRoutes(http, rooms);
   registerAccessRoutes(http, { access: rooms.access, tokenTtlSeconds: rooms.config.access.tokenTtlSeconds });
-  registerIntakeRoutes(http, { intake: rooms.intake, bodyBytesMax: rooms.config.intake.bodyBytesMax });
+  registerIntakeRoutes(http, {
+    intake: rooms.intake,
+    bodyBytesMax: rooms.config.intake.bodyBytesMax,
+    checkSignature: (principal, request) => rooms.signedRequests.check(principal, request),
+  });
   registerReceiptRoutes(http, rooms);
   await http.register(
     async (scope) => {
+      registerAuthRoutes(scope as Http, rooms);
+      registerOrganizationRoutes(scope as Http, rooms);
+      const getReachable: Organizations['getReachable'] = (person, name) => rooms.organizations.getReachable(person, name);
+      registerRegistryAdminRoutes(scope as Http, { ...rooms, getReachable });
       registerRegistryRoutes(scope as Http, rooms);
       registerQueryRoutes(scope as Http, rooms);
     },

@@ -35,14 +35,16 @@ export function describeDatabase(name: string, openHost: () => Promise<HostUnder
     });
 
     const open = () =>
-      openDatabase(subject.host, { poolSizeMax: 4, log: silentLogger, applicationName: 'conformance' });
+      openDatabase(subject.host, {
+        poolSizeMax: 4,
+        ownerConnectionsMax: 4,
+        log: silentLogger,
+        applicationName: 'conformance',
+      });
 
     test('the schema is there after two nodes migrated it at once, and migrating again changes nothing', async () => {
       await migrate(database, silentLogger);
-      const { value } = await database.owner
-        .selectFrom('telemetry_position')
-        .select('value')
-        .executeTakeFirstOrThrow();
+      const { value } = await database.owner.selectFrom('telemetry_position').select('value').executeTakeFirstOrThrow();
       expect(value).toBe(0);
     });
 

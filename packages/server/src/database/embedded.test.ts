@@ -117,9 +117,7 @@ test('a first start makes a durable database with checksums, a random password a
   expect(database.durability).toBe('power-loss');
   const { rows } = await sql`
     select current_setting('data_checksums') as checksums, current_setting('listen_addresses') as listen,
-           current_setting('server_encoding') as encoding, current_setting('timezone') as zone`.execute(
-    database.owner,
-  );
+           current_setting('server_encoding') as encoding, current_setting('timezone') as zone`.execute(database.owner);
   expect(rows).toEqual([{ checksums: 'on', listen: '', encoding: 'UTF8', zone: 'UTC' }]);
 
   const password = await readFile(join(directory, 'postgres/password'), 'utf8');

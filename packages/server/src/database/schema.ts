@@ -25,6 +25,7 @@ export interface Schema {
   session: SessionTable;
   audit_event: AuditEventTable;
   audit_head: AuditHeadTable;
+  signature_nonce: SignatureNonceTable;
 }
 
 interface Kept {
@@ -230,6 +231,12 @@ export interface AuditHeadTable {
   organization_id: string;
   sequence: number;
   hash: Buffer;
+}
+
+export interface SignatureNonceTable {
+  key_id: string;
+  nonce: string;
+  expires_at: Date;
 }
 
 /** Read as a parsed value whose shape the reader checks; written as JSON text, because an array would become SQL's. */

@@ -1,5 +1,5 @@
-import { createServer, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
 import { expect, inject, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../test/installed-postgres.ts';
 import { systemClock } from '../base/clock.ts';

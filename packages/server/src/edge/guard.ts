@@ -32,8 +32,6 @@ export interface Authenticator {
   authenticateKey?(apiKey: string, address: string): Principal | Promise<Principal>;
   /** Whose session token it is. */
   authenticatePerson?(sessionToken: string, address: string): Person | Promise<Person>;
-  /** Tells what was refused and to whom, for the audit log. Must not throw. */
-  onRefused?(refused: { fault: Fault; request: FastifyRequest; caller: Caller | null }): void;
 }
 
 declare module 'fastify' {
@@ -64,11 +62,7 @@ export function createGuard(authenticator: Authenticator) {
   return function guard(request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void {
     const access = request.routeOptions.config.access;
     if (request.is404 || access === 'public') return done();
-    const refuse = (error: unknown) => {
-      const caller = request.principal ? { key: request.principal } : request.person ? { person: request.person } : null;
-      if (error instanceof Fault) authenticator.onRefused?.({ fault: error, request, caller });
-      done(error as Error);
-    };
+    const refuse = (error: unknown) => done(error as Error);
     try {
       refuseCredentialInUrl(request);
       if (access === undefined) throw new Fault('forbidden', 'This route declares no access.');

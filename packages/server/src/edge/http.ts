@@ -2,10 +2,12 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import type { KeyOverlap } from '../access/principal.ts';
 import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import type { Ids } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
+import { createClientAddress, settleForwarded } from './forwarded.ts';
 import { type Access, declareAccess } from './guard.ts';
 import { type ErrorFamily, renderFault, toFault } from './problem.ts';
 import { compileValidator } from './validation.ts';
@@ -77,11 +79,19 @@ export function createHttp(parts: HttpParts): Http {
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Http;
   http.server.maxConnections = limits.connectionsMax;
   http.setValidatorCompiler(compileValidator);
+  if (parts.trustedProxies.length > 0) {
+    const clientAddress = createClientAddress(parts.trustedProxies);
+    http.addHook('onRequest', (request, _reply, done) => {
+      settleForwarded(request.raw, clientAddress);
+      done();
+    });
+  }
   http.addHook('onRoute', declareAccess);
   http.addHook('onSend', (request, reply, _payload, done) => {
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
+    if (request.principal?.overlap) reply.headers(overlapHeaders(request.principal.overlap));
     done();
   });
   http.addHook('onResponse', (request, reply, done) => {
@@ -115,6 +125,11 @@ export function createHttp(parts: HttpParts): Http {
     throw unknownRoute(known, request);
   });
   return http;
+}
+
+/** Tells whoever still uses the old generation of a rotated key: `Deprecation` (RFC 9745) since when, `Sunset` (RFC 8594) until when. */
+export function overlapHeaders(overlap: KeyOverlap): Record<string, string> {
+  return { deprecation: `@${Math.floor(overlap.supersededAtMs / 1000)}`, sunset: new Date(overlap.endsAtMs).toUTCString() };
 }
 
 interface KnownRoute {

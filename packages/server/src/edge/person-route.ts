@@ -14,7 +14,10 @@ export function personAccess(role: Role) {
 }
 
 const problem = (description: string) =>
-  ({ description, content: { 'application/problem+json': { schema: ProblemSchema } } }) as unknown as typeof ProblemSchema;
+  ({
+    description,
+    content: { 'application/problem+json': { schema: ProblemSchema } },
+  }) as unknown as typeof ProblemSchema;
 
 /** `answers`: the schema of every success status. */
 export function personSchema<Answers extends Record<number, TSchema>>(tag: string, summary: string, answers: Answers) {

@@ -109,13 +109,16 @@ async function claimKeys(trx: Kysely<Schema>, claims: readonly Append[]): Promis
   );
 }
 
-/** Bodies travel as one block of bytes with offsets: a bytea array would be written in hex, twice as long. */
+/**
+ * Bodies travel as one block of bytes with offsets: a bytea array would be written in hex, twice as long. The block is
+ * cut where it comes in; carried along in `incoming` it would be copied once per row (200 us a row instead of 20).
+ */
 async function insertEnvelopes(executor: Kysely<Schema>, envelopes: readonly Envelope[]): Promise<void> {
   let end = 1;
   const offsets = envelopes.map(({ body }) => (end += body.length) - body.length);
   await sql`
     with incoming as materialized (
-      select t.*, ${Buffer.concat(envelopes.map(({ body }) => body))}::bytea as block from unnest(
+      select t.*, substring(${Buffer.concat(envelopes.map(({ body }) => body))}::bytea from t.start for t.length) as body from unnest(
         ${envelopes.map(({ id }) => id)}::uuid[], ${envelopes.map(({ receivedAtMs }) => new Date(receivedAtMs))}::timestamptz[],
         ${envelopes.map(({ organizationId }) => organizationId)}::uuid[], ${envelopes.map(({ keyId }) => keyId)}::uuid[],
         ${envelopes.map(({ partnerId }) => partnerId)}::text[], ${envelopes.map(({ product }) => product)}::text[],
@@ -125,8 +128,7 @@ async function insertEnvelopes(executor: Kysely<Schema>, envelopes: readonly Env
       ) with ordinality as t(id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, start, length, n)
     ), kept as (
       insert into envelope (id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, body)
-      select id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, substring(block from start for length)
-      from incoming
+      select id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, body from incoming
     )
     insert into intake_log (envelope_id, received_at) select id, received_at from incoming order by n`.execute(executor);
 }

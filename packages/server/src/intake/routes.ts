@@ -1,14 +1,25 @@
 import { AcceptedBody, IntakeHeaders } from '@gladhand/contract/intake.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import type { Principal } from '../access/principal.ts';
 import { Fault } from '../base/fault.ts';
 import { principalOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
 import type { Intake, Submission } from './accept.ts';
 import { decodeBody } from './decode-body.ts';
 
+export interface IntakeDoorParts {
+  readonly intake: Intake;
+  readonly bodyBytesMax: number;
+  /** Throws unless the request is signed as its key demands; `body` is as it was sent, still encoded. */
+  checkSignature(
+    principal: Principal,
+    request: { method: string; target: string; scheme: string; rawHeaders: readonly string[]; body: Uint8Array },
+  ): Promise<void>;
+}
+
 /** The door of intake: a partner's JSON for an asset comes in, a receipt goes out. */
-export function registerIntakeRoutes(http: Http, parts: { intake: Intake; bodyBytesMax: number }): void {
+export function registerIntakeRoutes(http: Http, parts: IntakeDoorParts): void {
   http.register((scope, _options, done) => {
     scope.removeAllContentTypeParsers();
     // The bytes are kept as they are, so nothing parses them before they are read here.
@@ -51,16 +62,24 @@ export function registerIntakeRoutes(http: Http, parts: { intake: Intake; bodyBy
 }
 
 async function submit(
-  parts: { intake: Intake; bodyBytesMax: number },
+  parts: IntakeDoorParts,
   request: FastifyRequest,
   reply: FastifyReply,
   asset: Submission['asset'],
 ): Promise<FastifyReply> {
+  const principal = principalOf(request);
+  await parts.checkSignature(principal, {
+    method: request.method,
+    target: request.raw.url ?? '',
+    scheme: request.protocol,
+    rawHeaders: request.raw.rawHeaders,
+    body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+  });
   const encoding = request.headers['content-encoding'];
   const raw = bodyOf(request);
   const body = encoding === undefined || encoding === 'identity' ? raw : await decodeBody(raw, encoding, parts.bodyBytesMax);
   const accepted = await parts.intake.accept({
-    principal: principalOf(request),
+    principal,
     asset,
     body,
     idempotencyKey: request.headers['idempotency-key'] as string | undefined,

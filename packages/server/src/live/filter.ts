@@ -96,9 +96,8 @@ export function createFilter(
       return everyAsset || assetIds.has(row.assetId) || (row.fleetId !== null && fleetIds.has(row.fleetId));
     },
     narrow: {
-      // The store joins its conditions with "and"; fleets and assets add up here, so only one of them can be passed.
-      ...(fleetIds.size > 0 && assetIds.size === 0 && { fleetIds: [...fleetIds] }),
-      ...(assetIds.size > 0 && fleetIds.size === 0 && { assetIds: [...assetIds] }),
+      ...(fleetIds.size > 0 && { fleetIds: [...fleetIds] }),
+      ...(assetIds.size > 0 && { assetIds: [...assetIds] }),
       ...(groups !== 0 && { signalGroups: groups }),
     },
     fleetIds,

@@ -12,12 +12,14 @@ import type { Clock } from '../base/clock.ts';
 import type { Cursors } from '../base/cursor.ts';
 import { Fault } from '../base/fault.ts';
 import type { Logger } from '../base/log.ts';
+import { findPlainAddress } from '../base/network.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import { type GrpcLimits, openGrpc } from '../edge/grpc.ts';
 import { toGrpcStatus } from '../edge/grpc-status.ts';
 import type { Authenticator } from '../edge/guard.ts';
 import { toFault } from '../edge/problem.ts';
 import type { TelemetryReader } from '../telemetry/read.ts';
+import { addressOf, bearerToken } from './caller.ts';
 import { openFilter, type ResolveFilter } from './filter.ts';
 import { createHistory } from './history.ts';
 import { LIVE_LIMITS, type LiveLimits } from './limits.ts';
@@ -51,8 +53,8 @@ export interface LiveFeedParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly access: Authenticator & {
-    /** Calls `end` once when the principal's key stops being good; the answer stops watching. */
-    watch(principal: Principal, end: () => void): () => void;
+    /** Calls `end` once, with the reason, when a stream of the principal from `address` may not go on; the answer stops watching. */
+    watch(principal: Principal, end: (reason?: Fault) => void, address?: string): () => void;
   };
   readonly resolveFilter: ResolveFilter;
   /** Called for every message of records written, with how many are in it. */
@@ -144,14 +146,19 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
       if (isClosing) throw shuttingDown();
       if (streams.size > limits.subscribersMax)
         throw tooMany(`This server has ${limits.subscribersMax} streams open already.`);
-      const principal = await access.authenticate(bearerToken(call), addressOf(call));
+      const principal = await access.authenticate(
+        bearerToken(call.metadata.get('authorization')[0]),
+        addressOf(call.getPeer()),
+      );
       if (!principal.scopes.has('livefeed:connect')) {
         throw new Fault('missing-scope', 'This needs the scope livefeed:connect, which the key does not have.');
       }
       countKey(principal.keyId, stream.atEnd);
       stream.atEnd(
-        access.watch(principal, () =>
-          stream.end(new Fault('invalid-token', 'The key behind this stream is no longer valid.')),
+        access.watch(
+          principal,
+          (reason) => stream.end(reason ?? new Fault('invalid-token', 'The key behind this stream is no longer valid.')),
+          address,
         ),
       );
       const expiresInMs = principal.tokenExpiresAtMs - clock.nowMs();
@@ -289,22 +296,6 @@ const DEFINITION: ServiceDefinition = {
     responseDeserialize: (bytes: Buffer) => bytes,
   },
 };
-
-function bearerToken(call: Call): string {
-  const [header] = call.metadata.get('authorization');
-  if (header === undefined)
-    throw new Fault('unauthorized', 'Send an access token as metadata `authorization: Bearer <token>`.');
-  const token = /^Bearer +([\w.~+/-]+=*)$/i.exec(String(header))?.[1];
-  if (token === undefined) throw new Fault('unauthorized', 'The authorization metadata must read `Bearer <token>`.');
-  return token;
-}
-
-/** The peer without its port, as Node writes addresses. */
-function addressOf(call: Call): string {
-  const peer = call.getPeer();
-  const colon = peer.lastIndexOf(':');
-  return colon === -1 ? peer : peer.slice(0, colon);
-}
 
 function shuttingDown(): Fault {
   return new Fault('shutting-down', 'This server is shutting down. Subscribe again with the cursor.');

@@ -4,6 +4,7 @@ import type { Ids } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import { isUnavailable } from '../database/database-fault.ts';
+import { type Lease, openLease } from '../database/lease.ts';
 import type { Partitions } from '../database/partitions.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import type { Envelope, IntakeBatch, IntakeLog } from '../intake-log/intake-log.ts';
@@ -15,9 +16,10 @@ import * as store from './store.ts';
 /**
  * The mapper loop: takes envelopes from the intake log in batches, maps them, stores what came of them and ends them
  * in the log, all in one transaction. Promise: exactly once in effect, whatever dies in between, because the log's
- * entries end in the transaction that stores their records; ordered per asset, because one loop takes the log in order;
- * no envelope can stop the ones behind it, because one that cannot be stored is settled alone, as rejected. Woken by
- * the doorbell; a poll every second heals a lost ring. Fails softly: while the database is away it waits and retries.
+ * entries end in the transaction that stores their records; ordered per asset, because one node at a time has the
+ * lease and takes the log in order; no envelope can stop the ones behind it, because one that cannot be stored is
+ * settled alone, as rejected. Woken by the doorbell; a poll every second heals a lost ring. Fails softly: while the
+ * database is away it waits and retries.
  */
 export interface Mapper {
   /** Resolves once the batch under way is stored; nothing new is begun. */
@@ -49,21 +51,27 @@ export function openMapper(parts: MapperParts): Mapper {
   const closing = new AbortController();
   const bell = createWakeUp(parts.clock, closing.signal);
   const stopListening = parts.doorbell.on('intake', bell.ring);
-  const finished = runLoop(parts, bell, closing.signal);
+  const lease = openLease({ ...parts, name: 'mapper', onHeld: bell.ring });
+  const finished = runLoop(parts, lease, bell, closing.signal);
   return {
     async close() {
       closing.abort();
       stopListening();
       bell.ring();
       await finished;
+      await lease.close();
     },
   };
 }
 
-async function runLoop(parts: MapperParts, bell: WakeUp, closing: AbortSignal): Promise<void> {
+async function runLoop(parts: MapperParts, lease: Lease, bell: WakeUp, closing: AbortSignal): Promise<void> {
   let retryMs = 50;
   while (!closing.aborted) {
     try {
+      if (!lease.isHeld) {
+        await bell.wait(POLL_MS);
+        continue;
+      }
       await requeueClaimed(parts);
       const batch = await parts.intakeLog.take({ envelopesMax: BATCH_ENVELOPES_MAX, bytesMax: BATCH_BYTES_MAX });
       if (batch.envelopes.length === 0) await bell.wait(POLL_MS);
@@ -120,7 +128,10 @@ async function storeAlone(parts: MapperParts, batch: IntakeBatch, mapped: Mapped
     await storeEnvelopes(parts, batch, [mapped]);
   } catch (error) {
     if (isPassing(error)) throw error;
-    parts.log.error({ err: error, receiptId: mapped.envelope.id }, 'an envelope could not be stored and is kept as rejected');
+    parts.log.error(
+      { err: error, receiptId: mapped.envelope.id },
+      'an envelope could not be stored and is kept as rejected',
+    );
     const detail = 'its records could not be stored; the operator finds the cause in the log under the receipt id';
     await storeEnvelopes(parts, batch, [quarantined(mapped.envelope, 'storing-failed', detail)]);
   }
@@ -131,7 +142,11 @@ function isPassing(error: unknown): boolean {
   return isUnavailable(error) || (error instanceof Fault && error.code === 'temporarily-unavailable');
 }
 
-async function storeEnvelopes(parts: MapperParts, batch: IntakeBatch, mapped: readonly MappedEnvelope[]): Promise<void> {
+async function storeEnvelopes(
+  parts: MapperParts,
+  batch: IntakeBatch,
+  mapped: readonly MappedEnvelope[],
+): Promise<void> {
   await parts.partitions.ensure(
     'receipt',
     mapped.map(({ envelope }) => envelope.receivedAtMs),

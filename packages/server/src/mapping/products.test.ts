@@ -19,7 +19,6 @@ interface Fixture {
   payload: unknown;
   expected: { vin: string; receivedAt: string; records: unknown[]; rejects: unknown[]; skipped: number };
 }
-// biome-ignore lint/suspicious/noExplicitAny: a payload is any JSON, and tests reach into it
 type Payload = any;
 
 function readFixture(product: string, name: string): Fixture {

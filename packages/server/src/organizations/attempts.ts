@@ -32,7 +32,8 @@ export function createAttempts(clock: Clock): Attempts {
     const known = counters.get(name);
     if (known !== undefined && known.endsAtMs > nowMs) return known;
     counters.delete(name);
-    if (counters.size >= COUNTERS_MAX) for (const [key, { endsAtMs }] of counters) if (endsAtMs <= nowMs) counters.delete(key);
+    if (counters.size >= COUNTERS_MAX)
+      for (const [key, { endsAtMs }] of counters) if (endsAtMs <= nowMs) counters.delete(key);
     if (counters.size >= COUNTERS_MAX) throw tooMany(ATTEMPTS_WINDOW_MS);
     const fresh = { count: 0, endsAtMs: nowMs + ATTEMPTS_WINDOW_MS };
     counters.set(name, fresh);
@@ -67,10 +68,14 @@ function networkOf(address: string): string {
   const [head = '', tail] = address.split('::') as [string, string?];
   const groups = head === '' ? [] : head.split(':');
   const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length);
-  return [...groups, ...Array<string>(Math.max(0, missing)).fill('0'), ...(tail?.split(':') ?? [])].slice(0, 4).join(':');
+  return [...groups, ...Array<string>(Math.max(0, missing)).fill('0'), ...(tail?.split(':') ?? [])]
+    .slice(0, 4)
+    .join(':');
 }
 
 function tooMany(waitMs: number): Fault {
   const seconds = Math.max(1, Math.ceil(waitMs / 1000));
-  return new Fault('too-many-attempts', `Too many failed attempts. The next one is accepted in ${seconds} s.`, { retryAfterSeconds: seconds });
+  return new Fault('too-many-attempts', `Too many failed attempts. The next one is accepted in ${seconds} s.`, {
+    retryAfterSeconds: seconds,
+  });
 }

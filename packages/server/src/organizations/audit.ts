@@ -74,12 +74,14 @@ function canonicalJson(value: unknown): string {
   return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`).join(',')}}`;
 }
 
-const SECRET_NAMES = /^(password|.*password|.*passwordHash|secret|.*Secret|token|.*Token|key|apiKey|plaintext|signingKey|digest|hash|authorization|cookie)$/i;
+const SECRET_NAMES =
+  /^(password|.*password|.*passwordHash|secret|.*Secret|token|.*Token|key|apiKey|plaintext|signingKey|digest|hash|authorization|cookie)$/i;
 const SECRET_VALUES = /gladhand_(session_[\w-]{20}|[0-9A-Za-z]{12}_[0-9A-Za-z]{49})|\$argon2/;
 
 /** A programming error, so it throws: what is chained cannot be taken out again. */
 function refuseSecrets(value: unknown, action: string): void {
-  if (typeof value === 'string' && SECRET_VALUES.test(value)) throw new Error(`the audit details of ${action} hold a secret`);
+  if (typeof value === 'string' && SECRET_VALUES.test(value))
+    throw new Error(`the audit details of ${action} hold a secret`);
   if (typeof value !== 'object' || value === null) return;
   for (const [name, member] of Object.entries(value)) {
     if (!Array.isArray(value) && SECRET_NAMES.test(name) && typeof member !== 'boolean') {

@@ -41,28 +41,45 @@ export function createOrganizations(parts: { database: Database; clock: Clock; i
     async getReachable(person, name) {
       const isId = isUuid(name);
       // A slug is at most 63 of a few letters; anything else need not be asked for.
-      const found = isId || /^[a-z0-9-]{1,63}$/.test(name) ? await store.findOrganization(database.system, name.toLowerCase(), isId) : undefined;
-      if (found === undefined || (found.id !== person.organizationId && !isPlatformOperator(person))) throw nothingHere('organization');
+      const found =
+        isId || /^[a-z0-9-]{1,63}$/.test(name)
+          ? await store.findOrganization(database.system, name.toLowerCase(), isId)
+          : undefined;
+      if (found === undefined || (found.id !== person.organizationId && !isPlatformOperator(person)))
+        throw nothingHere('organization');
       return found;
     },
     async list(person, walk) {
       if (isPlatformOperator(person)) return listed(walk, (slice) => store.listOrganizations(database.system, slice));
-      const read = (slice: store.Slice) => database.within(person.organizationId, (db) => store.listOrganizations(db, slice), 'read');
+      const read = (slice: store.Slice) =>
+        database.within(person.organizationId, (db) => store.listOrganizations(db, slice), 'read');
       return listed(walk, async (slice) => (await read(slice)).filter(({ id }) => id === person.organizationId));
     },
     async create(person, order, origin) {
-      if (!isPlatformOperator(person)) throw new Fault('forbidden', 'Only an admin of the operator can make organizations.');
+      if (!isPlatformOperator(person))
+        throw new Fault('forbidden', 'Only an admin of the operator can make organizations.');
       if (isUuid(order.slug)) {
-        throw new Fault('validation-failed', 'A slug may not look like an id.', { errors: [{ pointer: '/slug', code: 'format', detail: 'looks like an id' }] });
+        throw new Fault('validation-failed', 'A slug may not look like an id.', {
+          errors: [{ pointer: '/slug', code: 'format', detail: 'looks like an id' }],
+        });
       }
       const at = new Date(clock.nowMs());
       const id = parts.ids.uuid();
       return database.system.transaction().execute(async (trx) => {
         if (!(await store.addOrganization(trx, { id, slug: order.slug, name: order.name, kind: 'customer', at }))) {
-          throw new Fault('already-exists', 'An organization with this slug exists already.', { errors: [{ pointer: '/slug', code: 'taken', detail: 'is taken' }] });
+          throw new Fault('already-exists', 'An organization with this slug exists already.', {
+            errors: [{ pointer: '/slug', code: 'taken', detail: 'is taken' }],
+          });
         }
         const target = { kind: 'organization', id };
-        await recordAudit(trx, { ...origin, organizationId: id, action: 'organization.created', target, details: { ...order }, at });
+        await recordAudit(trx, {
+          ...origin,
+          organizationId: id,
+          action: 'organization.created',
+          target,
+          details: { ...order },
+          at,
+        });
         return (await store.findOrganization(trx, id, true))!;
       });
     },
@@ -71,7 +88,14 @@ export function createOrganizations(parts: { database: Database; clock: Clock; i
       return database.within(organization.id, async (trx) => {
         const changed = await store.renameOrganization(trx, organization.id, change.name, at);
         const target = { kind: 'organization', id: organization.id };
-        await recordAudit(trx, { ...origin, organizationId: organization.id, action: 'organization.changed', target, details: { ...change }, at });
+        await recordAudit(trx, {
+          ...origin,
+          organizationId: organization.id,
+          action: 'organization.changed',
+          target,
+          details: { ...change },
+          at,
+        });
         return changed;
       });
     },
@@ -84,7 +108,10 @@ export function nothingHere(noun: string): Fault {
 }
 
 /** One row more than asked for tells whether there is a next page. */
-export async function listed<Item extends { id: string }>(walk: Walk, read: (slice: store.Slice) => Promise<Item[]>): Promise<Listed<Item>> {
+export async function listed<Item extends { id: string }>(
+  walk: Walk,
+  read: (slice: store.Slice) => Promise<Item[]>,
+): Promise<Listed<Item>> {
   const items = await read({ afterId: walk.afterId, take: walk.take + 1 });
   if (items.length <= walk.take) return { items, afterId: null };
   items.length = walk.take;

@@ -24,5 +24,8 @@ export async function isPassword(password: string, phc: string): Promise<boolean
   const [memory, passes, parallelism] = match.slice(1, 4).map(Number) as [number, number, number];
   const tag = Buffer.from(match[5]!, 'base64');
   const nonce = Buffer.from(match[4]!, 'base64');
-  return timingSafeEqual(await derive('argon2id', { message: password, nonce, memory, passes, parallelism, tagLength: tag.length }), tag);
+  return timingSafeEqual(
+    await derive('argon2id', { message: password, nonce, memory, passes, parallelism, tagLength: tag.length }),
+    tag,
+  );
 }

@@ -28,7 +28,8 @@ export interface People {
 
 export function createPeople(parts: { database: Database; clock: Clock; ids: Ids; doorbell: Doorbell }): People {
   const { database, clock, ids } = parts;
-  const hash = (password: string | undefined) => password === undefined ? Promise.resolve(undefined) : hashPassword(password, (length) => ids.randomBytes(length));
+  const hash = (password: string | undefined) =>
+    password === undefined ? Promise.resolve(undefined) : hashPassword(password, (length) => ids.randomBytes(length));
 
   async function get(db: Parameters<typeof store.findUser>[0], organizationId: string, id: string): Promise<User> {
     const user = isUuid(id) ? await store.findUser(db, organizationId, id) : undefined;
@@ -37,7 +38,10 @@ export function createPeople(parts: { database: Database; clock: Clock; ids: Ids
   }
 
   return {
-    list: (organizationId, walk) => listed(walk, (slice) => database.within(organizationId, (db) => store.listUsers(db, organizationId, slice), 'read')),
+    list: (organizationId, walk) =>
+      listed(walk, (slice) =>
+        database.within(organizationId, (db) => store.listUsers(db, organizationId, slice), 'read'),
+      ),
     get: (organizationId, id) => database.within(organizationId, (db) => get(db, organizationId, id), 'read'),
     async create(by, organizationId, order, origin) {
       refuseHigherRole(by, order.role);
@@ -48,7 +52,14 @@ export function createPeople(parts: { database: Database; clock: Clock; ids: Ids
       return database.within(organizationId, async (trx) => {
         if (!(await store.addPerson(trx, { id, organizationId, ...details, passwordHash, at }))) throw emailTaken();
         const target = { kind: 'user', id };
-        await recordAudit(trx, { ...origin, organizationId, action: 'user.created', target, details: { ...details, hasPassword: passwordHash !== null }, at });
+        await recordAudit(trx, {
+          ...origin,
+          organizationId,
+          action: 'user.created',
+          target,
+          details: { ...details, hasPassword: passwordHash !== null },
+          at,
+        });
         return get(trx, organizationId, id);
       });
     },
@@ -67,7 +78,14 @@ export function createPeople(parts: { database: Database; clock: Clock; ids: Ids
         if (passwordHash !== undefined || !after.isActive) await store.deleteSessionsOf(trx, before.id, null);
         const action = before.isActive && !after.isActive ? 'user.deactivated' : 'user.changed';
         const target = { kind: 'user', id: before.id };
-        await recordAudit(trx, { ...origin, organizationId, action, target, details: { ...details, ...(passwordHash !== undefined && { newPassword: true }) }, at });
+        await recordAudit(trx, {
+          ...origin,
+          organizationId,
+          action,
+          target,
+          details: { ...details, ...(passwordHash !== undefined && { newPassword: true }) },
+          at,
+        });
         return after;
       });
       parts.doorbell.ring('keys');
@@ -78,7 +96,9 @@ export function createPeople(parts: { database: Database; clock: Clock; ids: Ids
 
 function refuseHigherRole(by: Person, role: Role): void {
   if (ROLES.indexOf(role) > ROLES.indexOf(by.role)) {
-    throw new Fault('forbidden', `Your role is ${by.role}; you cannot give ${role}.`, { errors: [{ pointer: '/role', code: 'forbidden', detail: 'is above your own role' }] });
+    throw new Fault('forbidden', `Your role is ${by.role}; you cannot give ${role}.`, {
+      errors: [{ pointer: '/role', code: 'forbidden', detail: 'is above your own role' }],
+    });
   }
 }
 
@@ -90,18 +110,30 @@ const OWN_REFUSALS = {
 
 function refuseOwn(change: UserChange): void {
   for (const name of ['role', 'isActive', 'password'] as const) {
-    if (change[name] !== undefined) throw new Fault('forbidden', OWN_REFUSALS[name], { errors: [{ pointer: `/${name}`, code: 'forbidden', detail: 'is your own' }] });
+    if (change[name] !== undefined)
+      throw new Fault('forbidden', OWN_REFUSALS[name], {
+        errors: [{ pointer: `/${name}`, code: 'forbidden', detail: 'is your own' }],
+      });
   }
 }
 
-async function refuseLastAdmin(trx: Parameters<typeof store.countAdmins>[0], before: User, change: UserChange): Promise<void> {
+async function refuseLastAdmin(
+  trx: Parameters<typeof store.countAdmins>[0],
+  before: User,
+  change: UserChange,
+): Promise<void> {
   const stays = (change.role ?? before.role) === 'ADMIN' && (change.isActive ?? before.isActive);
   if (before.role !== 'ADMIN' || !before.isActive || stays) return;
   if ((await store.countAdmins(trx, before.organizationId)) <= 1) {
-    throw new Fault('last-admin', 'This is the last active admin of the organization. Make somebody else an admin first.');
+    throw new Fault(
+      'last-admin',
+      'This is the last active admin of the organization. Make somebody else an admin first.',
+    );
   }
 }
 
 function emailTaken(): Fault {
-  return new Fault('already-exists', 'A user with this email address exists already.', { errors: [{ pointer: '/email', code: 'taken', detail: 'is taken' }] });
+  return new Fault('already-exists', 'A user with this email address exists already.', {
+    errors: [{ pointer: '/email', code: 'taken', detail: 'is taken' }],
+  });
 }

@@ -18,7 +18,11 @@ export async function listAudit(
   organizationId: string,
   filter: AuditFilter,
 ): Promise<{ items: store.StoredEvent[]; before: number | null }> {
-  const items = await database.within(organizationId, (db) => store.listAuditEvents(db, organizationId, { ...filter, take: filter.take + 1 }), 'read');
+  const items = await database.within(
+    organizationId,
+    (db) => store.listAuditEvents(db, organizationId, { ...filter, take: filter.take + 1 }),
+    'read',
+  );
   if (items.length <= filter.take) return { items, before: null };
   items.length = filter.take;
   return { items, before: items[filter.take - 1]?.event.sequence ?? null };
@@ -36,7 +40,11 @@ export interface ChainReport {
 const STEP_EVENTS = 1_000;
 
 /** Walks the organization's chain from its first event and tells where it breaks first. Calls `onEvent` for each one. */
-export async function verifyChain(database: Database, organizationId: string, onEvent: (event: AuditEvent) => void = () => {}): Promise<ChainReport> {
+export async function verifyChain(
+  database: Database,
+  organizationId: string,
+  onEvent: (event: AuditEvent) => void = () => {},
+): Promise<ChainReport> {
   let hash = CHAIN_START;
   let sequence = 0;
   let events = 0;
@@ -44,10 +52,15 @@ export async function verifyChain(database: Database, organizationId: string, on
   for (;;) {
     // The head first: events that are appended meanwhile come after it, and the next round finds them.
     const head = await database.within(organizationId, (db) => store.findAuditHead(db, organizationId), 'read');
-    const step = await database.within(organizationId, (db) => store.readChain(db, organizationId, sequence, STEP_EVENTS), 'read');
+    const step = await database.within(
+      organizationId,
+      (db) => store.readChain(db, organizationId, sequence, STEP_EVENTS),
+      'read',
+    );
     for (const stored of step) {
       events += 1;
-      if (stored.event.sequence !== sequence + 1) return report({ sequence: sequence + 1, why: 'the event is missing' });
+      if (stored.event.sequence !== sequence + 1)
+        return report({ sequence: sequence + 1, why: 'the event is missing' });
       sequence += 1;
       hash = hashEvent(hash, stored.event);
       if (!hash.equals(stored.hash)) return report({ sequence, why: 'the event is not the one that was written' });
@@ -56,7 +69,8 @@ export async function verifyChain(database: Database, organizationId: string, on
     if (step.length > 0) continue;
     const end = head?.sequence ?? 0;
     if (end < sequence) return report({ sequence: end + 1, why: 'the event was added after the end of the chain' });
-    if (end > sequence) return report({ sequence: sequence + 1, why: `the event is missing; the chain went on to ${end}` });
+    if (end > sequence)
+      return report({ sequence: sequence + 1, why: `the event is missing; the chain went on to ${end}` });
     const isWhole = head === undefined || head.hash.equals(hash);
     return report(isWhole ? null : { sequence, why: 'the end of the chain is not the hash of its last event' });
   }

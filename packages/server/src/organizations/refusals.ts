@@ -23,6 +23,8 @@ export interface Refusal {
   /** The caller's organization; null: nobody was recognized. */
   readonly organizationId: string | null;
   readonly actor: Actor;
+  /** Whom an unrecognized caller claimed to be. */
+  readonly target: { readonly kind: string; readonly id: string } | null;
   /** The code of the fault. */
   readonly code: string;
   /** Method and route pattern, such as `GET /api/v1/fleets/:fleet`. */
@@ -52,7 +54,7 @@ export function openRefusals(parts: { database: Database; clock: Clock; log: Log
 
   function windowOf(refusal: Refusal): Window {
     const caller = refusal.actor.id ?? refusal.address;
-    const name = `${refusal.organizationId} ${caller} ${refusal.code} ${refusal.route}`;
+    const name = `${refusal.organizationId} ${caller} ${refusal.target?.id} ${refusal.code} ${refusal.route}`;
     const open = windows.get(name);
     if (open !== undefined) return open;
     const count = perOrganization.get(refusal.organizationId) ?? 0;
@@ -62,7 +64,16 @@ export function openRefusals(parts: { database: Database; clock: Clock; log: Log
     }
     // One window for all that is too much, by the organization alone.
     const rest = `${refusal.organizationId} rest`;
-    return windows.get(rest) ?? begin(rest, { ...refusal, actor: { kind: 'anonymous', id: null }, code: 'various', route: 'various' });
+    return (
+      windows.get(rest) ??
+      begin(rest, {
+        ...refusal,
+        actor: { kind: 'anonymous', id: null },
+        target: null,
+        code: 'various',
+        route: 'various',
+      })
+    );
   }
 
   function begin(name: string, refusal: Refusal): Window {
@@ -74,8 +85,12 @@ export function openRefusals(parts: { database: Database; clock: Clock; log: Log
   async function write(all: boolean): Promise<void> {
     const nowMs = clock.nowMs();
     const isOver = (window: Window) => nowMs - window.startMs >= REFUSAL_WINDOW_MS;
-    const due = [...windows.values()].filter((window) => window.unwritten > 0 && (all || !window.isWritten || isOver(window)));
-    const operatorId = due.some(({ refusal }) => refusal.organizationId === null) ? (await store.findOperator(database.system))?.id : undefined;
+    const due = [...windows.values()].filter(
+      (window) => window.unwritten > 0 && (all || !window.isWritten || isOver(window)),
+    );
+    const operatorId = due.some(({ refusal }) => refusal.organizationId === null)
+      ? (await store.findOperator(database.system))?.id
+      : undefined;
     for (const window of due) {
       const organizationId = window.refusal.organizationId ?? operatorId;
       const { unwritten: count } = window;
@@ -87,14 +102,27 @@ export function openRefusals(parts: { database: Database; clock: Clock; log: Log
     for (const [name, window] of windows) {
       if (!isOver(window) || window.unwritten > 0) continue;
       windows.delete(name);
-      if (!name.endsWith(' rest')) perOrganization.set(window.refusal.organizationId, (perOrganization.get(window.refusal.organizationId) ?? 1) - 1);
+      if (!name.endsWith(' rest'))
+        perOrganization.set(
+          window.refusal.organizationId,
+          (perOrganization.get(window.refusal.organizationId) ?? 1) - 1,
+        );
     }
   }
 
   function writeOne(organizationId: string, refusal: Refusal, count: number, nowMs: number): Promise<void> {
-    const { actor, address, requestId, code, route } = refusal;
+    const { actor, address, requestId, target, code, route } = refusal;
     return database.within(organizationId, (trx) =>
-      recordAudit(trx, { organizationId, actor, address, requestId, action: 'access.refused', target: null, details: { code, route, count }, at: new Date(nowMs) }),
+      recordAudit(trx, {
+        organizationId,
+        actor,
+        address,
+        requestId,
+        action: 'access.refused',
+        target,
+        details: { code, route, count },
+        at: new Date(nowMs),
+      }),
     );
   }
 
@@ -125,7 +153,9 @@ export function openRefusals(parts: { database: Database; clock: Clock; log: Log
     async close() {
       isClosed = true;
       cancel?.();
-      await flush(true).catch((error: unknown) => log.warn({ err: error }, 'the last refused accesses are missing from the audit log'));
+      await flush(true).catch((error: unknown) =>
+        log.warn({ err: error }, 'the last refused accesses are missing from the audit log'),
+      );
     },
   };
 }

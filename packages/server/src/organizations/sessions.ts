@@ -28,7 +28,11 @@ export interface Sessions {
   end(token: string): Promise<void>;
   signOut(person: Person, origin: Origin): Promise<void>;
   /** Ends every other session of the person. Throws `wrong-password`, `too-many-attempts`. */
-  changePassword(person: Person, change: { currentPassword: string; newPassword: string }, origin: Origin): Promise<void>;
+  changePassword(
+    person: Person,
+    change: { currentPassword: string; newPassword: string },
+    origin: Origin,
+  ): Promise<void>;
   close(): void;
 }
 
@@ -66,6 +70,8 @@ export interface SessionParts {
   readonly doorbell: Doorbell;
   readonly clock: Clock;
   readonly ids: Ids;
+  /** Told of a refused sign-in whose email address is somebody's, for the audit log of their organization. */
+  readonly onRefused?: (account: { organizationId: string; personId: string }, from: Client) => void;
 }
 
 export function openSessions(parts: SessionParts): Sessions {
@@ -117,7 +123,11 @@ export function openSessions(parts: SessionParts): Sessions {
   /** One unit of argon2 work, whoever asks and whatever comes of it. */
   async function verify(password: string, hash: string | null): Promise<boolean> {
     if (verifications >= VERIFICATIONS_MAX) {
-      throw new Fault('temporarily-unavailable', 'Many people are signing in at the moment. Send the same request again.', { retryAfterSeconds: 1 });
+      throw new Fault(
+        'temporarily-unavailable',
+        'Many people are signing in at the moment. Send the same request again.',
+        { retryAfterSeconds: 1 },
+      );
     }
     verifications += 1;
     try {
@@ -138,9 +148,24 @@ export function openSessions(parts: SessionParts): Sessions {
       if (current === undefined || !current.isActive || current.passwordHash !== account.passwordHash) throw refused();
       const expiresAt = new Date(at.getTime() + SESSION_LIFE_MS);
       const userAgent = from.userAgent?.slice(0, USER_AGENT_CHARS_MAX) ?? null;
-      await store.insertSession(trx, { digest, organizationId, personId, at, expiresAt, address: from.address, userAgent }, SESSIONS_PER_PERSON_MAX);
-      const origin: Origin = { actor: { kind: 'person', id: personId }, address: from.address, requestId: from.requestId };
-      await recordAudit(trx, { ...origin, organizationId, action: 'session.opened', target: { kind: 'user', id: personId }, details: { by }, at });
+      await store.insertSession(
+        trx,
+        { digest, organizationId, personId, at, expiresAt, address: from.address, userAgent },
+        SESSIONS_PER_PERSON_MAX,
+      );
+      const origin: Origin = {
+        actor: { kind: 'person', id: personId },
+        address: from.address,
+        requestId: from.requestId,
+      };
+      await recordAudit(trx, {
+        ...origin,
+        organizationId,
+        action: 'session.opened',
+        target: { kind: 'user', id: personId },
+        details: { by },
+        at,
+      });
     });
     const session = await load(digest);
     if (session === undefined) throw refused();
@@ -153,7 +178,10 @@ export function openSessions(parts: SessionParts): Sessions {
       const succeed = attempts.begin(address.toLowerCase(), from.address);
       const account = isWritable(address) ? await store.findAccount(database.system, address) : undefined;
       const isRight = await verify(password, account?.passwordHash ?? null);
-      if (!isRight || account === undefined || !account.isActive) throw refused();
+      if (!isRight || account === undefined || !account.isActive) {
+        if (account !== undefined) parts.onRefused?.(account, from);
+        throw refused();
+      }
       const signedIn = await open(account, 'password', from);
       succeed();
       return signedIn;
@@ -168,18 +196,30 @@ export function openSessions(parts: SessionParts): Sessions {
       if (!isFresh()) return find(token);
       const session = known.get(digestOf(token).toString('hex'));
       const nowMs = clock.nowMs();
-      const isGood = session !== undefined && session.person.sessionExpiresAtMs > nowMs && !isIdle(session, nowMs) && nowMs - session.touchedAtMs < TOUCH_MS;
+      const isGood =
+        session !== undefined &&
+        session.person.sessionExpiresAtMs > nowMs &&
+        !isIdle(session, nowMs) &&
+        nowMs - session.touchedAtMs < TOUCH_MS;
       return isGood ? session.person : find(token);
     },
     async end(token) {
-      if (TOKEN.test(token) && (await store.deleteSession(database.system, digestOf(token)))) parts.doorbell.ring('keys');
+      if (TOKEN.test(token) && (await store.deleteSession(database.system, digestOf(token))))
+        parts.doorbell.ring('keys');
     },
     async signOut(person, origin) {
       const at = new Date(clock.nowMs());
       await database.within(person.organizationId, async (trx) => {
         if (!(await store.deleteSession(trx, Buffer.from(person.sessionId, 'hex')))) return;
         const target = { kind: 'user', id: person.personId };
-        await recordAudit(trx, { ...origin, organizationId: person.organizationId, action: 'session.ended', target, details: {}, at });
+        await recordAudit(trx, {
+          ...origin,
+          organizationId: person.organizationId,
+          action: 'session.ended',
+          target,
+          details: {},
+          at,
+        });
       });
       known.delete(person.sessionId);
       parts.doorbell.ring('keys');
@@ -189,7 +229,9 @@ export function openSessions(parts: SessionParts): Sessions {
       const succeed = attempts.begin(person.email.toLowerCase(), origin.address ?? '');
       const account = await database.within(organizationId, (db) => store.lockAccount(db, personId));
       if (!(await verify(change.currentPassword, account?.passwordHash ?? null))) {
-        throw new Fault('wrong-password', 'The current password is not right.', { errors: [{ pointer: '/currentPassword', code: 'wrong-password', detail: 'is not the current password' }] });
+        throw new Fault('wrong-password', 'The current password is not right.', {
+          errors: [{ pointer: '/currentPassword', code: 'wrong-password', detail: 'is not the current password' }],
+        });
       }
       const passwordHash = await hashPassword(change.newPassword, (length) => ids.randomBytes(length));
       const at = new Date(clock.nowMs());
@@ -198,7 +240,14 @@ export function openSessions(parts: SessionParts): Sessions {
         if (current?.passwordHash !== account?.passwordHash) throw unknownSession();
         await store.updatePerson(trx, organizationId, personId, { passwordHash }, at);
         await store.deleteSessionsOf(trx, personId, Buffer.from(person.sessionId, 'hex'));
-        await recordAudit(trx, { ...origin, organizationId, action: 'user.password-changed', target: { kind: 'user', id: personId }, details: {}, at });
+        await recordAudit(trx, {
+          ...origin,
+          organizationId,
+          action: 'user.password-changed',
+          target: { kind: 'user', id: personId },
+          details: {},
+          at,
+        });
       });
       succeed();
       parts.doorbell.ring('keys');

@@ -31,12 +31,23 @@ export async function insertOrganization(
   organization: { id: string; slug: string; name: string; kind: 'operator' | 'customer'; at: Date },
 ): Promise<void> {
   const { at, ...values } = organization;
-  await executor.insertInto('organization').values({ ...values, created_at: at, updated_at: at }).execute();
+  await executor
+    .insertInto('organization')
+    .values({ ...values, created_at: at, updated_at: at })
+    .execute();
 }
 
 export async function insertPerson(
   executor: Connection,
-  person: { id: string; organizationId: string; email: string; name: string; role: 'ADMIN' | 'OPERATOR' | 'VIEWER'; passwordHash: string | null; at: Date },
+  person: {
+    id: string;
+    organizationId: string;
+    email: string;
+    name: string;
+    role: 'ADMIN' | 'OPERATOR' | 'VIEWER';
+    passwordHash: string | null;
+    at: Date;
+  },
 ): Promise<void> {
   await executor
     .insertInto('person')
@@ -78,12 +89,20 @@ export async function listOrganizations(db: Connection, slice: Slice): Promise<O
 
 /** The organization that runs the installation; the first, should there be several. */
 export async function findOperator(db: Connection): Promise<Organization | undefined> {
-  const row = await db.selectFrom('organization').selectAll().where('kind', '=', 'operator').orderBy('id').executeTakeFirst();
+  const row = await db
+    .selectFrom('organization')
+    .selectAll()
+    .where('kind', '=', 'operator')
+    .orderBy('id')
+    .executeTakeFirst();
   return row && toOrganization(row);
 }
 
 /** False when its slug is taken, which ends the transaction. */
-export async function addOrganization(db: Connection, organization: Parameters<typeof insertOrganization>[1]): Promise<boolean> {
+export async function addOrganization(
+  db: Connection,
+  organization: Parameters<typeof insertOrganization>[1],
+): Promise<boolean> {
   return (await insertOrganization(db, organization).then(() => true, undefinedWhenTaken)) ?? false;
 }
 
@@ -190,7 +209,14 @@ export async function findAccount(db: Connection, email: string): Promise<Accoun
     .select(['id', 'organization_id', 'password_hash', 'is_active'])
     .where(sql<boolean>`lower(email) = lower(${email})`)
     .executeTakeFirst();
-  return row && { personId: row.id, organizationId: row.organization_id, passwordHash: row.password_hash, isActive: row.is_active };
+  return (
+    row && {
+      personId: row.id,
+      organizationId: row.organization_id,
+      passwordHash: row.password_hash,
+      isActive: row.is_active,
+    }
+  );
 }
 
 /** The account as it stands, kept from changing until the transaction ends. */
@@ -201,7 +227,14 @@ export async function lockAccount(db: Connection, personId: string): Promise<Acc
     .where('id', '=', personId)
     .forUpdate()
     .executeTakeFirst();
-  return row && { personId: row.id, organizationId: row.organization_id, passwordHash: row.password_hash, isActive: row.is_active };
+  return (
+    row && {
+      personId: row.id,
+      organizationId: row.organization_id,
+      passwordHash: row.password_hash,
+      isActive: row.is_active,
+    }
+  );
 }
 
 // Sessions --------------------------------------------------------------------------------------------------------------
@@ -218,7 +251,17 @@ export async function findSession(db: Connection, digest: Buffer): Promise<Store
     .selectFrom('session as s')
     .innerJoin('person as p', 'p.id', 's.person_id')
     .innerJoin('organization as o', 'o.id', 'p.organization_id')
-    .select(['p.id', 'p.organization_id', 'p.role', 'p.email', 'p.name', 'p.is_active', 'o.kind', 's.expires_at', 's.last_used_at'])
+    .select([
+      'p.id',
+      'p.organization_id',
+      'p.role',
+      'p.email',
+      'p.name',
+      'p.is_active',
+      'o.kind',
+      's.expires_at',
+      's.last_used_at',
+    ])
     .where('s.digest', '=', digest)
     .executeTakeFirst();
   if (row === undefined) return undefined;
@@ -251,7 +294,9 @@ export interface NewSession {
 /** Also ends the person's oldest sessions beyond `sessionsMax`. */
 export async function insertSession(db: Connection, session: NewSession, sessionsMax: number): Promise<void> {
   await sql`delete from session where digest in (
-    select digest from session where person_id = ${session.personId} order by created_at desc, digest offset ${sessionsMax - 1})`.execute(db);
+    select digest from session where person_id = ${session.personId} order by created_at desc, digest offset ${sessionsMax - 1})`.execute(
+    db,
+  );
   await db
     .insertInto('session')
     .values({
@@ -314,7 +359,7 @@ export async function lockAuditHead(
   return trx
     .selectFrom('audit_head')
     .select(['sequence', 'hash'])
-    .where(ofOrganization('organization_id', organizationId))
+    .where('organization_id', '=', organizationId)
     .forUpdate()
     .executeTakeFirstOrThrow();
 }
@@ -354,7 +399,13 @@ export interface StoredEvent {
 export async function listAuditEvents(
   db: Connection,
   organizationId: string,
-  filter: { fromMs: number | null; toMs: number | null; action: string | null; beforeSequence: number | null; take: number },
+  filter: {
+    fromMs: number | null;
+    toMs: number | null;
+    action: string | null;
+    beforeSequence: number | null;
+    take: number;
+  },
 ): Promise<StoredEvent[]> {
   const rows = await db
     .selectFrom('audit_event')
@@ -371,7 +422,12 @@ export async function listAuditEvents(
 }
 
 /** The chain in its own order, from after `sequence`. */
-export async function readChain(db: Connection, organizationId: string, sequence: number, take: number): Promise<StoredEvent[]> {
+export async function readChain(
+  db: Connection,
+  organizationId: string,
+  sequence: number,
+  take: number,
+): Promise<StoredEvent[]> {
   const rows = await db
     .selectFrom('audit_event')
     .selectAll()
@@ -383,8 +439,15 @@ export async function readChain(db: Connection, organizationId: string, sequence
   return rows.map(toStoredEvent);
 }
 
-export async function findAuditHead(db: Connection, organizationId: string): Promise<{ sequence: number; hash: Buffer } | undefined> {
-  return db.selectFrom('audit_head').select(['sequence', 'hash']).where(ofOrganization('organization_id', organizationId)).executeTakeFirst();
+export async function findAuditHead(
+  db: Connection,
+  organizationId: string,
+): Promise<{ sequence: number; hash: Buffer } | undefined> {
+  return db
+    .selectFrom('audit_head')
+    .select(['sequence', 'hash'])
+    .where(ofOrganization('organization_id', organizationId))
+    .executeTakeFirst();
 }
 
 // Rows as the contract names them ---------------------------------------------------------------------------------------
@@ -418,7 +481,10 @@ function toStoredEvent(row: Selectable<AuditEventTable>): StoredEvent {
       at: row.at.toISOString(),
       actor: { kind: row.actor_kind as Actor['kind'], id: row.actor_id },
       action: row.action,
-      target: row.target_kind === null && row.target_id === null ? null : { kind: row.target_kind ?? '', id: row.target_id ?? '' },
+      target:
+        row.target_kind === null && row.target_id === null
+          ? null
+          : { kind: row.target_kind ?? '', id: row.target_id ?? '' },
       address: row.address,
       requestId: row.request_id,
       details: row.details as Record<string, unknown>,

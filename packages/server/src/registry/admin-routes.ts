@@ -34,7 +34,7 @@ import type { Administration, Collection } from './administer.ts';
 /**
  * The doors by which people administer what an organization owns: five routes for each of five kinds, under the
  * organization whose they are. Viewers read, operators write. Whatever the person may not see is answered as if it did
- * not exist, before anything of the request is looked at.
+ * not exist.
  */
 interface Kind {
   readonly path: string;
@@ -50,11 +50,56 @@ interface Kind {
 }
 
 const KINDS: readonly Kind[] = [
-  { path: 'fleets', one: 'fleet', many: 'fleets', item: FleetSchema, page: FleetPageSchema, order: NewFleetBody, change: FleetChangeBody, of: ({ fleets }) => fleets },
-  { path: 'trailers', one: 'trailer', many: 'trailers', item: TrailerSchema, page: TrailerPageSchema, order: NewTrailerBody, change: TrailerChangeBody, of: ({ trailers }) => trailers },
-  { path: 'devices', one: 'device', many: 'devices', item: DeviceSchema, page: DevicePageSchema, order: NewDeviceBody, change: DeviceChangeBody, of: ({ devices }) => devices },
-  { path: 'deliversafe', one: 'DeliverSafe unit', many: 'DeliverSafe units', item: DeliverSafeUnitSchema, page: DeliverSafePageSchema, order: NewDeliverSafeBody, change: DeliverSafeChangeBody, of: ({ deliverSafe }) => deliverSafe },
-  { path: 'plants', one: 'plant', many: 'plants', item: PlantSchema, page: PlantPageSchema, order: NewPlantBody, change: PlantChangeBody, of: ({ plants }) => plants },
+  {
+    path: 'fleets',
+    one: 'fleet',
+    many: 'fleets',
+    item: FleetSchema,
+    page: FleetPageSchema,
+    order: NewFleetBody,
+    change: FleetChangeBody,
+    of: ({ fleets }) => fleets,
+  },
+  {
+    path: 'trailers',
+    one: 'trailer',
+    many: 'trailers',
+    item: TrailerSchema,
+    page: TrailerPageSchema,
+    order: NewTrailerBody,
+    change: TrailerChangeBody,
+    of: ({ trailers }) => trailers,
+  },
+  {
+    path: 'devices',
+    one: 'device',
+    many: 'devices',
+    item: DeviceSchema,
+    page: DevicePageSchema,
+    order: NewDeviceBody,
+    change: DeviceChangeBody,
+    of: ({ devices }) => devices,
+  },
+  {
+    path: 'deliversafe',
+    one: 'DeliverSafe unit',
+    many: 'DeliverSafe units',
+    item: DeliverSafeUnitSchema,
+    page: DeliverSafePageSchema,
+    order: NewDeliverSafeBody,
+    change: DeliverSafeChangeBody,
+    of: ({ deliverSafe }) => deliverSafe,
+  },
+  {
+    path: 'plants',
+    one: 'plant',
+    many: 'plants',
+    item: PlantSchema,
+    page: PlantPageSchema,
+    order: NewPlantBody,
+    change: PlantChangeBody,
+    of: ({ plants }) => plants,
+  },
 ];
 
 const TAG = 'Registration';
@@ -87,7 +132,9 @@ function registerKind(http: Http, parts: RegistryAdminParts, kind: Kind): void {
     },
     async (request) => {
       const { id } = await getReachable(personOf(request), request.params.organization);
-      return walkPage(cursors, { organizationId: id, query: `admin/${kind.path}` }, request.query, (walk) => collection().list(id, walk)) as never;
+      return walkPage(cursors, { organizationId: id, query: `admin/${kind.path}` }, request.query, (walk) =>
+        collection().list(id, walk),
+      ) as never;
     },
   );
   http.post(
@@ -105,7 +152,10 @@ function registerKind(http: Http, parts: RegistryAdminParts, kind: Kind): void {
   );
   http.get(
     one,
-    { config: personAccess('VIEWER'), schema: { ...personSchema(TAG, `One ${kind.one}`, { 200: kind.item }), params: oneParams } },
+    {
+      config: personAccess('VIEWER'),
+      schema: { ...personSchema(TAG, `One ${kind.one}`, { 200: kind.item }), params: oneParams },
+    },
     async (request) => {
       const { id } = await getReachable(personOf(request), request.params.organization);
       return (await collection().get(id, request.params.id)) as never;
@@ -115,7 +165,11 @@ function registerKind(http: Http, parts: RegistryAdminParts, kind: Kind): void {
     one,
     {
       config: personAccess('OPERATOR'),
-      schema: { ...personSchema(TAG, `Change a ${kind.one}`, { 200: kind.item }), params: oneParams, body: kind.change },
+      schema: {
+        ...personSchema(TAG, `Change a ${kind.one}`, { 200: kind.item }),
+        params: oneParams,
+        body: kind.change,
+      },
     },
     async (request) => {
       const { id } = await getReachable(personOf(request), request.params.organization);
@@ -135,7 +189,7 @@ function registerKind(http: Http, parts: RegistryAdminParts, kind: Kind): void {
     async (request, reply) => {
       const { id } = await getReachable(personOf(request), request.params.organization);
       await collection().retire(id, request.params.id, originOf(request));
-      return reply.code(204).send() as never;
+      return reply.code(204).send(null);
     },
   );
 }

@@ -69,7 +69,13 @@ interface Table<Item, New, Change> {
   list(own: store.Connection, organizationId: string, slice: store.Slice): Promise<Item[]>;
   find(own: store.Connection, organizationId: string, id: string): Promise<Item | undefined>;
   insert(own: store.Connection, organizationId: string, order: New, entry: Entry): Promise<Item>;
-  update(own: store.Connection, organizationId: string, id: string, change: Change, at: Date): Promise<Item | undefined>;
+  update(
+    own: store.Connection,
+    organizationId: string,
+    id: string,
+    change: Change,
+    at: Date,
+  ): Promise<Item | undefined>;
   readonly claims: boolean;
 }
 
@@ -88,7 +94,14 @@ export function createAdministration(parts: AdministrationParts): Administration
   function collection<Item extends Thing, New extends object, Change extends { isActive?: boolean }>(
     table: Table<Item, New, Change>,
   ): Collection<Item, New, Change> {
-    const event = (origin: Origin, organizationId: string, verb: string, id: string, details: object, at: Date): RegistryEvent => ({
+    const event = (
+      origin: Origin,
+      organizationId: string,
+      verb: string,
+      id: string,
+      details: object,
+      at: Date,
+    ): RegistryEvent => ({
       ...origin,
       organizationId,
       action: `${table.kind}.${verb}`,
@@ -112,7 +125,9 @@ export function createAdministration(parts: AdministrationParts): Administration
 
     return {
       list: (organizationId, walk) =>
-        listed(walk, (slice) => database.within(organizationId, (own) => table.list(own, organizationId, slice), 'read')),
+        listed(walk, (slice) =>
+          database.within(organizationId, (own) => table.list(own, organizationId, slice), 'read'),
+        ),
       get: (organizationId, id) => database.within(organizationId, (own) => find(own, organizationId, id), 'read'),
       async create(organizationId, order, origin) {
         const at = new Date(clock.nowMs());
@@ -141,10 +156,13 @@ export function createAdministration(parts: AdministrationParts): Administration
       list: store.listFleets,
       find: async (own, organizationId, id) => (await store.selectFleets(own, organizationId, [id]))[0],
       insert: (own, _organizationId, order, entry) => store.insertFleet(own, { ...entry, name: order.name }),
-      update: (own, organizationId, id, { name, isActive }, at) => store.updateFleet(own, organizationId, id, { name, is_active: isActive }, at),
+      update: (own, organizationId, id, { name, isActive }, at) =>
+        store.updateFleet(own, organizationId, id, { name, is_active: isActive }, at),
     }),
     trailers: collection<Trailer, NewTrailer, AssetChange>(assets('trailer', 'trailer', store.toTrailer)),
-    deliverSafe: collection<DeliverSafeUnit, NewDeliverSafe, AssetChange>(assets('DeliverSafe unit', 'deliversafe', store.toDeliverSafeUnit)),
+    deliverSafe: collection<DeliverSafeUnit, NewDeliverSafe, AssetChange>(
+      assets('DeliverSafe unit', 'deliversafe', store.toDeliverSafeUnit),
+    ),
     plants: collection<RegisteredPlant, NewPlant, AssetChange>(assets('plant', 'plant', store.toPlant)),
     devices: collection<Device, NewDevice, DeviceChange>({
       noun: 'device',
@@ -154,7 +172,15 @@ export function createAdministration(parts: AdministrationParts): Administration
       find: (own, organizationId, id) => store.findDevice(own, organizationId, id, null),
       async insert(own, organizationId, { assetId, product, externalId, kind }, entry) {
         await requireAsset(own, organizationId, assetId);
-        const device = { ...entry, asset_id: assetId, product, external_id: externalId, kind, first_seen_at: null, last_seen_at: null };
+        const device = {
+          ...entry,
+          asset_id: assetId,
+          product,
+          external_id: externalId,
+          kind,
+          first_seen_at: null,
+          last_seen_at: null,
+        };
         const stored = await store.insertDevice(own, device);
         if (stored === undefined) throw taken('/externalId', 'A device with this id is registered in this product.');
         return stored;
@@ -167,7 +193,14 @@ export function createAdministration(parts: AdministrationParts): Administration
   };
 }
 
-type NewAsset = { name: string; fleetId?: string | null; unitNumber?: string | null; vin?: string; serialNumber?: string; id?: string };
+type NewAsset = {
+  name: string;
+  fleetId?: string | null;
+  unitNumber?: string | null;
+  vin?: string;
+  serialNumber?: string;
+  id?: string;
+};
 
 function assets<Item extends Thing, New extends NewAsset>(
   noun: string,
@@ -178,7 +211,8 @@ function assets<Item extends Thing, New extends NewAsset>(
     noun,
     kind,
     claims: true,
-    list: async (own, organizationId, slice) => (await store.listAssets(own, organizationId, { kind }, slice)).map(toItem),
+    list: async (own, organizationId, slice) =>
+      (await store.listAssets(own, organizationId, { kind }, slice)).map(toItem),
     async find(own, organizationId, id) {
       const row = (await store.selectAssets(own, organizationId, [kind], [{ id }]))[0];
       return row && toItem(row);
@@ -197,12 +231,21 @@ function assets<Item extends Thing, New extends NewAsset>(
         unit_number: order.unitNumber ?? null,
         serial_number: order.serialNumber ?? null,
       });
-      if (row === undefined) throw named ? taken('/vin', 'An asset with this VIN is registered already.') : taken('/id', 'An asset with this id is registered already.');
+      if (row === undefined)
+        throw named
+          ? taken('/vin', 'An asset with this VIN is registered already.')
+          : taken('/id', 'An asset with this id is registered already.');
       return toItem(row);
     },
     async update(own, organizationId, id, { name, fleetId, unitNumber, serialNumber, isActive }, at) {
       if (fleetId) await requireFleet(own, organizationId, fleetId);
-      const set = { name, fleet_id: fleetId, unit_number: unitNumber, serial_number: serialNumber, is_active: isActive };
+      const set = {
+        name,
+        fleet_id: fleetId,
+        unit_number: unitNumber,
+        serial_number: serialNumber,
+        is_active: isActive,
+      };
       const row = await store.updateAsset(own, organizationId, kind, id, set, at);
       return row && toItem(row);
     },
@@ -212,7 +255,9 @@ function assets<Item extends Thing, New extends NewAsset>(
 function readVin(text: string): { vin: string; check: 'pass' | 'fail' } {
   const read = normalizeVin(text);
   if (read.ok) return read;
-  throw new Fault('invalid-vin', `The VIN is not valid: ${read.detail}.`, { errors: [{ pointer: '/vin', code: read.reason, detail: read.detail }] });
+  throw new Fault('invalid-vin', `The VIN is not valid: ${read.detail}.`, {
+    errors: [{ pointer: '/vin', code: read.reason, detail: read.detail }],
+  });
 }
 
 async function requireFleet(own: store.Connection, organizationId: string, id: string): Promise<void> {
@@ -225,7 +270,9 @@ async function requireAsset(own: store.Connection, organizationId: string, id: s
 }
 
 function missing(pointer: string, noun: string): Fault {
-  return new Fault('not-found', `The organization has no such ${noun}.`, { errors: [{ pointer, code: 'not-found', detail: `names no ${noun} of the organization` }] });
+  return new Fault('not-found', `The organization has no such ${noun}.`, {
+    errors: [{ pointer, code: 'not-found', detail: `names no ${noun} of the organization` }],
+  });
 }
 
 function taken(pointer: string, detail: string): Fault {

@@ -17,6 +17,7 @@ export interface TelemetryReader {
 
 export interface FeedFilter {
   readonly organizationId: string;
+  /** A record passes when its asset is in `assetIds` or was in one of `fleetIds`; without both, every record does. */
   readonly fleetIds?: readonly string[];
   readonly assetIds?: readonly string[];
   /** Bit set of signal groups (see signal-groups.ts); a record with any of them passes. */

@@ -107,6 +107,12 @@ function onlyPlants(plantIds: PlantIds | undefined, kind: string, assetId: strin
   return sql`and (${sql.ref(kind)} <> 'plant' or ${sql.ref(assetId)} = any(${[...plantIds]}::uuid[]))`;
 }
 
+/** Fleets and assets add up; without either, every asset passes. */
+function amongAssets({ fleetIds, assetIds }: FeedRequest) {
+  if (fleetIds === undefined && assetIds === undefined) return sql``;
+  return sql`and (r.fleet_id = any(${[...(fleetIds ?? [])]}::uuid[]) or r.asset_id = any(${[...(assetIds ?? [])]}::uuid[]))`;
+}
+
 export async function readHead(database: Database): Promise<number> {
   const row = await database.system.selectFrom('telemetry_position').select('value').executeTakeFirstOrThrow();
   return Number(row.value);
@@ -118,8 +124,7 @@ export async function readFeed(connection: Kysely<Schema>, request: FeedRequest)
       r.signal_groups as "signalGroups", ${WHOLE} as json
     from record r
     where ${ofOrganization('r.organization_id', request.organizationId)} and r.position > ${request.afterPosition}
-      ${request.fleetIds ? sql`and r.fleet_id = any(${[...request.fleetIds]}::uuid[])` : sql``}
-      ${request.assetIds ? sql`and r.asset_id = any(${[...request.assetIds]}::uuid[])` : sql``}
+      ${amongAssets(request)}
       ${request.signalGroups ? sql`and r.signal_groups & ${request.signalGroups} <> 0` : sql``}
       ${onlyPlants(request.plantIds, 'r.asset_kind', 'r.asset_id')}
     order by r.position limit ${request.take}`.execute(connection);

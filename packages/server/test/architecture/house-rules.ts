@@ -29,8 +29,8 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   demo: [],
 };
 
-/** What a door is called: HTTP, gRPC. */
-export const DOORS = ['routes.ts', 'rpc.ts'];
+/** What a door is called: HTTP or gRPC; with a word before it when a room has several (`admin-routes.ts`). */
+export const DOOR = /^([a-z-]+-)?(routes|rpc)\.ts$/;
 
 /** May be imported by every room, the edge and every door: who is calling is an argument, never a global. */
 export const PRINCIPAL = 'server/src/access/principal.ts';
@@ -47,6 +47,7 @@ export const LEAD_FILES = [
   'intake/accept.ts',
   'live/rpc.ts',
   'mapping/mapper.ts',
+  'organizations/organizations.ts',
   'query/routes.ts',
   'registry/registry.ts',
   'telemetry/append.ts',
@@ -81,20 +82,20 @@ export const LIBRARIES: readonly Quarantine[] = [
   {
     what: 'the query builder',
     names: ['kysely', 'kysely/migration'],
-    only: /^(database\/|[a-z-]+\/store\.ts|(intake-log|doorbell)\/postgres\.ts)/,
+    only: /^(database\/|[a-z-]+\/([a-z-]+-)?store\.ts|(intake-log|doorbell)\/postgres\.ts)/,
     instead: "put the statement into the room's store.ts (the type `Kysely` of a transaction may travel)",
     typesAreFree: true,
   },
   {
     what: 'the HTTP server',
     names: ['fastify', 'fastify-plugin', '@fastify/swagger', '@fastify/type-provider-typebox'],
-    only: /^(edge\/|app\/|[a-z-]+\/routes\.ts)/,
+    only: /^(edge\/|app\/|[a-z-]+\/([a-z-]+-)?routes\.ts)/,
     instead: 'let routes.ts speak HTTP and hand plain values to the room',
   },
   {
     what: 'the gRPC server',
     names: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check'],
-    only: /^(edge\/grpc|[a-z-]+\/rpc\.ts)/,
+    only: /^(edge\/grpc|[a-z-]+\/([a-z-]+-)?rpc\.ts)/,
     instead: 'let rpc.ts speak gRPC and hand plain values to the room',
   },
   { what: 'the AMQP client', names: ['amqplib'], only: /\/broker\.ts$/, instead: 'use the port it stands behind' },
@@ -120,7 +121,7 @@ export const USES: readonly Quarantine[] = [
   {
     what: 'SQL',
     names: ['sql``', '.selectFrom()', '.insertInto()', '.updateTable()', '.deleteFrom()', '.mergeInto()'],
-    only: /^(database\/|[a-z-]+\/store\.ts|(intake-log|doorbell)\/postgres\.ts)/,
+    only: /^(database\/|[a-z-]+\/([a-z-]+-)?store\.ts|(intake-log|doorbell)\/postgres\.ts)/,
     instead: "put the statement into the room's store.ts, or into database/ when it belongs to no room",
   },
   {

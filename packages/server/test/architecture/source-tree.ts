@@ -69,7 +69,6 @@ function target(from: string, specifier: string): { to: string; isPackage: boole
 interface Node {
   readonly type: string;
   readonly start: number;
-  // biome-ignore lint/suspicious/noExplicitAny: a syntax tree has a hundred shapes
   readonly [field: string]: any;
 }
 

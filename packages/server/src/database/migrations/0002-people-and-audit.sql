@@ -64,5 +64,5 @@ create index signature_nonce_expiry on signature_nonce (expires_at);
 
 create trigger person_changed after update of role, is_active, password_hash, email, name or delete or truncate on person
   for each statement execute function raise_access_epoch();
-create trigger session_removed after delete or truncate on session
-  for each statement execute function raise_access_epoch();
+-- By row: most statements that look for sessions to end find none.
+create trigger session_removed after delete on session for each row execute function raise_access_epoch();

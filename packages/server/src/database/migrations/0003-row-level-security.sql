@@ -53,7 +53,7 @@ begin
 end $$;
 
 -- What the work of one organization needs. What partners sent and what became of it is written by the system alone.
-grant select, update on organization to gladhand_app;
+grant select, update (name, updated_at) on organization to gladhand_app;
 grant select, insert, update, delete on person, session, api_key, fleet, asset, device to gladhand_app;
 grant select (key_id, generation, public_id, prefix, pepper_version, expires_at, created_at, last_used_at, last_used_address),
   insert, update, delete on api_key_secret to gladhand_app;

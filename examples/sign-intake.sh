@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Sends one payload as signed intake and prints the receipt. Needs bash, curl and openssl.
+#
+#   export GLADHAND_API_KEY=... GLADHAND_KEY_ID=... GLADHAND_SIGNING_KEY=...
+#   examples/sign-intake.sh <VIN> <file.json> [http://localhost:8080] [<Idempotency-Key>]
+set -euo pipefail
+
+vin="$1" file="$2" at="${3:-http://localhost:8080}" idempotency_key="${4:-}"
+key_id="${GLADHAND_KEY_ID:?the id of the API key}"
+
+# From a file descriptor, so that no secret stands in the list of processes.
+token="$(curl -sS --fail-with-body -X POST "$at/api/v1/partners/authenticate" \
+  -H @<(printf 'X-API-KEY: %s\n' "${GLADHAND_API_KEY:?the API key}") |
+  sed -n 's/.*"accessToken":"\([^"]*\)".*/\1/p')"
+
+path="/api/v1/telemetry/intake/$vin"
+authority="${at#*://}" && authority="${authority%%/*}" && authority="${authority,,}"
+digest="sha-256=:$(openssl dgst -sha256 -binary "$file" | openssl base64 -A):"
+
+# What is covered, line by line, and the names of it in the same order.
+base="\"@method\": POST
+\"@authority\": $authority
+\"@path\": $path
+\"content-digest\": $digest"
+names='"@method" "@authority" "@path" "content-digest"'
+headers=(-H "Content-Digest: $digest")
+if [ -n "$idempotency_key" ]; then
+  base="$base
+\"idempotency-key\": $idempotency_key"
+  names="$names \"idempotency-key\""
+  headers+=(-H "Idempotency-Key: $idempotency_key")
+fi
+parameters="($names);created=$(date +%s);nonce=\"$(openssl rand -hex 16)\";keyid=\"$key_id\""
+base="$base
+\"@signature-params\": $parameters"
+
+# hexkey: the 64 hex digits stand for 32 bytes. No newline after the last line of the base.
+signature="$(printf '%s' "$base" |
+  openssl dgst -sha256 -mac HMAC -macopt "hexkey:${GLADHAND_SIGNING_KEY:?the signing key, 64 hex digits}" -binary |
+  openssl base64 -A)"
+
+curl -sS --fail-with-body -X POST "$at$path" "${headers[@]}" \
+  -H @<(printf 'Authorization: Bearer %s\n' "$token") \
+  -H 'Content-Type: application/json' \
+  -H "Signature-Input: gladhand=$parameters" \
+  -H "Signature: gladhand=:$signature:" \
+  --data-binary "@$file"
+echo

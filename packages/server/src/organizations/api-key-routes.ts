@@ -1,0 +1,116 @@
+import {
+  ApiKeyChangeBody,
+  ApiKeyPageQuery,
+  ApiKeyPageSchema,
+  ApiKeySchema,
+  CreatedApiKeySchema,
+  EnvelopeSchema,
+  NewApiKeyBody,
+  RevokedApiKeySchema,
+} from '@gladhand/contract/api-keys.ts';
+import type { FastifyRequest } from 'fastify';
+import { type TSchema, Type } from 'typebox';
+import type { Person, Role } from '../access/principal.ts';
+import { personOf } from '../edge/guard.ts';
+import type { Http } from '../edge/http.ts';
+import { originOf, personSchema } from '../edge/person-route.ts';
+import type { ErrorFamily } from '../edge/problem.ts';
+import type { ApiKeys, KeyOwner } from './api-keys.ts';
+
+/**
+ * The doors of API-key administration, twice: `/partner/api-keys` for the caller's own organization, whose errors are
+ * envelopes, and under an organization's name, for the platform operator too, whose errors are problem documents.
+ */
+export interface ApiKeyRoutesParts {
+  readonly apiKeys: ApiKeys;
+  readonly organizations: {
+    /** By id or slug. Throws `not-found` for what `person` may not see. */
+    getReachable(person: Person, name: string): Promise<KeyOwner>;
+  };
+}
+
+export function registerApiKeyRoutes(http: Http, parts: ApiKeyRoutesParts): void {
+  mount(http, parts.apiKeys, {
+    base: '/partner/api-keys',
+    errors: 'envelope',
+    path: {},
+    ownerOf: async (request) => {
+      const { organizationId: id, organizationKind: kind } = personOf(request);
+      return { id, kind };
+    },
+  });
+  mount(http, parts.apiKeys, {
+    base: '/organizations/:organization/api-keys',
+    errors: 'problem',
+    path: { organization: Type.String({ description: 'The id or slug of an organization.' }) },
+    ownerOf: (request) => parts.organizations.getReachable(personOf(request), (request.params as { organization: string }).organization),
+  });
+}
+
+interface Mount {
+  readonly base: string;
+  readonly errors: ErrorFamily;
+  readonly path: Record<string, TSchema>;
+  readonly ownerOf: (request: FastifyRequest) => Promise<KeyOwner>;
+}
+
+function mount(http: Http, apiKeys: ApiKeys, { base, errors, path, ownerOf }: Mount): void {
+  const one = `${base}/:id`;
+  const params = Type.Object(path);
+  const keyParams = Type.Object({ ...path, id: Type.String({ description: 'The id of an API key.' }) });
+  const idOf = (request: FastifyRequest) => (request.params as { id: string }).id;
+  const config = (role: Role) => ({ access: { role }, errors });
+  const schema = <Answers extends Record<number, TSchema>>(summary: string, answers: Answers) => {
+    const common = personSchema('API keys', summary, answers);
+    return errors === 'problem' ? common : { ...common, response: { ...answers, '4XX': EnvelopeSchema, '5XX': EnvelopeSchema } };
+  };
+
+  http.get(
+    base,
+    { config: config('VIEWER'), schema: { ...schema('List API keys for the organization', { 200: ApiKeyPageSchema }), params, querystring: ApiKeyPageQuery } },
+    async (request) => apiKeys.list(await ownerOf(request), request.query),
+  );
+  http.post(
+    base,
+    {
+      config: config('ADMIN'),
+      schema: { ...schema('Create a new API key (plaintext returned once)', { 201: CreatedApiKeySchema }), params, body: NewApiKeyBody },
+    },
+    async (request, reply) => {
+      const created = await apiKeys.create(personOf(request), await ownerOf(request), request.body, originOf(request));
+      reply.code(201).header('location', `${request.url.split('?', 1)[0]?.replace(/\/$/, '')}/${created.apiKey.id}`);
+      return created;
+    },
+  );
+  http.get(one, { config: config('VIEWER'), schema: { ...schema('One API key', { 200: ApiKeySchema }), params: keyParams } }, async (request) =>
+    apiKeys.get(await ownerOf(request), idOf(request)),
+  );
+  http.patch(
+    one,
+    {
+      config: config('ADMIN'),
+      schema: {
+        ...schema('Change the restrictions of an API key', { 200: ApiKeySchema }),
+        description: 'Counts at the next request; streams that may not go on end within a second.',
+        params: keyParams,
+        body: ApiKeyChangeBody,
+      },
+    },
+    async (request) => apiKeys.change(await ownerOf(request), idOf(request), request.body, originOf(request)),
+  );
+  http.delete(
+    one,
+    {
+      config: config('ADMIN'),
+      schema: {
+        ...schema('Revoke an API key', { 200: RevokedApiKeySchema }),
+        description: 'For good: the key, its tokens and its streams end. A key that was revoked before stays revoked.',
+        params: keyParams,
+      },
+    },
+    async (request) => {
+      const isNews = await apiKeys.revoke(await ownerOf(request), idOf(request), originOf(request));
+      return { message: isNews ? 'API key revoked' : 'API key was revoked before' };
+    },
+  );
+}

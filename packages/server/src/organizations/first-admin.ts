@@ -1,0 +1,81 @@
+import type { Organization } from '@gladhand/contract/organizations.ts';
+import { SYSTEM_ORIGIN } from '../access/principal.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Ids } from '../base/ids.ts';
+import { StartRefusal } from '../base/start-refusal.ts';
+import type { Database } from '../database/database.ts';
+import { recordAudit } from './audit.ts';
+import { hashPassword } from './password.ts';
+import * as store from './store.ts';
+
+const OPERATOR_SLUG = 'operator';
+
+export interface FirstAdmin {
+  readonly email: string;
+  readonly name: string;
+  readonly password: string;
+  /** A slug; undefined: the operator's organization. */
+  readonly organization: string | undefined;
+  /** Also where there is an admin already. */
+  readonly force: boolean;
+}
+
+/**
+ * Makes the admin nobody could make over the API, and the operator's organization when there is none. Throws a
+ * StartRefusal when the organization has an admin, does not exist, or the email address is taken; changes nothing then.
+ */
+export async function createFirstAdmin(
+  parts: { database: Database; clock: Clock; ids: Ids },
+  order: FirstAdmin,
+): Promise<Organization> {
+  const { database, clock, ids } = parts;
+  const passwordHash = await hashPassword(order.password, (length) => ids.randomBytes(length));
+  const at = new Date(clock.nowMs());
+  return database.system.transaction().execute(async (trx) => {
+    const operator = await store.findOperator(trx);
+    const named =
+      order.organization === undefined ? operator : await store.findOrganization(trx, order.organization, false);
+    if (named === undefined && operator !== undefined) {
+      throw new StartRefusal(
+        `There is no organization with the slug ${order.organization}. The operator makes organizations over the API.`,
+      );
+    }
+    const organization = named ?? (await createOperator(order.organization ?? OPERATOR_SLUG, 'Operator'));
+    await store.lockOrganization(trx, organization.id);
+    if (!order.force && (await store.countAdmins(trx, organization.id)) > 0) {
+      throw new StartRefusal(
+        `${organization.slug} has an admin already, who can make more over the API. Use --force to make another one here.`,
+      );
+    }
+    const id = ids.uuid();
+    const person = { email: order.email, name: order.name, role: 'ADMIN' } as const;
+    if (!(await store.addPerson(trx, { id, organizationId: organization.id, ...person, passwordHash, at }))) {
+      throw new StartRefusal(`A user with the email address ${order.email} exists already.`);
+    }
+    const target = { kind: 'user', id };
+    await recordAudit(trx, {
+      ...SYSTEM_ORIGIN,
+      organizationId: organization.id,
+      action: 'user.created',
+      target,
+      details: person,
+      at,
+    });
+    return organization;
+
+    async function createOperator(slug: string, name: string): Promise<Organization> {
+      const operatorId = ids.uuid();
+      await store.insertOrganization(trx, { id: operatorId, slug, name, kind: 'operator', at });
+      const details = { slug, name, kind: 'operator' };
+      await recordAudit(trx, {
+        ...SYSTEM_ORIGIN,
+        organizationId: operatorId,
+        action: 'organization.created',
+        target: { kind: 'organization', id: operatorId },
+        details,
+        at,
+      });
+      return (await store.findOrganization(trx, operatorId, true))!;
+    }
+  });
+}
