@@ -14,7 +14,8 @@ token="$(curl -sS --fail-with-body -X POST "$at/api/v1/partners/authenticate" \
   sed -n 's/.*"accessToken":"\([^"]*\)".*/\1/p')"
 
 path="/api/v1/telemetry/intake/$vin"
-authority="${at#*://}" && authority="${authority%%/*}" && authority="${authority,,}"
+# Host and port as curl puts them into Host: in lower case, and no port when it is the scheme's own.
+authority="$(printf '%s' "${at#*://}" | cut -d/ -f1 | tr '[:upper:]' '[:lower:]')"
 digest="sha-256=:$(openssl dgst -sha256 -binary "$file" | openssl base64 -A):"
 
 # What is covered, line by line, and the names of it in the same order.

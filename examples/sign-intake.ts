@@ -33,7 +33,9 @@ export function signRequest(
   const created = Math.floor(Date.now() / 1000);
   const nonce = randomBytes(16).toString('hex');
   const parameters = `(${names});created=${created};nonce="${nonce}";keyid="${signer.keyId}"`;
-  const base = [...covered.map(([name, value]) => `"${name}": ${value}`), `"@signature-params": ${parameters}`].join('\n');
+  const base = [...covered.map(([name, value]) => `"${name}": ${value}`), `"@signature-params": ${parameters}`].join(
+    '\n',
+  );
   const signature = createHmac('sha256', Buffer.from(signer.signingKey, 'hex')).update(base).digest('base64');
 
   return {
@@ -49,7 +51,13 @@ const { positionals, values } = parseArgs({
   options: { at: { type: 'string', default: 'http://localhost:8080' }, 'idempotency-key': { type: 'string' } },
 });
 const [apiKey, keyId, signingKey, vin, file] = positionals;
-if (apiKey === undefined || keyId === undefined || signingKey === undefined || vin === undefined || file === undefined) {
+if (
+  apiKey === undefined ||
+  keyId === undefined ||
+  signingKey === undefined ||
+  vin === undefined ||
+  file === undefined
+) {
   console.error('Usage: node examples/sign-intake.ts <API key> <id of the API key> <signing key> <VIN> <file.json>');
   process.exit(2);
 }
@@ -63,7 +71,10 @@ const { accessToken } = (await authenticated.json()) as { accessToken: string };
 
 const url = new URL(`/api/v1/telemetry/intake/${vin}`, values.at);
 const body = readFileSync(file);
-const signed = signRequest({ keyId, signingKey }, { method: 'POST', url, body, idempotencyKey: values['idempotency-key'] });
+const signed = signRequest(
+  { keyId, signingKey },
+  { method: 'POST', url, body, idempotencyKey: values['idempotency-key'] },
+);
 const answer = await fetch(url, {
   method: 'POST',
   headers: { Authorization: `Bearer ${accessToken}`, 'Content-Type': 'application/json', ...signed },

@@ -182,8 +182,6 @@ export const RotateKeyBody = Type.Object(
   { ...closed, title: 'RotateKey' },
 );
 
-export type RotateKey = Static<typeof RotateKeyBody>;
-
 export const RotatedKeySchema = Type.Object(
   {
     key: Type.String({ description: 'The new key. Shown this once' }),

@@ -3,11 +3,16 @@ import { type Static, Type } from 'typebox';
 /** Headers of intake beside `Authorization` and `Content-Type: application/json`. */
 export const IntakeHeaders = Type.Object({
   'idempotency-key': Type.Optional(
-    Type.String({ description: '1 to 255 visible ASCII characters; honoured for 24 hours. The same key and bytes give the same receipt.' }),
+    Type.String({
+      description:
+        '1 to 255 visible ASCII characters; honoured for 24 hours. The same key and bytes give the same receipt.',
+    }),
   ),
   'content-encoding': Type.Optional(Type.String({ description: '`gzip`, `br` or `zstd`.' })),
   'content-digest': Type.Optional(
-    Type.String({ description: 'On a signed request: `sha-256=:<base64>:` (RFC 9530), over the body as sent, after compression.' }),
+    Type.String({
+      description: 'On a signed request: `sha-256=:<base64>:` (RFC 9530), over the body as sent, after compression.',
+    }),
   ),
   'signature-input': Type.Optional(
     Type.String({
@@ -16,18 +21,30 @@ export const IntakeHeaders = Type.Object({
     }),
   ),
   signature: Type.Optional(
-    Type.String({ description: 'RFC 9421: `gladhand=:<base64>:`, HMAC-SHA-256 with the signing key. A key may require it.' }),
+    Type.String({
+      description: 'RFC 9421: `gladhand=:<base64>:`, HMAC-SHA-256 with the signing key. A key may require it.',
+    }),
   ),
+});
+
+/** The body of intake, as the reference shows it; what it must look like is the product's affair. */
+export const PartnerPayload = Type.Unknown({
+  title: 'PartnerPayload',
+  description:
+    "A JSON document in the partner's own words, UTF-8, 1 MiB after decoding as the server is shipped. What it must look like is decided by the product of the key; a mismatch is a 400 that names each place.",
 });
 
 /** The answer of 202: the bytes are on disk. */
 export const AcceptedBody = Type.Object(
   {
-    receiptId: Type.String({ format: 'uuid', description: 'Ask GET /telemetry/receipts/{id} what became of the payload.' }),
-    receivedAt: Type.String({ format: 'date-time' }),
-    status: Type.Literal('queued'),
+    receiptId: Type.String({
+      format: 'uuid',
+      description: 'Ask GET /telemetry/receipts/{id} what became of the payload.',
+    }),
+    receivedAt: Type.String({ format: 'date-time', description: 'Our clock: when the bytes were accepted' }),
+    status: Type.Literal('queued', { description: 'On disk, not mapped yet' }),
   },
-  { title: 'Accepted' },
+  { title: 'Accepted', description: 'The bytes are on disk' },
 );
 
 /** Why one record of a payload was refused by its mapping. */
@@ -36,12 +53,14 @@ export const RejectBody = Type.Object(
     record: Type.Integer({ description: 'Which record of the payload, counted from 0 in the order of the mapping.' }),
     code: Type.String({ description: 'Why, as a code that never changes its meaning.' }),
     pointer: Type.String({ description: 'RFC 6901 pointer into the mapping document: the line that refused it.' }),
-    element: Type.Union([Type.String(), Type.Null()], { description: 'RFC 6901 pointer into the payload: the element it was made from.' }),
+    element: Type.Union([Type.String(), Type.Null()], {
+      description: 'RFC 6901 pointer into the payload: the element it was made from.',
+    }),
     expression: Type.String({ description: 'The CEL expression of that line.' }),
     found: Type.String({ description: 'What was found there, cut short.' }),
     detail: Type.String({ description: 'What was expected.' }),
   },
-  { title: 'Reject' },
+  { title: 'Reject', description: 'A record that could not be made' },
 );
 export type RejectBody = Static<typeof RejectBody>;
 
@@ -50,23 +69,33 @@ export const RECEIPT_STATUSES = ['queued', 'processed', 'partly-rejected', 'reje
 /** What became of a payload. */
 export const ReceiptBody = Type.Object(
   {
-    receiptId: Type.String({ format: 'uuid' }),
-    receivedAt: Type.String({ format: 'date-time' }),
+    receiptId: Type.String({ format: 'uuid', description: 'Id of the receipt' }),
+    receivedAt: Type.String({ format: 'date-time', description: 'Our clock: when the bytes were accepted' }),
     status: Type.Enum([...RECEIPT_STATUSES], {
       type: 'string',
       description:
         'queued: on disk, not mapped yet. processed: every record is stored. partly-rejected: some are, some were refused. rejected: none could be stored. unclaimed: at least one record is for a VIN that nobody has registered; it is mapped the moment the VIN is.',
     }),
-    product: Type.String(),
-    vin: Type.Union([Type.String(), Type.Null()]),
-    plantId: Type.Union([Type.String({ format: 'uuid' }), Type.Null()]),
-    mappingVersion: Type.Union([Type.Integer(), Type.Null()]),
-    processedAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
-    recordIds: Type.Array(Type.String({ format: 'uuid' }), { description: 'The records it became; a repeated record has the id it had before.' }),
+    product: Type.String({ description: 'Product of the key that sent it' }),
+    vin: Type.Union([Type.String(), Type.Null()], {
+      description: 'VIN of the request path, upper case; null for a plant',
+    }),
+    plantId: Type.Union([Type.String({ format: 'uuid' }), Type.Null()], {
+      description: 'Plant of the request path; null for a vehicle',
+    }),
+    mappingVersion: Type.Union([Type.Integer(), Type.Null()], {
+      description: 'Version of the mapping that was run; null while queued',
+    }),
+    processedAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
+      description: 'When it was mapped; null while queued',
+    }),
+    recordIds: Type.Array(Type.String({ format: 'uuid' }), {
+      description: 'The records it became; a repeated record has the id it had before.',
+    }),
     skipped: Type.Integer({ description: 'Elements that the mapping leaves out on purpose.' }),
-    rejects: Type.Array(RejectBody),
+    rejects: Type.Array(RejectBody, { description: 'Records that could not be made, and why' }),
     unclaimed: Type.Array(Type.String(), { description: 'VINs that nobody has registered.' }),
   },
-  { title: 'Receipt' },
+  { title: 'Receipt', description: 'What became of a payload' },
 );
 export type ReceiptBody = Static<typeof ReceiptBody>;

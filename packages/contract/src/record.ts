@@ -11,6 +11,7 @@ export const ASSET_KINDS = ['trailer', 'plant', 'deliversafe'] as const;
 export const SIGNAL_STATES = ['notAvailable', 'error'] as const;
 
 export const StatesSchema = Type.Record(Type.String(), Type.Enum([...SIGNAL_STATES], { type: 'string' }), {
+  title: 'States',
   description: 'Metric path -> why its value is null; a metric that is not named here is ok',
 });
 export type States = Static<typeof StatesSchema>;
@@ -34,7 +35,11 @@ export const RecordSchema = Type.Object(
     signals: SignalsSchema,
     states: Type.Optional(StatesSchema),
   },
-  { additionalProperties: false, description: 'A canonical record. Instants are RFC 3339 UTC with milliseconds.' },
+  {
+    additionalProperties: false,
+    title: 'TelemetryRecord',
+    description: 'A canonical record. Instants are RFC 3339 UTC with milliseconds.',
+  },
 );
 
 export type TelemetryRecord = Static<typeof RecordSchema>;

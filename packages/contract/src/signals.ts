@@ -8,8 +8,8 @@ import { VIN_PATTERN } from './vin.ts';
  * The unit stands last in a name. Bounds are physical and generous: a value outside them is a wrong value, not a rare one.
  */
 const closed = { additionalProperties: false } as const;
-const group = <P extends TProperties>(description: string, fields: P) =>
-  Type.Object(fields, { ...closed, description });
+const group = <P extends TProperties>(description: string, fields: P, title?: string) =>
+  Type.Object(fields, { ...closed, ...(title !== undefined && { title }), description });
 
 /** Most elements one list of one record may have. */
 export const ELEMENTS_PER_LIST_MAX = 256;
@@ -29,36 +29,40 @@ const kilowattHours = (description: string) => quantity(description, 'kW.h', { m
 export const SignalsSchema = Type.Object(
   {
     gps: Type.Optional(
-      group('Position and movement over ground (VSS Vehicle.CurrentLocation)', {
-        latitude: Type.Optional(
-          quantity('Latitude, WGS 84, north positive (SPN 584)', 'deg', { minimum: -90, maximum: 90 }),
-        ),
-        longitude: Type.Optional(
-          quantity('Longitude, WGS 84, east positive (SPN 585)', 'deg', { minimum: -180, maximum: 180 }),
-        ),
-        altitudeM: Type.Optional(
-          quantity('Height above the geoid (VSS CurrentLocation.Altitude)', 'm', { minimum: -1000, maximum: 20000 }),
-        ),
-        headingDeg: Type.Optional(
-          quantity('Course over ground from true north, clockwise, [0, 360) (SPN 165)', 'deg', {
-            minimum: 0,
-            exclusiveMaximum: 360,
-            'x-cycle': 360,
-          }),
-        ),
-        speedKph: Type.Optional(
-          quantity('Speed (SPN 84 wheel-based, SPN 517 navigation-based)', 'km/h', { minimum: 0, maximum: 500 }),
-        ),
-        speedSource: Type.Optional(oneOf('What measured speedKph', ['gnss', 'wheel', 'ecu'])),
-        accuracyM: Type.Optional(
-          quantity('Horizontal accuracy (VSS CurrentLocation.HorizontalAccuracy)', 'm', { minimum: 0 }),
-        ),
-        hdop: Type.Optional(quantity('Horizontal dilution of precision', '1', { minimum: 0, maximum: 100 })),
-        satellites: Type.Optional(whole('Satellites used for the fix', { maximum: 255 })),
-        fixType: Type.Optional(
-          oneOf('Kind of fix (VSS CurrentLocation.GNSSReceiver)', ['none', '2d', '3d', 'dgps', 'rtk', 'network']),
-        ),
-      }),
+      group(
+        'Position and movement over ground (VSS Vehicle.CurrentLocation)',
+        {
+          latitude: Type.Optional(
+            quantity('Latitude, WGS 84, north positive (SPN 584)', 'deg', { minimum: -90, maximum: 90 }),
+          ),
+          longitude: Type.Optional(
+            quantity('Longitude, WGS 84, east positive (SPN 585)', 'deg', { minimum: -180, maximum: 180 }),
+          ),
+          altitudeM: Type.Optional(
+            quantity('Height above the geoid (VSS CurrentLocation.Altitude)', 'm', { minimum: -1000, maximum: 20000 }),
+          ),
+          headingDeg: Type.Optional(
+            quantity('Course over ground from true north, clockwise, [0, 360) (SPN 165)', 'deg', {
+              minimum: 0,
+              exclusiveMaximum: 360,
+              'x-cycle': 360,
+            }),
+          ),
+          speedKph: Type.Optional(
+            quantity('Speed (SPN 84 wheel-based, SPN 517 navigation-based)', 'km/h', { minimum: 0, maximum: 500 }),
+          ),
+          speedSource: Type.Optional(oneOf('What measured speedKph', ['gnss', 'wheel', 'ecu'])),
+          accuracyM: Type.Optional(
+            quantity('Horizontal accuracy (VSS CurrentLocation.HorizontalAccuracy)', 'm', { minimum: 0 }),
+          ),
+          hdop: Type.Optional(quantity('Horizontal dilution of precision', '1', { minimum: 0, maximum: 100 })),
+          satellites: Type.Optional(whole('Satellites used for the fix', { maximum: 255 })),
+          fixType: Type.Optional(
+            oneOf('Kind of fix (VSS CurrentLocation.GNSSReceiver)', ['none', '2d', '3d', 'dgps', 'rtk', 'network']),
+          ),
+        },
+        'Gps',
+      ),
     ),
     odometer: Type.Optional(
       group('Distance travelled', {
@@ -325,7 +329,7 @@ export const SignalsSchema = Type.Object(
     ),
     quality: Type.Optional(oneOf('How a plant reading came to be', ['GOOD', 'INTERPOLATED', 'STALE', 'MISSING'])),
   },
-  { ...closed, description: 'Canonical signals by group' },
+  { ...closed, title: 'Signals', description: 'Canonical signals by group' },
 );
 
 export type Signals = Static<typeof SignalsSchema>;

@@ -3,12 +3,13 @@ import { openApiDocument } from './app/openapi.ts';
 import { serve } from './app/serve.ts';
 import { createAdmin } from './app/verbs/admin.ts';
 import { verifyAudit } from './app/verbs/audit.ts';
+import { rotateTokenKey } from './app/verbs/token-key.ts';
 import { Fault } from './base/fault.ts';
 import { StartRefusal } from './base/start-refusal.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 
 /**
- * The verbs of the server: `serve`, `admin create`, `audit verify`, `config`, `openapi`, `healthcheck`. Flags that a
+ * The verbs of the server: `serve`, `admin create`, `audit verify`, `token-key rotate`, `config`, `openapi`, `healthcheck`. Flags that a
  * verb shares with the configuration win over it.
  */
 interface Flags {
@@ -56,6 +57,9 @@ configured(audit.command('verify').description('walk every chain of events and s
   .option('--organization <slug>', 'one organization only')
   .option('--events', 'print every event')
   .action((flags: Flags & Parameters<typeof verifyAudit>[1]) => verifyAudit(read(flags), flags));
+
+const tokenKey = program.command('token-key').description('the key that access tokens are signed with');
+configured(tokenKey.command('rotate').description('publish the next key now and sign with it from ten minutes on; live tokens stay good')).action((flags: Flags) => rotateTokenKey(read(flags)));
 
 program
   .command('openapi')

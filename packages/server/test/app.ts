@@ -11,6 +11,7 @@ import { silentLogger } from '../src/base/log.ts';
 import { loadConfig } from '../src/config.ts';
 import { insertOrganization } from '../src/organizations/store.ts';
 import { createRegistry, type Registry } from '../src/registry/registry.ts';
+import { openApiContract } from './api-contract.ts';
 import { openTestDatabase } from './database.ts';
 
 /**
@@ -27,7 +28,7 @@ export interface TestApp {
   issueKey(organizationId: string, audience: Audience, scopes: readonly string[], partnerId?: string): Promise<string>;
   /** An access token for a new key. */
   token(organizationId: string, audience: Audience, scopes: readonly string[], partnerId?: string): Promise<string>;
-  /** `json` is the parsed body, or null when it is not JSON. */
+  /** `json` is the parsed body, or null when it is not JSON. Fails on an answer that the OpenAPI document does not have. */
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
   /** Asks for the receipt until it is not queued any more. */
   settled(token: string, receiptId: string): Promise<any>;
@@ -46,7 +47,14 @@ export interface Answer {
   readonly text: string;
 }
 
-export const CUSTOMER_SCOPES = ['fleets:read', 'trailers:read', 'devices:read', 'deliversafe:read', 'telemetry:read', 'livefeed:connect'];
+export const CUSTOMER_SCOPES = [
+  'fleets:read',
+  'trailers:read',
+  'devices:read',
+  'deliversafe:read',
+  'telemetry:read',
+  'livefeed:connect',
+];
 
 export async function openTestApp(options: { clock?: Clock; flags?: Record<string, unknown> } = {}): Promise<TestApp> {
   const clock = options.clock ?? systemClock;
@@ -54,7 +62,14 @@ export async function openTestApp(options: { clock?: Clock; flags?: Record<strin
   const directory = mkdtempSync(join(tmpdir(), 'gladhand-app-'));
   const { host, port, user, password, database: name } = database.host.connection;
   const url = `postgres://${user}:${encodeURIComponent(String(password))}@/${name}?host=${encodeURIComponent(String(host))}&port=${port}`;
-  const flags = { 'http.port': 0, 'grpc.port': 0, 'data.directory': directory, 'database.url': url, 'demo.enabled': false, ...options.flags };
+  const flags = {
+    'http.port': 0,
+    'grpc.port': 0,
+    'data.directory': directory,
+    'database.url': url,
+    'demo.enabled': false,
+    ...options.flags,
+  };
   const around = { clock, ids: systemIds, log: silentLogger };
   const app = await openApp(loadConfig({ env: {}, flags }), around);
   onTestFinished(async () => {
@@ -63,11 +78,30 @@ export async function openTestApp(options: { clock?: Clock; flags?: Record<strin
   });
   const organizations = { operatorId: systemIds.uuid(), customerId: systemIds.uuid(), rivalId: systemIds.uuid() };
   const at = new Date(clock.nowMs());
-  await insertOrganization(database.owner, { id: organizations.operatorId, slug: 'operator', name: 'Operator', kind: 'operator', at });
-  await insertOrganization(database.owner, { id: organizations.customerId, slug: 'customer', name: 'Customer', kind: 'customer', at });
-  await insertOrganization(database.owner, { id: organizations.rivalId, slug: 'rival', name: 'Rival', kind: 'customer', at });
+  await insertOrganization(database.owner, {
+    id: organizations.operatorId,
+    slug: 'operator',
+    name: 'Operator',
+    kind: 'operator',
+    at,
+  });
+  await insertOrganization(database.owner, {
+    id: organizations.customerId,
+    slug: 'customer',
+    name: 'Customer',
+    kind: 'customer',
+    at,
+  });
+  await insertOrganization(database.owner, {
+    id: organizations.rivalId,
+    slug: 'rival',
+    name: 'Rival',
+    kind: 'customer',
+    at,
+  });
   const base = `http://127.0.0.1:${app.httpPort}`;
 
+  const contract = await openApiContract();
   const call: TestApp['call'] = async (method, path, { token, headers, body } = {}) => {
     const answer = await fetch(base + path, {
       method,
@@ -76,7 +110,11 @@ export async function openTestApp(options: { clock?: Clock; flags?: Record<strin
     });
     const text = await answer.text();
     const isJson = /json/.test(answer.headers.get('content-type') ?? '');
-    return { status: answer.status, headers: answer.headers, text, json: isJson ? JSON.parse(text) : null };
+    const seen = { status: answer.status, headers: answer.headers, text, json: isJson ? JSON.parse(text) : null };
+    const problems = answer.redirected ? [] : contract.check({ method, path, ...seen });
+    if (problems.length > 0)
+      throw new Error(`not as the OpenAPI document says:\n${problems.join('\n')}\n${text.slice(0, 2_000)}`);
+    return seen;
   };
   const issue: TestApp['issueKey'] = async (organizationId, audience, scopes, partnerId = 'partner') => {
     const order = { organizationId, audience, partnerId, name: 'test', scopes, createdBy: null };
@@ -90,7 +128,8 @@ export async function openTestApp(options: { clock?: Clock; flags?: Record<strin
     issueKey: issue,
     async token(organizationId, audience, scopes, partnerId) {
       const key = await issue(organizationId, audience, scopes, partnerId);
-      return (await call('POST', `/api/v1/${audience}s/authenticate`, { headers: { 'x-api-key': key } })).json.accessToken;
+      return (await call('POST', `/api/v1/${audience}s/authenticate`, { headers: { 'x-api-key': key } })).json
+        .accessToken;
     },
     call,
     async settled(token, receiptId) {

@@ -183,7 +183,7 @@ export async function settled(read: () => number): Promise<number> {
 
 export const WAIT = { timeout: 20_000, interval: 2 };
 
-function createSubscription(stream: ClientReadableStream<SubscribeResponse>): Subscription {
+export function createSubscription(stream: ClientReadableStream<SubscribeResponse>): Subscription {
   const messages: SubscribeResponse[] = [];
   const records: TelemetryRecord[] = [];
   stream.on('data', (message: SubscribeResponse) => {

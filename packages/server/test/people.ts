@@ -23,7 +23,14 @@ export async function addPerson(world: TestApp, organizationId: string, role: Ro
 }
 
 /** JSON in and out, as whoever the token is. */
-export function send(world: TestApp, method: string, path: string, body?: unknown, token?: string, headers: Record<string, string> = {}): Promise<Answer> {
+export function send(
+  world: TestApp,
+  method: string,
+  path: string,
+  body?: unknown,
+  token?: string,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
   return world.call(method, `/api/v1${path}`, {
     ...(token !== undefined && { token }),
     headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },

@@ -36,6 +36,8 @@ export interface Access {
   watch(principal: Principal, end: (reason: Fault) => void, address?: string): () => void;
   /** To be called after a change of keys is committed: this node knows it when it resolves, others are rung. */
   announceChange(): Promise<void>;
+  /** The key that exists and was refused with this fault, so that its organization can see it; else undefined. */
+  findRefusedKey(fault: Fault): { readonly keyId: string; readonly organizationId: string } | undefined;
   jwks: Tokens['jwks'];
   close(): Promise<void>;
 }
@@ -57,15 +59,6 @@ export interface AccessParts {
   readonly log: Logger;
   readonly issuer: string;
   readonly tokenTtlSeconds: number;
-  /** Told when a key that exists was refused, which its organization should see. Must not throw. */
-  readonly onKeyRefused?: (refused: RefusedKey) => void;
-}
-
-export interface RefusedKey {
-  readonly keyId: string;
-  readonly organizationId: string;
-  readonly address: string;
-  readonly fault: Fault;
 }
 
 const KNOWN_KEYS_MAX = 20_000;
@@ -90,18 +83,16 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
     for (const look of [...watched]) look();
   });
 
-  function refuse(key: KeyRow, address: string, fault: Fault): never {
-    parts.onKeyRefused?.({ keyId: key.id, organizationId: key.organizationId, address, fault });
+  const refused = new WeakMap<Fault, { keyId: string; organizationId: string }>();
+  function refuse(key: KeyRow | undefined, fault: Fault): never {
+    if (key !== undefined) refused.set(fault, { keyId: key.id, organizationId: key.organizationId });
     throw fault;
   }
 
   /** Throws unless this generation of the key may be used now, from `address`. */
   function admit(key: KeyRow | undefined, use: KeyUse, address: string, dead: () => Fault): asserts key is KeyRow {
-    if (!isGood(key, use.generation, clock.nowMs())) {
-      if (key === undefined) throw dead();
-      refuse(key, address, dead());
-    }
-    if (!isAllowedAddress(key, address)) refuse(key, address, addressNotAllowed());
+    if (!isGood(key, use.generation, clock.nowMs())) refuse(key, dead());
+    if (!isAllowedAddress(key, address)) refuse(key, addressNotAllowed());
     usage.touch(key.id, use.generation, address);
   }
 
@@ -136,7 +127,8 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
       const use = await recognize(apiKey, digestApiKey(pepper, apiKey));
       // From the database, not from memory: a new token is as good as the key is now, whatever node is asked.
       const key = use && (await store.findKey(database, use.keyId));
-      if (use === undefined || key === undefined || key.audience !== audience) throw deadKey(audience);
+      if (use === undefined || key === undefined) throw deadKey(audience);
+      if (key.audience !== audience) refuse(key, deadKey(audience));
       admit(key, use, address, () => deadKey(audience));
       const { id: keyId, organizationId, scopes } = key;
       const { generation } = use;
@@ -199,6 +191,7 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
       return stop;
     },
     announceChange,
+    findRefusedKey: (fault) => refused.get(fault),
     jwks: () => tokens.jwks(),
     async close() {
       directory.close();

@@ -1,6 +1,6 @@
 import type { Database } from '../database/database.ts';
 import { createGroupCommit } from '../intake-log/group-commit.ts';
-import { type NonceRow, insertNonces } from './store.ts';
+import { insertNonces, type NonceRow } from './store.ts';
 
 /**
  * Nonces of signed requests. Promise: of all who `spend` the same nonce of a key, on whatever node and at whatever
@@ -16,7 +16,10 @@ const GROUP_ITEMS_MAX = 500;
 const GROUP_BYTES_MAX = 1024 * 1024;
 
 export function createNonces(database: Database): Nonces {
-  const groups = createGroupCommit((nonces: readonly NonceRow[]) => spendAll(database, nonces), { itemsMax: GROUP_ITEMS_MAX, bytesMax: GROUP_BYTES_MAX });
+  const groups = createGroupCommit((nonces: readonly NonceRow[]) => spendAll(database, nonces), {
+    itemsMax: GROUP_ITEMS_MAX,
+    bytesMax: GROUP_BYTES_MAX,
+  });
   return { spend: (nonce) => groups.push(nonce, nonce.nonce.length) };
 }
 

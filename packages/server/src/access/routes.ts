@@ -1,7 +1,6 @@
 import { IssuedTokenBody, JwksBody } from '@gladhand/contract/access.ts';
-import { type RotateKey, RotateKeyBody, RotatedKeySchema } from '@gladhand/contract/api-keys.ts';
+import { RotateKeyBody, RotatedKeySchema } from '@gladhand/contract/api-keys.ts';
 import type { FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
 import { Fault } from '../base/fault.ts';
 import { principalOf } from '../edge/guard.ts';
 import { type Http, overlapHeaders } from '../edge/http.ts';
@@ -40,18 +39,23 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
       `/api/v1/${audience}s/rotate`,
       {
         config: { access: { audience, scopes: [] } },
+        // The body may be left out.
+        preValidation: (request, _reply, done) => {
+          request.body ??= {};
+          done();
+        },
         schema: {
           tags: ['Authentication'],
           summary: `Rotate the ${audience} API key behind the token`,
           description:
             'The new key is answered once: store it before you use it. Without `overlapSeconds` the old key and every token made with it die with this answer; with it both are good until then, and answers to the old one carry `Deprecation` and `Sunset`.',
           security: [{ bearer: [] }],
-          body: Type.Optional(RotateKeyBody),
+          body: RotateKeyBody,
           response: { 200: RotatedKeySchema },
         },
       },
       async (request) => {
-        const { overlapSeconds = 0 } = (request.body as RotateKey | null | undefined) ?? {};
+        const { overlapSeconds = 0 } = request.body;
         const rotated = await parts.access.rotate(principalOf(request), { overlapSeconds, address: request.ip, requestId: request.id });
         return { ...rotated, previousKeyExpiresAt: rotated.previousKeyExpiresAt.toISOString() };
       },

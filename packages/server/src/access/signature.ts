@@ -1,5 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import { type BareItem, type Dictionary, type InnerList, isInnerList, parseDictionary, serializeInnerList } from 'structured-headers';
+import { type Dictionary, type InnerList, isInnerList, parseDictionary, serializeInnerList } from 'structured-headers';
 import { Fault } from '../base/fault.ts';
 
 /**
@@ -77,14 +77,17 @@ export function isSignedWith(key: Uint8Array, read: ReadSignature): boolean {
 
 /** Throws `digest-mismatch` unless `contentDigest` (RFC 9530) has a `sha-256` that is the body's; others are ignored. */
 export function checkDigest(contentDigest: string, body: Uint8Array): void {
-  let claimed: BareItem | InnerList[0] | undefined;
+  let claimed: unknown;
   try {
     claimed = parseDictionary(contentDigest).get('sha-256')?.[0];
   } catch {
     // Answered below: there is no digest that could be compared.
   }
   if (!(claimed instanceof ArrayBuffer)) {
-    throw new Fault('digest-mismatch', 'Content-Digest must read sha-256=:<SHA-256 of the body in base64>: (RFC 9530).');
+    throw new Fault(
+      'digest-mismatch',
+      'Content-Digest must read sha-256=:<SHA-256 of the body in base64>: (RFC 9530).',
+    );
   }
   if (!createHash('sha256').update(body).digest().equals(new Uint8Array(claimed))) {
     throw new Fault(
@@ -110,7 +113,8 @@ function fieldOf(request: ReceivedRequest, name: string): string | undefined {
     if (found !== undefined) throw invalid(`the header ${name} is there more than once`);
     found = request.rawHeaders[at + 1]!.replace(/^[ \t]+|[ \t]+$/g, '');
   }
-  if (found !== undefined && found.length > FIELD_CHARS_MAX) throw invalid(`the header ${name} has more than ${FIELD_CHARS_MAX} characters`);
+  if (found !== undefined && found.length > FIELD_CHARS_MAX)
+    throw invalid(`the header ${name} has more than ${FIELD_CHARS_MAX} characters`);
   return found;
 }
 
@@ -133,12 +137,17 @@ function labelOf(inputs: Dictionary): string {
 /** The covered components in their order. Exactly those of the profile: one less is a hole, one more was agreed with nobody. */
 function coveredNames(request: ReceivedRequest, [items]: InnerList): string[] {
   const names = items.map(([name, parameters]) => {
-    if (typeof name !== 'string' || parameters.size > 0) throw invalid('covered components are strings without parameters');
+    if (typeof name !== 'string' || parameters.size > 0)
+      throw invalid('covered components are strings without parameters');
     return name;
   });
-  const required = fieldOf(request, 'idempotency-key') === undefined ? ALWAYS_COVERED : [...ALWAYS_COVERED, 'idempotency-key'];
+  const required =
+    fieldOf(request, 'idempotency-key') === undefined ? ALWAYS_COVERED : [...ALWAYS_COVERED, 'idempotency-key'];
   const isExact = names.length === required.length && required.every((name) => names.includes(name));
-  if (!isExact) throw invalid(`it must cover exactly ${required.map((name) => `"${name}"`).join(' ')}, for a request like this one`);
+  if (!isExact)
+    throw invalid(
+      `it must cover exactly ${required.map((name) => `"${name}"`).join(' ')}, for a request like this one`,
+    );
   return names;
 }
 
@@ -163,10 +172,16 @@ function derive(request: ReceivedRequest, name: string): string | undefined {
   return port !== undefined && host?.endsWith(port) ? host.slice(0, -port.length) : host;
 }
 
-function readParameters(parameters: InnerList[1]): Pick<ReadSignature, 'keyId' | 'nonce' | 'createdSeconds' | 'expiresSeconds'> {
-  const [created, expires, nonce, keyId, algorithm] = ['created', 'expires', 'nonce', 'keyid', 'alg'].map((name) => parameters.get(name));
-  if (typeof created !== 'number' || !Number.isInteger(created)) throw invalid('the parameter created must be a time in whole seconds');
-  if (expires !== undefined && (typeof expires !== 'number' || !Number.isInteger(expires))) throw invalid('the parameter expires must be a time in whole seconds');
+function readParameters(
+  parameters: InnerList[1],
+): Pick<ReadSignature, 'keyId' | 'nonce' | 'createdSeconds' | 'expiresSeconds'> {
+  const [created, expires, nonce, keyId, algorithm] = ['created', 'expires', 'nonce', 'keyid', 'alg'].map((name) =>
+    parameters.get(name),
+  );
+  if (typeof created !== 'number' || !Number.isInteger(created))
+    throw invalid('the parameter created must be a time in whole seconds');
+  if (expires !== undefined && (typeof expires !== 'number' || !Number.isInteger(expires)))
+    throw invalid('the parameter expires must be a time in whole seconds');
   if (typeof nonce !== 'string' || nonce.length < NONCE_CHARS_MIN || nonce.length > NONCE_CHARS_MAX) {
     throw invalid(`the parameter nonce must be a string of ${NONCE_CHARS_MIN} to ${NONCE_CHARS_MAX} characters`);
   }

@@ -177,19 +177,17 @@ export async function readSigningKeys(database: Database, now: Date): Promise<Si
     .filter((row) => row.retiresAt === null || row.retiresAt > now);
 }
 
-/** Adds the next signing key and gives the current ones their end. */
-export async function insertSigningKey(database: Database, activatesAt: Date, previousRetireAt: Date): Promise<number> {
-  return database.system.transaction().execute(async (trx) => {
-    await sql`lock table token_signing_key in exclusive mode`.execute(trx);
-    const last = await trx
-      .selectFrom('token_signing_key')
-      .select((eb) => eb.fn.max('number').as('number'))
-      .executeTakeFirst();
-    const number = Number(last?.number ?? 0) + 1;
-    await trx.updateTable('token_signing_key').set({ retires_at: previousRetireAt }).where('retires_at', 'is', null).execute();
-    await trx.insertInto('token_signing_key').values({ number, activates_at: activatesAt, retires_at: null }).execute();
-    return number;
-  });
+/** Adds the next signing key and gives the current ones their end, in the caller's transaction. */
+export async function insertSigningKey(trx: Kysely<Schema>, activatesAt: Date, previousRetireAt: Date): Promise<number> {
+  await sql`lock table token_signing_key in exclusive mode`.execute(trx);
+  const last = await trx
+    .selectFrom('token_signing_key')
+    .select((eb) => eb.fn.max('number').as('number'))
+    .executeTakeFirst();
+  const number = Number(last?.number ?? 0) + 1;
+  await trx.updateTable('token_signing_key').set({ retires_at: previousRetireAt }).where('retires_at', 'is', null).execute();
+  await trx.insertInto('token_signing_key').values({ number, activates_at: activatesAt, retires_at: null }).execute();
+  return number;
 }
 
 /** A nonce that was used with a key, to be kept until `expiresAt`. */

@@ -1,4 +1,4 @@
-import { createHash, type KeyObject } from 'node:crypto';
+import { hash, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, errors, exportJWK, type JWK, jwtVerify, SignJWT } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
@@ -113,7 +113,7 @@ export function createTokens(parts: { secrets: Secrets; clock: Clock; ids: Ids; 
     },
     verify(token) {
       if (token.length > TOKEN_CHARS_MAX) throw new Fault('invalid-token', 'This is not a token this server has issued.');
-      const digest = createHash('sha256').update(token).digest('base64');
+      const digest = hash('sha256', token, 'base64');
       const claims = verified.get(digest);
       if (claims === undefined) return verifyAfresh(token, digest);
       if (claims.expiresAtMs <= clock.nowMs()) throw expired();

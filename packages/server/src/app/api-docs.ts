@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger';
 import scalar from '@scalar/fastify-api-reference';
 import type { Http } from '../edge/http.ts';
+import { describeRoute, finishDocument } from './api-document.ts';
 
 /**
  * OpenAPI 3.1 from the schemas that validate, and its pages. The pages' script comes from this server and everything
@@ -8,6 +9,8 @@ import type { Http } from '../edge/http.ts';
  */
 export async function registerApiDocs(http: Http, version: string): Promise<void> {
   await http.register(swagger, {
+    transform: describeRoute as never,
+    transformObject: ((made: { openapiObject: object }) => finishDocument(made.openapiObject)) as never,
     openapi: {
       openapi: '3.1.0',
       info: {
@@ -20,12 +23,38 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
       servers: [{ url: '/' }],
       components: {
         securitySchemes: {
-          apiKey: { type: 'apiKey', in: 'header', name: 'X-API-KEY', description: 'Traded for an access token; good for nothing else.' },
-          session: { type: 'apiKey', in: 'cookie', name: 'gladhand_session', description: "A browser's session. Scripts send it as bearer." },
-          bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'An access token, 30 minutes.' },
+          apiKey: {
+            type: 'apiKey',
+            in: 'header',
+            name: 'X-API-KEY',
+            description:
+              'A long-lived key. It is traded for an access token; where an operation lists it, it is also taken as it is.',
+          },
+          partnerToken: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description: 'From POST /api/v1/partners/authenticate.',
+          },
+          customerToken: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description: 'From POST /api/v1/customers/authenticate.',
+          },
+          session: {
+            type: 'apiKey',
+            in: 'cookie',
+            name: 'gladhand_session',
+            description: 'What a browser gets from POST /api/v1/auth/sign-in.',
+          },
+          sessionToken: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'The same session for scripts: `accessToken` of POST /api/v1/auth/sign-in.',
+          },
         },
       },
-      security: [{ bearer: [] }],
       tags: [
         { name: 'Authentication', description: 'A key for a token' },
         { name: 'Partner intake', description: 'Telemetry in, receipts out' },
@@ -37,28 +66,56 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
         { name: 'Signing in', description: 'People: a session for a password, or through an identity provider' },
         { name: 'Organizations', description: 'Who the installation serves' },
         { name: 'Users', description: 'The people of an organization, and what they may do' },
-        { name: 'Registration', description: 'What an organization owns: fleets, trailers, devices, DeliverSafe units, plants' },
-        { name: 'Audit log', description: 'Who did what, when and from where; chained, so that nothing can be changed unseen' },
+        {
+          name: 'Registration',
+          description: 'What an organization owns: fleets, trailers, devices, DeliverSafe units, plants',
+        },
+        {
+          name: 'Audit log',
+          description: 'Who did what, when and from where; chained, so that nothing can be changed unseen',
+        },
         { name: 'Operations', description: 'Health and metrics' },
       ],
     },
   });
 }
 
+/**
+ * The browser holds the pages to it as well: nothing is loaded from or sent to anywhere but here, and no other page
+ * shows them in a frame. The page starts its script in line, and the script writes styles.
+ */
+const PAGES_POLICY = [
+  "default-src 'none'",
+  "script-src 'self' 'unsafe-inline'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
 /** After all routes: the document and the pages that show it. */
 export async function serveApiDocs(http: Http): Promise<void> {
   http.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async () => http.swagger());
-  await http.register(scalar, {
-    routePrefix: '/docs',
-    configuration: {
-      url: '/openapi.json',
-      title: 'Gladhand API',
-      withDefaultFonts: false,
-      telemetry: false,
-      showDeveloperTools: 'never',
-      agent: { disabled: true },
-      mcp: { disabled: true },
-      hideClientButton: true,
-    },
+  await http.register(async (pages) => {
+    pages.addHook('onSend', async (_request, reply) => {
+      reply.header('content-security-policy', PAGES_POLICY);
+    });
+    await pages.register(scalar, {
+      routePrefix: '/docs',
+      configuration: {
+        url: '/openapi.json',
+        title: 'Gladhand API',
+        pageTitle: 'Gladhand API',
+        withDefaultFonts: false,
+        telemetry: false,
+        showDeveloperTools: 'never',
+        agent: { disabled: true },
+        mcp: { disabled: true },
+        hideClientButton: true,
+      },
+    });
   });
 }

@@ -12,7 +12,7 @@ import type { RouteAccess } from '../edge/guard.ts';
 export interface RouteSchema extends FastifySchema {
   readonly operationId?: string;
   readonly description?: string;
-  readonly security?: readonly object[];
+  readonly security?: readonly Record<string, readonly string[]>[];
   readonly response?: Readonly<Record<string, unknown>>;
   readonly hide?: boolean;
 }
@@ -41,15 +41,27 @@ export function describeRoute({ schema, url, route }: { schema?: RouteSchema; ur
 
 /** GET /api/v1/organizations/:organization/users -> getOrganizationsByOrganizationUsers. */
 function operationIdOf(method: string, url: string): string {
-  const words = url.replace(/^\/api\/v1/, '').split('/').filter((part) => part !== '');
-  const pascal = (text: string) => text.replace(/(?:^|[^A-Za-z0-9]+)([A-Za-z0-9])/g, (_, first: string) => first.toUpperCase());
-  return method.toLowerCase() + words.map((word) => (word.startsWith(':') ? `By${pascal(word.slice(1))}` : pascal(word))).join('');
+  const words = url
+    .replace(/^\/api\/v1/, '')
+    .split('/')
+    .filter((part) => part !== '');
+  const pascal = (text: string) =>
+    text.replace(/(?:^|[^A-Za-z0-9]+)([A-Za-z0-9])/g, (_, first: string) => first.toUpperCase());
+  return (
+    method.toLowerCase() +
+    words.map((word) => (word.startsWith(':') ? `By${pascal(word.slice(1))}` : pascal(word))).join('')
+  );
 }
 
 /** For schemes that are not OAuth, OpenAPI 3.1 lets the list name the roles and scopes that are needed. */
-function securityOf(access: RouteAccess): object[] {
+function securityOf(access: RouteAccess): Record<string, readonly string[]>[] {
   const scopes = [...(access.scopes ?? [])];
-  const audiences = access.audience === 'any' ? (['partner', 'customer'] as const) : access.audience === undefined ? [] : [access.audience];
+  const audiences =
+    access.audience === 'any'
+      ? (['partner', 'customer'] as const)
+      : access.audience === undefined
+        ? []
+        : [access.audience];
   return [
     ...audiences.map((audience) => ({ [`${audience}Token`]: scopes })),
     ...(access.takesApiKey ? [{ apiKey: scopes }] : []),
@@ -81,8 +93,14 @@ const RETRY_AFTER = { 'Retry-After': { $ref: '#/components/headers/RetryAfter' }
 const LOCATION = { Location: { $ref: '#/components/headers/Location' } };
 
 export const HEADERS = {
-  RequestId: { description: 'The id of this request, as in the log. Quote it when you ask for help.', schema: { type: 'string', format: 'uuid' } },
-  RetryAfter: { description: 'Seconds to wait before trying again, where waiting helps.', schema: { type: 'integer', minimum: 1 } },
+  RequestId: {
+    description: 'The id of this request, as in the log. Quote it when you ask for help.',
+    schema: { type: 'string', format: 'uuid' },
+  },
+  RetryAfter: {
+    description: 'Seconds to wait before trying again, where waiting helps.',
+    schema: { type: 'integer', minimum: 1 },
+  },
   Location: { description: 'The path of what was made.', schema: { type: 'string' } },
 };
 
@@ -98,13 +116,20 @@ export function finishDocument(document: object): object {
   return {
     ...copy,
     paths,
-    components: { ...components, schemas: sorted({ ...(components['schemas'] as JsonObject), ...withExamples(schemas) }), responses: sorted(responses), headers: HEADERS },
+    components: {
+      ...components,
+      schemas: sorted({ ...(components['schemas'] as JsonObject), ...withExamples(schemas) }),
+      responses: sorted(responses),
+      headers: HEADERS,
+    },
   };
 }
 
 function operationsOf(paths: JsonObject): JsonObject[] {
   return Object.values(paths).flatMap((path) =>
-    Object.entries(path as JsonObject).flatMap(([method, operation]) => (OPERATIONS.includes(method) ? [operation as JsonObject] : [])),
+    Object.entries(path as JsonObject).flatMap(([method, operation]) =>
+      OPERATIONS.includes(method) ? [operation as JsonObject] : [],
+    ),
   );
 }
 
@@ -115,7 +140,8 @@ function liftSchemas(value: Json, schemas: JsonObject): Json {
   if (Array.isArray(value)) return value.map((item) => liftSchemas(item, schemas));
   if (value === null || typeof value !== 'object') return value;
   const lifted: JsonObject = {};
-  for (const [key, child] of Object.entries(value)) lifted[key] = DATA.includes(key) ? child : liftSchemas(child, schemas);
+  for (const [key, child] of Object.entries(value))
+    lifted[key] = DATA.includes(key) ? child : liftSchemas(child, schemas);
   const { title } = lifted;
   if (typeof title !== 'string') return lifted;
   const known = schemas[title];
@@ -142,11 +168,18 @@ function shareAnswers(operation: JsonObject, responses: JsonObject): void {
     const wrong = WRONG[status];
     if (wrong === undefined) {
       const made = status === '201' || status === '202' ? LOCATION : {};
-      answers[status] = { ...answer, headers: { ...(answer['headers'] as JsonObject | undefined), ...made, ...REQUEST_ID } };
+      answers[status] = {
+        ...answer,
+        headers: { ...(answer['headers'] as JsonObject | undefined), ...made, ...REQUEST_ID },
+      };
       continue;
     }
     const name = `${wrong.name}${familyOf(answer)}`;
-    responses[name] = { description: wrong.description, headers: { ...REQUEST_ID, ...RETRY_AFTER }, content: answer['content'] ?? {} };
+    responses[name] = {
+      description: wrong.description,
+      headers: { ...REQUEST_ID, ...RETRY_AFTER },
+      content: answer['content'] ?? {},
+    };
     answers[status] = { $ref: `#/components/responses/${name}` };
   }
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { openAccess } from '../access/access.ts';
+import { issueKey } from '../access/issue-key.ts';
 import { createSecrets, parseSecret, readSecretFile, type Secrets } from '../access/secrets.ts';
 import { createSignedRequests } from '../access/signed-requests.ts';
 import { forgetNonces } from '../access/store.ts';
@@ -10,6 +11,7 @@ import { createIntake } from '../intake/accept.ts';
 import { openLiveFeed } from '../live/rpc.ts';
 import { openMapper } from '../mapping/mapper.ts';
 import { loadProducts } from '../mapping/products.ts';
+import { createApiKeys } from '../organizations/api-keys.ts';
 import { recordAudit } from '../organizations/audit.ts';
 import { createIdentityProvider } from '../organizations/identity-provider.ts';
 import { createOrganizations } from '../organizations/organizations.ts';
@@ -81,6 +83,13 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     const identityProvider = createIdentityProvider({ ...config.oidc, cursors: createCursors(secrets.derive('oidc-state/1')), clock, ids, log });
     const organizations = createOrganizations({ database, clock, ids });
     const people = createPeople({ database, clock, ids, doorbell });
+    const apiKeys = createApiKeys({
+      database,
+      clock,
+      issueKey: (trx, order) => issueKey(trx, { secrets, clock, ids }, order),
+      isProduct: (name) => products.find(name) !== undefined,
+      onChanged: () => access.announceChange(),
+    });
     const administration = createAdministration({ database, clock, ids, recordAudit, onRegistered: () => doorbell.ring('intake') });
     const intake = createIntake({ log: intakeLog, ids, findProduct: (name) => products.find(name), onAccepted: () => doorbell.ring('intake') });
     const mapper = openMapper({ ...around, database, intakeLog, partitions, products, doorbell, onSettled: metrics.onSettled });
@@ -90,7 +99,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     const housekeeper = openHousekeeper({ forgetSessions: (nowMs) => forgetSessions(database, nowMs), forgetNonces: (nowMs) => forgetNonces(database, new Date(nowMs)), intakeLog, partitions, clock, log, ...config.intake, ...config.telemetry });
     closers.push(() => housekeeper.close());
 
-    const rooms = { config, database, metrics, access, signedRequests, sessions, identityProvider, organizations, people, refusals, administration, intake, registry, reader, cursors, isClosing: () => isClosing };
+    const rooms = { config, database, metrics, access, signedRequests, sessions, identityProvider, organizations, people, apiKeys, refusals, administration, intake, registry, reader, cursors, isClosing: () => isClosing };
     const http = await openDoors(rooms, { log, ids, clock, trustedProxies: config.http.trustedProxies, onAnswered: metrics.onAnswered });
     closers.push(() => http.close());
     const live = await openLiveFeed({
@@ -103,8 +112,10 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       log,
       access,
       resolveFilter: registry.resolveFilter,
+      onSent: metrics.onSent,
       limits: { heartbeatMs: config.grpc.heartbeatSeconds * 1000 },
     });
+    metrics.watchLiveFeed(live.counts);
     closers.push(() => live.close());
     await http.listen({ host: config.http.host, port: config.http.port });
     const address = http.server.address();

@@ -5,8 +5,8 @@ import type { IntakeLog } from '../intake-log/intake-log.ts';
 
 /**
  * What has aged out goes, once an hour: whole partitions of envelopes, receipts and records, Idempotency-Keys older
- * than a day, sessions that have ended. Dropping a partition costs the same whatever it holds. A failure is logged and
- * tried again in an hour.
+ * than a day, sessions that have ended, nonces of signatures too old to be taken. Dropping a partition costs the same
+ * whatever it holds. A failure is logged and tried again in an hour.
  */
 const ROUND_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * ROUND_MS;

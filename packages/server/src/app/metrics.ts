@@ -12,6 +12,9 @@ export interface Metrics {
   render(): Promise<string>;
   onAnswered(answered: { route: string; method: string; status: number; seconds: number }): void;
   onSettled(settled: Settled, envelopes: number): void;
+  onSent(records: number): void;
+  /** From now on, `counts` tells what LiveFeed has open. */
+  watchLiveFeed(counts: () => { readonly subscribers: number; readonly organizations: number }): void;
 }
 
 export function createMetrics(parts: { database: Database; intakeLog: IntakeLog }): Metrics {
@@ -32,7 +35,11 @@ export function createMetrics(parts: { database: Database; intakeLog: IntakeLog 
     labelNames: ['outcome'],
     registers,
   });
-  const unclaimed = new Counter({ name: 'gladhand_mapping_unclaimed_envelopes_total', help: 'Envelopes that wait for a registration', registers });
+  const unclaimed = new Counter({
+    name: 'gladhand_mapping_unclaimed_envelopes_total',
+    help: 'Envelopes that wait for a registration',
+    registers,
+  });
   new Gauge({
     name: 'gladhand_intake_backlog_envelopes',
     help: 'Envelopes accepted and not mapped yet',
@@ -49,16 +56,43 @@ export function createMetrics(parts: { database: Database; intakeLog: IntakeLog 
       this.set(parts.database.host.state === 'ready' ? 1 : 0);
     },
   });
+  const sent = new Counter({
+    name: 'gladhand_livefeed_records_sent_total',
+    help: 'Records written to LiveFeed streams',
+    registers,
+  });
+  let countsOfLiveFeed = () => ({ subscribers: 0, organizations: 0 });
+  new Gauge({
+    name: 'gladhand_livefeed_subscribers',
+    help: 'LiveFeed streams that are open',
+    registers,
+    collect() {
+      this.set(countsOfLiveFeed().subscribers);
+    },
+  });
+  new Gauge({
+    name: 'gladhand_livefeed_organizations',
+    help: 'Organizations whose feed is followed by at least one LiveFeed stream',
+    registers,
+    collect() {
+      this.set(countsOfLiveFeed().organizations);
+    },
+  });
   return {
     contentType: registry.contentType,
     render: () => registry.metrics(),
-    onAnswered: ({ route, method, status, seconds }) => requests.observe({ route, method, status: String(status) }, seconds),
+    onAnswered: ({ route, method, status, seconds }) =>
+      requests.observe({ route, method, status: String(status) }, seconds),
     onSettled(settled, count) {
       envelopes.inc(count);
       records.inc({ outcome: 'added' }, settled.recordsAdded);
       records.inc({ outcome: 'repeated' }, settled.recordsRepeated);
       records.inc({ outcome: 'rejected' }, settled.rejects);
       unclaimed.inc(settled.unclaimed);
+    },
+    onSent: (records) => sent.inc(records),
+    watchLiveFeed(counts) {
+      countsOfLiveFeed = counts;
     },
   };
 }

@@ -1,18 +1,27 @@
-import { Type } from 'typebox';
+import { type TSchema, Type } from 'typebox';
 import { readEpoch } from '../access/store.ts';
 import type { Database } from '../database/database.ts';
 import { Fault } from '../base/fault.ts';
 import type { Http } from '../edge/http.ts';
 import type { Metrics } from './metrics.ts';
 
+const TEXT = { description: 'Metrics', content: { 'text/plain': { schema: Type.String() } } } as unknown as TSchema;
+
 /** What an operator's machines ask: is the process alive, can it do its work, how is it doing. */
-export function registerOperationsRoutes(http: Http, parts: { database: Database; metrics: Metrics; isClosing: () => boolean }): void {
+export function registerOperationsRoutes(
+  http: Http,
+  parts: { database: Database; metrics: Metrics; isClosing: () => boolean },
+): void {
   const { database } = parts;
   http.get(
     '/health/live',
     {
       config: { access: 'public' },
-      schema: { tags: ['Operations'], summary: 'Whether the process answers', response: { 200: Type.Object({ status: Type.Literal('live') }) } },
+      schema: {
+        tags: ['Operations'],
+        summary: 'Whether the process answers',
+        response: { 200: Type.Object({ status: Type.Literal('live') }) },
+      },
     },
     async () => ({ status: 'live' as const }),
   );
@@ -23,7 +32,8 @@ export function registerOperationsRoutes(http: Http, parts: { database: Database
       schema: {
         tags: ['Operations'],
         summary: 'Whether the server can do its work',
-        description: '503 while PostgreSQL recovers or the server shuts down. `durability` is what an answered 202 survives.',
+        description:
+          '503 while PostgreSQL recovers or the server shuts down. `durability` is what an answered 202 survives.',
         response: {
           200: Type.Object({
             status: Type.Literal('ready'),
@@ -35,14 +45,18 @@ export function registerOperationsRoutes(http: Http, parts: { database: Database
     },
     async () => {
       if (parts.isClosing()) throw new Fault('shutting-down', 'The server is shutting down.', { retryAfterSeconds: 5 });
-      if (database.host.state !== 'ready') throw new Fault('temporarily-unavailable', 'PostgreSQL is recovering.', { retryAfterSeconds: 2 });
+      if (database.host.state !== 'ready')
+        throw new Fault('temporarily-unavailable', 'PostgreSQL is recovering.', { retryAfterSeconds: 2 });
       await readEpoch(database);
       return { status: 'ready' as const, database: 'ready' as const, durability: database.durability };
     },
   );
   http.get(
     '/metrics',
-    { config: { access: 'public' }, schema: { tags: ['Operations'], summary: 'Metrics in the Prometheus exposition format' } },
+    {
+      config: { access: 'public' },
+      schema: { tags: ['Operations'], summary: 'Metrics in the Prometheus exposition format', response: { 200: TEXT } },
+    },
     async (_request, reply) => reply.type(parts.metrics.contentType).send(await parts.metrics.render()),
   );
 }

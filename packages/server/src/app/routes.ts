@@ -9,6 +9,8 @@ import { createHttp, type Http, type HttpParts } from '../edge/http.ts';
 import type { Intake } from '../intake/accept.ts';
 import { registerIntakeRoutes } from '../intake/routes.ts';
 import { registerReceiptRoutes } from '../mapping/routes.ts';
+import { registerApiKeyRoutes } from '../organizations/api-key-routes.ts';
+import type { ApiKeys } from '../organizations/api-keys.ts';
 import { registerAuthRoutes } from '../organizations/auth-routes.ts';
 import type { IdentityProvider } from '../organizations/identity-provider.ts';
 import type { Organizations } from '../organizations/organizations.ts';
@@ -38,6 +40,7 @@ export interface Rooms {
   readonly identityProvider: IdentityProvider | null;
   readonly organizations: Organizations;
   readonly people: People;
+  readonly apiKeys: ApiKeys;
   readonly refusals: Refusals;
   readonly administration: Administration;
   readonly intake: Intake;
@@ -50,7 +53,7 @@ export interface Rooms {
 export const VERSION = '0.1.0';
 
 export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
-  const http = createHttp({ ...parts, onFault: (fault, request) => noteRefusal(rooms.refusals, fault, request) });
+  const http = createHttp({ ...parts, onFault: (fault, request) => noteRefusal(rooms.refusals, fault, request, rooms.access.findRefusedKey(fault)) });
   await registerApiDocs(http, VERSION);
   http.decorateRequest('principal', null);
   http.decorateRequest('person', null);
@@ -67,6 +70,7 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
     async (scope) => {
       registerAuthRoutes(scope as Http, rooms);
       registerOrganizationRoutes(scope as Http, rooms);
+      registerApiKeyRoutes(scope as Http, rooms);
       const getReachable: Organizations['getReachable'] = (person, name) => rooms.organizations.getReachable(person, name);
       registerRegistryAdminRoutes(scope as Http, { ...rooms, getReachable });
       registerRegistryRoutes(scope as Http, rooms);

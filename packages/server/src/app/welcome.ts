@@ -4,19 +4,33 @@ import type { App } from './build.ts';
 import type { DemoCredentials } from './demo.ts';
 
 /** What a person sees once the server is ready; the lines are complete and can be pasted as they are. */
-export function welcome(parts: { config: Config; app: App; seconds: string; demo: DemoCredentials | undefined; isColored: boolean }): string {
+export function welcome(parts: {
+  config: Config;
+  app: App;
+  seconds: string;
+  demo: DemoCredentials | undefined;
+  isColored: boolean;
+}): string {
   const { config, app, demo } = parts;
   const bold = (text: string) => (parts.isColored ? `\x1b[1m${text}\x1b[22m` : text);
   const base = demo?.http ?? `http://${config.http.host}:${app.httpPort}`;
-  const lines = ['', `  ${bold('Gladhand')} is ready after ${parts.seconds} s`, `  REST ${base}   docs ${base}/docs   LiveFeed (gRPC) ${demo?.grpc ?? `${config.grpc.host}:${app.grpcPort}`}`];
+  const lines = [
+    '',
+    `  ${bold('Gladhand')} is ready after ${parts.seconds} s`,
+    `  REST ${base}   docs ${base}/docs   LiveFeed (gRPC) ${demo?.grpc ?? `${config.grpc.host}:${app.grpcPort}`}`,
+  ];
   if (demo === undefined) return [...lines, ''].join('\n');
   const partner = demo.partners.find(({ product }) => product === 'deliversafe') ?? demo.partners[0]!;
   const trailer = demo.customer.trailers[0]!;
   const vin = partner.vins[0]!;
-  const report = { at: '$(date -u +%Y-%m-%dT%H:%M:%SZ)', position: { latitude: 39.7684, longitude: -86.1581, speedKph: 42 } };
+  const report = {
+    at: '$(date -u +%Y-%m-%dT%H:%M:%SZ)',
+    position: { latitude: 39.7684, longitude: -86.1581, speedKph: 42 },
+  };
   const payload = { unit: { serial: 'DS-0001' }, reports: [report] };
   const quoted = JSON.stringify(JSON.stringify(payload));
-  const token = (audience: string, key: string) => `TOKEN=$(curl -s -X POST -H "X-API-KEY: ${key}" ${base}/api/v1/${audience}/authenticate | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/')`;
+  const token = (audience: string, key: string) =>
+    `TOKEN=$(curl -s -X POST -H "X-API-KEY: ${key}" ${base}/api/v1/${audience}/authenticate | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/')`;
   return [
     ...lines,
     '',
@@ -26,12 +40,12 @@ export function welcome(parts: { config: Config; app: App; seconds: string; demo
     `  ${token('customers', demo.customer.key)}`,
     `  curl -H "Authorization: Bearer $TOKEN" "${base}/api/v1/fleets"`,
     `  curl -H "Authorization: Bearer $TOKEN" "${base}/api/v1/trailers/telemetry/gps/${trailer.vin}?take=3&order=desc"`,
+    `  node_modules/.bin/node examples/livefeed.ts $TOKEN --at ${demo.grpc}   ${bold('(follows it live)')}`,
     '',
     `  ${bold('Send as a partner:')}`,
     `  ${token('partners', partner.key)}`,
     `  curl -X POST -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -d ${quoted} "${base}/api/v1/telemetry/intake/${vin}"`,
     '',
-    `  ${bold('Follow it live:')} node examples/livefeed.ts`,
     `  ${bold('Stop:')} Ctrl-C`,
     '',
   ].join('\n');

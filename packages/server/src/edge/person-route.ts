@@ -1,7 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Type } from 'typebox';
-import { ProblemSchema } from '@gladhand/contract/problem.ts';
 import type { Origin, Role } from '../access/principal.ts';
 import type { CursorBinding, Cursors } from '../base/cursor.ts';
 import { readPlace, TAKE_DEFAULT } from './paging.ts';
@@ -13,24 +12,9 @@ export function personAccess(role: Role) {
   return { access: { role } };
 }
 
-const problem = (description: string) =>
-  ({
-    description,
-    content: { 'application/problem+json': { schema: ProblemSchema } },
-  }) as unknown as typeof ProblemSchema;
-
-/** `answers`: the schema of every success status. */
+/** `answers`: the schema of every success status. Who may call and what goes wrong is described for all routes alike. */
 export function personSchema<Answers extends Record<number, TSchema>>(tag: string, summary: string, answers: Answers) {
-  return {
-    tags: [tag],
-    summary,
-    security: [{ session: [] }, { bearer: [] }],
-    response: {
-      ...answers,
-      '4XX': problem('The request was refused: what is wrong with it, and where'),
-      '5XX': problem('The request could not be served; `retryable` tells whether to try again'),
-    },
-  };
+  return { tags: [tag], summary, response: answers };
 }
 
 export const Nothing = Type.Null({ description: 'No content' });

@@ -1,4 +1,4 @@
-import { AcceptedBody, IntakeHeaders } from '@gladhand/contract/intake.ts';
+import { AcceptedBody, IntakeHeaders, PartnerPayload } from '@gladhand/contract/intake.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Principal } from '../access/principal.ts';
@@ -23,9 +23,18 @@ export function registerIntakeRoutes(http: Http, parts: IntakeDoorParts): void {
   http.register((scope, _options, done) => {
     scope.removeAllContentTypeParsers();
     // The bytes are kept as they are, so nothing parses them before they are read here.
-    scope.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: parts.bodyBytesMax }, (_request, body, parsed) => parsed(null, body));
+    scope.addContentTypeParser(
+      'application/json',
+      { parseAs: 'buffer', bodyLimit: parts.bodyBytesMax },
+      (_request, body, parsed) => parsed(null, body),
+    );
 
-    const route = (url: string, params: object, summary: string, assetOf: (request: FastifyRequest) => Submission['asset']) =>
+    const route = (
+      url: string,
+      params: object,
+      summary: string,
+      assetOf: (request: FastifyRequest) => Submission['asset'],
+    ) =>
       scope.post(
         url,
         {
@@ -39,6 +48,7 @@ export function registerIntakeRoutes(http: Http, parts: IntakeDoorParts): void {
             params,
             headers: IntakeHeaders,
             consumes: ['application/json'],
+            body: PartnerPayload,
             response: { 202: AcceptedBody },
           },
         },
@@ -77,7 +87,8 @@ async function submit(
   });
   const encoding = request.headers['content-encoding'];
   const raw = bodyOf(request);
-  const body = encoding === undefined || encoding === 'identity' ? raw : await decodeBody(raw, encoding, parts.bodyBytesMax);
+  const body =
+    encoding === undefined || encoding === 'identity' ? raw : await decodeBody(raw, encoding, parts.bodyBytesMax);
   const accepted = await parts.intake.accept({
     principal,
     asset,
@@ -86,13 +97,18 @@ async function submit(
   });
   reply.code(202).header('location', `/api/v1/telemetry/receipts/${accepted.receiptId}`);
   if (accepted.isRepeated) reply.header('idempotency-replayed', 'true');
-  return reply.send({ receiptId: accepted.receiptId, receivedAt: new Date(accepted.receivedAtMs).toISOString(), status: 'queued' });
+  return reply.send({
+    receiptId: accepted.receiptId,
+    receivedAt: new Date(accepted.receivedAtMs).toISOString(),
+    status: 'queued',
+  });
 }
 
 function bodyOf(request: FastifyRequest): Buffer {
   if (request.headers['content-type'] === undefined) {
     throw new Fault('unsupported-media-type', 'Send the body as `Content-Type: application/json`.');
   }
-  if (!Buffer.isBuffer(request.body)) throw new Fault('empty-body', 'The body is empty. Send the telemetry as a JSON document.');
+  if (!Buffer.isBuffer(request.body))
+    throw new Fault('empty-body', 'The body is empty. Send the telemetry as a JSON document.');
   return request.body;
 }

@@ -143,7 +143,9 @@ export function wouldRefuse(decision: Decision): readonly (ChargeState | SlotSta
 }
 
 function lacking({ charges, slot }: Decision, mode: LimitMode): readonly (ChargeState | SlotState)[] {
-  const states: (ChargeState | SlotState)[] = charges.filter((state) => !state.fits && state.charge.policy.mode === mode);
+  const states: (ChargeState | SlotState)[] = charges.filter(
+    (state) => !state.fits && state.charge.policy.mode === mode,
+  );
   return slot !== undefined && !slot.fits && slot.claim.policy.mode === mode ? [...states, slot] : states;
 }
 

@@ -1,4 +1,7 @@
-import { PARTS_PER_UNIT, STEP_BACK_SECONDS_MAX } from './quota.ts';
+import { createHash } from 'node:crypto';
+import type { Charge } from './limits.ts';
+import { limitOf, PARTS_PER_UNIT, periodOf, STEP_BACK_SECONDS_MAX } from './quota.ts';
+import type { ShareUse } from './share.ts';
 
 /**
  * What runs inside Redis 6.2+ or Valkey: one script per decision, so that nothing comes between looking and charging.
@@ -6,8 +9,31 @@ import { PARTS_PER_UNIT, STEP_BACK_SECONDS_MAX } from './quota.ts';
  * compute the same decision; the numbers stay below 2^53, which Lua 5.1 holds exactly.
  */
 
-/** Arguments of one charge in `TAKE`, in this order. */
-export const CHARGE_ARGUMENTS = ['algorithm', 'limit', 'cost', 'period', 'isEnforced', 'hintSecond', 'hintParts', 'isNews'] as const;
+export interface Script {
+  readonly text: string;
+  /** Its name in EVALSHA. */
+  readonly sha: string;
+}
+
+function scriptOf(text: string): Script {
+  return { text, sha: createHash('sha1').update(text).digest('hex') };
+}
+
+/** The arguments of one charge in `TAKE`: algorithm, limit, cost, period, isEnforced, then the hint's second, parts, isNews. */
+export function chargeArguments({ policy, cost }: Charge, hint: ShareUse | undefined): string[] {
+  return [
+    policy.algorithm === 'fixed-window' ? 'w' : 'b',
+    String(limitOf(policy) * PARTS_PER_UNIT),
+    String(cost * PARTS_PER_UNIT),
+    String(periodOf(policy)),
+    policy.mode === 'enforce' ? '1' : '0',
+    hint === undefined ? '' : String(hint.second),
+    hint === undefined ? '' : String(hint.parts),
+    hint?.isNews ? '1' : '0',
+  ];
+}
+
+const ARGUMENTS_PER_CHARGE = 8;
 
 /** What `TAKE` is to do. */
 export const TAKE_MODES = { take: '0', peek: '1', giveBack: '2' } as const;
@@ -21,7 +47,7 @@ export const TAKE_MODES = { take: '0', peek: '1', giveBack: '2' } as const;
  * A hint is the use this node saw last. It counts when Redis has none (it lost its data), and when the node has news:
  * when it decided by its share since.
  */
-export const TAKE = `
+export const TAKE = scriptOf(`
 local time = redis.call('TIME')
 local nowSecond = tonumber(time[1])
 local nowMs = nowSecond * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -42,7 +68,7 @@ local answer = {0, nowMs, 0}
 local allowed = true
 local charges = {}
 for i = 1, count do
-  local a = 2 + (i - 1) * ${CHARGE_ARGUMENTS.length}
+  local a = 2 + (i - 1) * ${ARGUMENTS_PER_CHARGE}
   local algorithm, limit, cost, period = ARGV[a + 1], tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])
   local second, parts = nowSecond, 0
   local kept = redis.call('GET', KEYS[i])
@@ -68,7 +94,7 @@ end
 
 local slot = KEYS[count + 1]
 local holds = false
-local s = 2 + count * ${CHARGE_ARGUMENTS.length}
+local s = 2 + count * ${ARGUMENTS_PER_CHARGE}
 if slot then
   local ttlMs = tonumber(ARGV[s + 5])
   local alive = {}
@@ -112,13 +138,13 @@ if holds then
   redis.call('ZADD', KEYS[count + 2], nowMs, ARGV[s + 3])
 end
 return answer
-`;
+`);
 
 /**
  * "I am here, and this is what I hold." KEYS: the sorted set of nodes, then slots' hashes. ARGV: this node's id, lease
  * TTL in ms, then how many leases it holds in each. Answers {nodes that are alive, now in ms}.
  */
-export const BEAT = `
+export const BEAT = scriptOf(`
 local time = redis.call('TIME')
 local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local node, ttlMs = ARGV[1], tonumber(ARGV[2])
@@ -135,4 +161,4 @@ for i = 2, #KEYS do
   end
 end
 return {redis.call('ZCOUNT', KEYS[1], nowMs - ttlMs, '+inf'), nowMs}
-`;
+`);

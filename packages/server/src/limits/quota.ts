@@ -1,8 +1,9 @@
 import {
-  type Charge,
   CHARGES_MAX,
+  type Charge,
   type ChargeState,
   type Decision,
+  type Lease,
   type RatePolicy,
   SLOT_RETRY_SECONDS,
   type SlotState,
@@ -35,7 +36,9 @@ export function limitOf(policy: RatePolicy): number {
 
 /** What second `period` of a policy is about: a window's length in seconds, or a bucket's refill in parts per second. */
 export function periodOf(policy: RatePolicy): number {
-  return policy.algorithm === 'fixed-window' ? policy.windowSeconds : Math.round(policy.refillPerSecond * PARTS_PER_UNIT);
+  return policy.algorithm === 'fixed-window'
+    ? policy.windowSeconds
+    : Math.round(policy.refillPerSecond * PARTS_PER_UNIT);
 }
 
 /** The name under which a use is kept. The algorithm is part of it, so changing it starts anew. */
@@ -76,7 +79,9 @@ export function usedAfter(policy: RatePolicy, use: Use, cost: number, weight = 1
 
 /** The second from which on `use` needs not be kept. */
 export function forgottenFrom(policy: RatePolicy, use: Use): number {
-  return policy.algorithm === 'fixed-window' ? windowEnd(policy.windowSeconds, use) : use.second + Math.ceil(use.parts / periodOf(policy));
+  return policy.algorithm === 'fixed-window'
+    ? windowEnd(policy.windowSeconds, use)
+    : use.second + Math.ceil(use.parts / periodOf(policy));
 }
 
 export interface Verdict {
@@ -84,18 +89,67 @@ export interface Verdict {
   readonly states: readonly ChargeState[];
   /** What is in use after it, where it was charged. */
   readonly uses: readonly (Use | undefined)[];
+  /** Whether a slot was claimed and may be held. */
+  readonly holdsSlot: boolean;
+  readonly slotFits: boolean;
 }
 
-/** Decides all or nothing. `uses` are as of now (`useAt`), one for each charge; `slotFits` is false when an enforced slot lacks. */
-export function decide(charges: readonly Charge[], uses: readonly Use[], slotFits: boolean, nowMs: number, weight = 1): Verdict {
+/** What a decision goes by. */
+export interface Situation {
+  readonly nowMs: number;
+  /** As of now (`useAt`), one for each charge. */
+  readonly uses: readonly Use[];
+  /** Leases of the claimed slot, and how many of them this decider may give out. */
+  readonly slotsInUse: number;
+  readonly slotsMax: number;
+  /** Units of a limit that one unit costs. */
+  readonly weight: number;
+  /** Only looks: says what fits, and how each limit stands without the charge. */
+  readonly isDry: boolean;
+}
+
+/** Decides all or nothing. */
+export function decide({ charges, slot }: TakeRequest, situation: Situation): Verdict {
+  const { nowMs, uses, slotsInUse, slotsMax, weight, isDry } = situation;
   const fits = charges.map(({ policy, cost }, at) => hasRoom(policy, uses[at]!, cost, weight));
-  const allowed = slotFits && charges.every(({ policy }, at) => fits[at] || policy.mode === 'report');
-  const after = charges.map(({ policy, cost }, at) => (allowed && fits[at] ? usedAfter(policy, uses[at]!, cost, weight) : undefined));
+  const slotFits = slot === undefined || slotsInUse < slotsMax;
+  const allowed =
+    (slotFits || slot.policy.mode === 'report') &&
+    charges.every(({ policy }, at) => fits[at] || policy.mode === 'report');
+  const after = charges.map(({ policy, cost }, at) =>
+    allowed && !isDry && fits[at] ? usedAfter(policy, uses[at]!, cost, weight) : undefined,
+  );
   const states = charges.map((charge, at) => stateOf(charge, uses[at]!, after[at], fits[at]!, nowMs, weight));
-  return { allowed, states, uses: after };
+  return { allowed, states, uses: after, slotFits, holdsSlot: allowed && !isDry && slotFits && slot !== undefined };
 }
 
-function stateOf(charge: Charge, before: Use, after: Use | undefined, fits: boolean, nowMs: number, weight: number): ChargeState {
+/** The verdict as the caller gets it. */
+export function decisionOf(
+  { slot }: TakeRequest,
+  { nowMs, slotsInUse }: Situation,
+  verdict: Verdict,
+  lease: Lease | undefined,
+  source: Decision['source'],
+): Decision {
+  const { allowed, states, slotFits } = verdict;
+  const slotState: SlotState | undefined = slot && {
+    claim: slot,
+    fits: slotFits,
+    limit: slot.policy.slotsMax,
+    inUse: lease === undefined ? slotsInUse : slotsInUse + 1,
+  };
+  const retryAfterSeconds = allowed ? 0 : retryAfterOf(states, slotState);
+  return { allowed, charges: states, slot: slotState, lease, retryAfterSeconds, atMs: nowMs, source };
+}
+
+function stateOf(
+  charge: Charge,
+  before: Use,
+  after: Use | undefined,
+  fits: boolean,
+  nowMs: number,
+  weight: number,
+): ChargeState {
   const { policy, cost } = charge;
   const limit = limitOf(policy);
   const use = after ?? before;
@@ -133,7 +187,7 @@ function secondsUntil(second: number, nowMs: number): number {
   return Math.max(1, Math.ceil(second - nowMs / 1000));
 }
 
-export function retryAfterOf(states: readonly ChargeState[], slot: SlotState | undefined): number {
+function retryAfterOf(states: readonly ChargeState[], slot: SlotState | undefined): number {
   const isRefusedForSlot = slot !== undefined && !slot.fits && slot.claim.policy.mode === 'enforce';
   return states.reduce(
     (longest, state) => (state.charge.policy.mode === 'enforce' ? Math.max(longest, state.retryAfterSeconds) : longest),
@@ -146,7 +200,9 @@ export function refundable({ charges, atMs }: Decision, nowMs: number): Charge[]
   const isOpen = ({ policy }: Charge) =>
     policy.algorithm === 'token-bucket' ||
     Math.floor(atMs / 1000 / policy.windowSeconds) === Math.floor(nowMs / 1000 / policy.windowSeconds);
-  return charges.filter((state) => state.isCharged && state.charge.cost > 0 && isOpen(state.charge)).map(({ charge }) => charge);
+  return charges
+    .filter((state) => state.isCharged && state.charge.cost > 0 && isOpen(state.charge))
+    .map(({ charge }) => charge);
 }
 
 /** Throws RangeError: a request that no arithmetic can decide is a mistake of the code that made it. */
@@ -159,9 +215,11 @@ export function assertRequest({ charges, slot }: TakeRequest): void {
         : isCount(policy.capacity) && periodOf(policy) >= 1 && isCount(periodOf(policy));
     if (!numbers || !isCount(cost)) throw new RangeError(`limit ${policy.name}: numbers out of range`);
     for (const other of charges.slice(0, at))
-      if (other.key === key && other.policy.name === policy.name) throw new RangeError(`limit ${policy.name}: the same key twice`);
+      if (other.key === key && other.policy.name === policy.name)
+        throw new RangeError(`limit ${policy.name}: the same key twice`);
   }
-  if (slot !== undefined && !isCount(slot.policy.slotsMax)) throw new RangeError(`limit ${slot.policy.name}: numbers out of range`);
+  if (slot !== undefined && !isCount(slot.policy.slotsMax))
+    throw new RangeError(`limit ${slot.policy.name}: numbers out of range`);
 }
 
 /** Whole and so small that thousandths of it, times a number of nodes, stay exact. */

@@ -1,11 +1,21 @@
-import type { HeldSlots } from './held-slots.ts';
-import { slotKey } from './held-slots.ts';
-import type { Charge, Decision, SlotState, TakeRequest } from './limits.ts';
-import { decide, forgottenFrom, refundable, retryAfterOf, type Use, useAt, usedAfter, useKey } from './quota.ts';
+import { type HeldSlots, slotKey } from './held-slots.ts';
+import type { Charge, Decision, TakeRequest } from './limits.ts';
+import {
+  decide,
+  decisionOf,
+  forgottenFrom,
+  refundable,
+  type Situation,
+  type Use,
+  useAt,
+  usedAfter,
+  useKey,
+} from './quota.ts';
 import { createUseTable, type KeptUse } from './use-table.ts';
 
 /**
- * What one of several nodes decides on its own while the shared store is away. It remembers the use of each limit as
+ * Deciding in this process. A server that is alone does so always, with its share being all of it. One of several
+ * nodes does so while the shared store is away: it remembers the use of each limit as
  * the store told it last, and from there on each unit costs it as many as there are nodes, as if all did the same: so
  * together they admit what was left, rounded to at least one request per node and window. When the store is back, what
  * was decided meanwhile is told to it as a hint. Beyond its limit an outage admits at most what other nodes were
@@ -15,7 +25,10 @@ export interface Share {
   find(charge: Charge): ShareUse | undefined;
   /** Learns the use of a charge from the store; `sent` is what this node knew when it asked. */
   learn(charge: Charge, use: Use, sent: ShareUse | undefined, nowSecond: number): void;
-  decide(request: TakeRequest, options: { nowMs: number; nodes: number; isDry: boolean }): Decision;
+  decide(
+    request: TakeRequest,
+    options: { nowMs: number; nodes: number; isDry: boolean; source: 'memory' | 'share' },
+  ): Decision;
   giveBack(decision: Decision, nowMs: number, nodes: number): void;
 }
 
@@ -40,35 +53,25 @@ export function createShare(held: HeldSlots, usesMax?: number): Share {
       const known = find(charge);
       if (known === undefined || !known.isNews || known === sent) put(charge, use, false, nowSecond);
     },
-    decide({ charges, slot }, { nowMs, nodes, isDry }) {
+    decide(request, { nowMs, nodes, isDry, source }) {
+      const { charges, slot } = request;
       const second = Math.floor(nowMs / 1000);
-      const before = charges.map((charge) => useAt(charge.policy, find(charge), second));
       const name = slot && slotKey(slot);
-      const inUse = name === undefined ? 0 : held.count(name);
-      const slotFits = slot === undefined || inUse < shareOf(slot.policy.slotsMax, nodes);
-      const verdict = decide(charges, before, slotFits || slot?.policy.mode === 'report', nowMs, nodes);
-      const lease = verdict.allowed && slotFits && !isDry && name !== undefined ? held.ask(name).keep() : undefined;
-      if (!isDry) {
-        charges.forEach((charge, at) => {
-          const use = verdict.uses[at];
-          if (use !== undefined && charge.cost > 0) put(charge, use, true, second);
-        });
-      }
-      const slotState: SlotState | undefined = slot && {
-        claim: slot,
-        fits: slotFits,
-        limit: slot.policy.slotsMax,
-        inUse: lease === undefined ? inUse : inUse + 1,
+      const situation: Situation = {
+        nowMs,
+        uses: charges.map((charge) => useAt(charge.policy, find(charge), second)),
+        slotsInUse: name === undefined ? 0 : held.count(name),
+        slotsMax: slot === undefined ? 0 : shareOf(slot.policy.slotsMax, nodes),
+        weight: nodes,
+        isDry,
       };
-      return {
-        allowed: verdict.allowed,
-        charges: verdict.states,
-        slot: slotState,
-        lease,
-        retryAfterSeconds: verdict.allowed ? 0 : retryAfterOf(verdict.states, slotState),
-        atMs: nowMs,
-        source: 'share',
-      };
+      const verdict = decide(request, situation);
+      charges.forEach((charge, at) => {
+        const use = verdict.uses[at];
+        if (use !== undefined && charge.cost > 0) put(charge, use, true, second);
+      });
+      const lease = verdict.holdsSlot ? held.ask(name!).keep() : undefined;
+      return decisionOf(request, situation, verdict, lease, source);
     },
     giveBack(decision, nowMs, nodes) {
       const second = Math.floor(nowMs / 1000);

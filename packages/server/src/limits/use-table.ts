@@ -33,7 +33,7 @@ export function createUseTable<Entry extends KeptUse>(usesMax = USES_MAX): UseTa
   };
 }
 
-function sweep(uses: LRUCache<string, KeptUse>, nowSecond: number): void {
+function sweep<Entry extends KeptUse>(uses: LRUCache<string, Entry>, nowSecond: number): void {
   for (let looked = 0; looked < SWEPT_PER_ENTRY; looked += 1) {
     const oldest = uses.rkeys().next().value;
     if (oldest === undefined || uses.peek(oldest)!.forgottenFrom > nowSecond) return;

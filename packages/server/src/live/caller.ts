@@ -1,4 +1,5 @@
 import { Fault } from '../base/fault.ts';
+import { findPlainAddress } from '../base/network.ts';
 
 /** The token of a call's `authorization` metadata. Throws `unauthorized` when there is none in the right form. */
 export function bearerToken(header: string | Buffer | undefined): string {
@@ -10,8 +11,12 @@ export function bearerToken(header: string | Buffer | undefined): string {
   return token;
 }
 
-/** The address in a peer, which gRPC writes as `address:port`, IPv6 without brackets. */
+/**
+ * The address in a peer, which gRPC writes as `address:port`, IPv6 without brackets. The connection's own: metadata
+ * that names another one (`x-forwarded-for`) is the caller's word and is not asked for.
+ */
 export function addressOf(peer: string): string {
   const colon = peer.lastIndexOf(':');
-  return colon === -1 ? peer : peer.slice(0, colon);
+  const address = colon === -1 ? peer : peer.slice(0, colon);
+  return findPlainAddress(address) ?? address;
 }

@@ -12,7 +12,6 @@ import type { Clock } from '../base/clock.ts';
 import type { Cursors } from '../base/cursor.ts';
 import { Fault } from '../base/fault.ts';
 import type { Logger } from '../base/log.ts';
-import { findPlainAddress } from '../base/network.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import { type GrpcLimits, openGrpc } from '../edge/grpc.ts';
 import { toGrpcStatus } from '../edge/grpc-status.ts';
@@ -146,10 +145,8 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
       if (isClosing) throw shuttingDown();
       if (streams.size > limits.subscribersMax)
         throw tooMany(`This server has ${limits.subscribersMax} streams open already.`);
-      const principal = await access.authenticate(
-        bearerToken(call.metadata.get('authorization')[0]),
-        addressOf(call.getPeer()),
-      );
+      const address = addressOf(call.getPeer());
+      const principal = await access.authenticate(bearerToken(call.metadata.get('authorization')[0]), address);
       if (!principal.scopes.has('livefeed:connect')) {
         throw new Fault('missing-scope', 'This needs the scope livefeed:connect, which the key does not have.');
       }

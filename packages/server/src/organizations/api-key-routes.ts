@@ -43,7 +43,8 @@ export function registerApiKeyRoutes(http: Http, parts: ApiKeyRoutesParts): void
     base: '/organizations/:organization/api-keys',
     errors: 'problem',
     path: { organization: Type.String({ description: 'The id or slug of an organization.' }) },
-    ownerOf: (request) => parts.organizations.getReachable(personOf(request), (request.params as { organization: string }).organization),
+    ownerOf: (request) =>
+      parts.organizations.getReachable(personOf(request), (request.params as { organization: string }).organization),
   });
 }
 
@@ -62,19 +63,32 @@ function mount(http: Http, apiKeys: ApiKeys, { base, errors, path, ownerOf }: Mo
   const config = (role: Role) => ({ access: { role }, errors });
   const schema = <Answers extends Record<number, TSchema>>(summary: string, answers: Answers) => {
     const common = personSchema('API keys', summary, answers);
-    return errors === 'problem' ? common : { ...common, response: { ...answers, '4XX': EnvelopeSchema, '5XX': EnvelopeSchema } };
+    return errors === 'problem'
+      ? common
+      : { ...common, response: { ...answers, '4XX': EnvelopeSchema, '5XX': EnvelopeSchema } };
   };
 
   http.get(
     base,
-    { config: config('VIEWER'), schema: { ...schema('List API keys for the organization', { 200: ApiKeyPageSchema }), params, querystring: ApiKeyPageQuery } },
+    {
+      config: config('VIEWER'),
+      schema: {
+        ...schema('List API keys for the organization', { 200: ApiKeyPageSchema }),
+        params,
+        querystring: ApiKeyPageQuery,
+      },
+    },
     async (request) => apiKeys.list(await ownerOf(request), request.query),
   );
   http.post(
     base,
     {
       config: config('ADMIN'),
-      schema: { ...schema('Create a new API key (plaintext returned once)', { 201: CreatedApiKeySchema }), params, body: NewApiKeyBody },
+      schema: {
+        ...schema('Create a new API key (plaintext returned once)', { 201: CreatedApiKeySchema }),
+        params,
+        body: NewApiKeyBody,
+      },
     },
     async (request, reply) => {
       const created = await apiKeys.create(personOf(request), await ownerOf(request), request.body, originOf(request));
@@ -82,8 +96,10 @@ function mount(http: Http, apiKeys: ApiKeys, { base, errors, path, ownerOf }: Mo
       return created;
     },
   );
-  http.get(one, { config: config('VIEWER'), schema: { ...schema('One API key', { 200: ApiKeySchema }), params: keyParams } }, async (request) =>
-    apiKeys.get(await ownerOf(request), idOf(request)),
+  http.get(
+    one,
+    { config: config('VIEWER'), schema: { ...schema('One API key', { 200: ApiKeySchema }), params: keyParams } },
+    async (request) => apiKeys.get(await ownerOf(request), idOf(request)),
   );
   http.patch(
     one,

@@ -16,13 +16,24 @@ export async function countKeys(db: Connection, organizationId: string): Promise
 }
 
 /** Newest first. */
-export async function listKeys(db: Connection, organizationId: string, slice: { offset: number; take: number }, nowMs: number): Promise<ApiKey[]> {
+export async function listKeys(
+  db: Connection,
+  organizationId: string,
+  slice: { offset: number; take: number },
+  nowMs: number,
+): Promise<ApiKey[]> {
   const rows = await keys(db, organizationId).orderBy('k.id', 'desc').offset(slice.offset).limit(slice.take).execute();
   return withGenerations(db, rows, nowMs);
 }
 
 /** `lock`: kept from changing until the transaction ends. */
-export async function findKey(db: Connection, organizationId: string, id: string, nowMs: number, lock = false): Promise<ApiKey | undefined> {
+export async function findKey(
+  db: Connection,
+  organizationId: string,
+  id: string,
+  nowMs: number,
+  lock = false,
+): Promise<ApiKey | undefined> {
   const rows = await keys(db, organizationId)
     .where('k.id', '=', id)
     .$if(lock, (query) => query.forUpdate('k'))
@@ -47,13 +58,21 @@ export interface KeyChange {
   readonly requireSignature?: boolean | undefined;
 }
 
-export async function changeKey(db: Connection, organizationId: string, id: string, change: KeyChange, at: Date): Promise<void> {
+export async function changeKey(
+  db: Connection,
+  organizationId: string,
+  id: string,
+  change: KeyChange,
+  at: Date,
+): Promise<void> {
   await db
     .updateTable('api_key')
     .set({
       ...(change.name !== undefined && { name: change.name }),
       ...(change.allowedIps !== undefined && { allowed_ips: sql<string[]>`${[...change.allowedIps]}::cidr[]` }),
-      ...(change.allowedPlantIds !== undefined && { allowed_plant_ids: change.allowedPlantIds && [...change.allowedPlantIds] }),
+      ...(change.allowedPlantIds !== undefined && {
+        allowed_plant_ids: change.allowedPlantIds && [...change.allowedPlantIds],
+      }),
       ...(change.expiresAt !== undefined && { expires_at: change.expiresAt }),
       ...(change.requireSignature !== undefined && { require_signature: change.requireSignature }),
       updated_at: at,
@@ -64,7 +83,11 @@ export async function changeKey(db: Connection, organizationId: string, id: stri
 }
 
 /** Which of `ids` are plants: of this organization, or with null of any. */
-export async function findPlantIds(db: Connection, organizationId: string | null, ids: readonly string[]): Promise<Set<string>> {
+export async function findPlantIds(
+  db: Connection,
+  organizationId: string | null,
+  ids: readonly string[],
+): Promise<Set<string>> {
   const rows = await db
     .selectFrom('asset')
     .select('id')
@@ -78,7 +101,9 @@ export async function findPlantIds(db: Connection, organizationId: string | null
 function keys(db: Connection, organizationId: string) {
   return db
     .selectFrom('api_key as k')
-    .leftJoin('person as p', (join) => join.onRef('p.id', '=', 'k.created_by').onRef('p.organization_id', '=', 'k.organization_id'))
+    .leftJoin('person as p', (join) =>
+      join.onRef('p.id', '=', 'k.created_by').onRef('p.organization_id', '=', 'k.organization_id'),
+    )
     .selectAll('k')
     .select(['p.id as creator_id', 'p.email', 'p.name as creator_name', 'p.role'])
     .select(['p.created_at as creator_created_at', 'p.updated_at as creator_updated_at'])
@@ -92,7 +117,15 @@ async function withGenerations(db: Connection, rows: readonly Row[], nowMs: numb
   const generations = await db
     .selectFrom('api_key_secret as s')
     .innerJoin('api_key as k', 'k.id', 's.key_id')
-    .select(['s.key_id', 's.generation', 's.prefix', 's.created_at', 's.expires_at', 's.last_used_at', 's.last_used_address'])
+    .select([
+      's.key_id',
+      's.generation',
+      's.prefix',
+      's.created_at',
+      's.expires_at',
+      's.last_used_at',
+      's.last_used_address',
+    ])
     .where(
       's.key_id',
       'in',
@@ -150,8 +183,16 @@ function toApiKey(row: Row, generations: readonly GenerationRow[], nowMs: number
 }
 
 function creatorOf(row: Row): ApiKey['creator'] {
-  const { creator_id: id, email, creator_name: name, role, creator_created_at: createdAt, creator_updated_at: updatedAt } = row;
-  if (id === null || email === null || name === null || role === null || createdAt === null || updatedAt === null) return null;
+  const {
+    creator_id: id,
+    email,
+    creator_name: name,
+    role,
+    creator_created_at: createdAt,
+    creator_updated_at: updatedAt,
+  } = row;
+  if (id === null || email === null || name === null || role === null || createdAt === null || updatedAt === null)
+    return null;
   return { id, email, name, role, createdAt: createdAt.toISOString(), updatedAt: updatedAt.toISOString() };
 }
 

@@ -61,7 +61,12 @@ export interface ApiKeysParts {
       readonly requireSignature: boolean;
       readonly createdBy: string;
     },
-  ) => Promise<{ readonly id: string; readonly plaintext: string; readonly prefix: string; readonly signingKey: string }>;
+  ) => Promise<{
+    readonly id: string;
+    readonly plaintext: string;
+    readonly prefix: string;
+    readonly signingKey: string;
+  }>;
   /** Whether a product of this name is installed. */
   readonly isProduct: (name: string) => boolean;
   /** Called after a key was changed or revoked: resolves when this node knows. */
@@ -72,14 +77,22 @@ export function createApiKeys(parts: ApiKeysParts): ApiKeys {
   const { database, clock } = parts;
 
   async function get(db: Kysely<Schema>, organization: KeyOwner, id: string, lock = false): Promise<ApiKey> {
-    if (!isUuid(id)) throw new Fault('invalid-uuid', 'Invalid API key UUID', { errors: [{ pointer: '/path/id', code: 'format', detail: 'is not a UUID' }] });
+    if (!isUuid(id))
+      throw new Fault('invalid-uuid', 'Invalid API key UUID', {
+        errors: [{ pointer: '/path/id', code: 'format', detail: 'is not a UUID' }],
+      });
     const key = await store.findKey(db, organization.id, id, clock.nowMs(), lock);
     if (key === undefined) throw new Fault('api-key-not-found', 'API key not found');
     return key;
   }
 
   /** Ids as they are stored; a plant that is not there and one of another organization are the same finding. */
-  async function readPlants(organization: KeyOwner, audience: Audience, asked: readonly string[] | null | undefined, findings: FieldError[]) {
+  async function readPlants(
+    organization: KeyOwner,
+    audience: Audience,
+    asked: readonly string[] | null | undefined,
+    findings: FieldError[],
+  ) {
     if (asked === null || asked === undefined) return asked;
     const ids = [...new Set(asked.map((id) => id.toLowerCase()))];
     // The operator's partner keys send for the plants of every organization.
@@ -88,7 +101,12 @@ export function createApiKeys(parts: ApiKeysParts): ApiKeys {
       ? await store.findPlantIds(database.system, null, ids)
       : await database.within(organization.id, (db) => store.findPlantIds(db, organization.id, ids), 'read');
     asked.forEach((id, place) => {
-      if (!found.has(id.toLowerCase())) findings.push({ pointer: `/allowedPlantIds/${place}`, code: 'unknown-plant', detail: 'is not a plant of the organization' });
+      if (!found.has(id.toLowerCase()))
+        findings.push({
+          pointer: `/allowedPlantIds/${place}`,
+          code: 'unknown-plant',
+          detail: 'is not a plant of the organization',
+        });
     });
     return ids;
   }
@@ -118,7 +136,15 @@ export function createApiKeys(parts: ApiKeysParts): ApiKeys {
       const { name, partnerId, requireSignature = false } = order;
       const restrictions = { scopes, allowedIps, allowedPlantIds, requireSignature };
       return database.within(organization.id, async (trx) => {
-        const issued = await parts.issueKey(trx, { organizationId: organization.id, audience, partnerId, name, ...restrictions, expiresAt, createdBy: by.personId });
+        const issued = await parts.issueKey(trx, {
+          organizationId: organization.id,
+          audience,
+          partnerId,
+          name,
+          ...restrictions,
+          expiresAt,
+          createdBy: by.personId,
+        });
         const apiKey = await get(trx, organization, issued.id);
         await recordAudit(trx, {
           ...origin,
@@ -135,19 +161,29 @@ export function createApiKeys(parts: ApiKeysParts): ApiKeys {
       const audience = (await database.within(organization.id, (db) => get(db, organization, id), 'read')).audience;
       const findings: FieldError[] = [];
       const { name, requireSignature } = change;
-      const allowedIps = change.allowedIps && readAllowedIps(change.allowedIps, change.allowAnyAddress === true, findings);
-      const expiresAt = change.expiresAt === undefined ? undefined : readExpiry(change.expiresAt, clock.nowMs(), findings);
+      const allowedIps =
+        change.allowedIps && readAllowedIps(change.allowedIps, change.allowAnyAddress === true, findings);
+      const expiresAt =
+        change.expiresAt === undefined ? undefined : readExpiry(change.expiresAt, clock.nowMs(), findings);
       const allowedPlantIds = await readPlants(organization, audience, change.allowedPlantIds, findings);
       refuseFindings(findings);
       const changes = { name, allowedIps, allowedPlantIds, expiresAt, requireSignature };
       const changed = await database.within(organization.id, async (trx) => {
         const before = await get(trx, organization, id, true);
-        if (before.revokedAt !== null) throw new Fault('api-key-revoked', 'A revoked key cannot be changed. Make a new one.');
+        if (before.revokedAt !== null)
+          throw new Fault('api-key-revoked', 'A revoked key cannot be changed. Make a new one.');
         const at = new Date(clock.nowMs());
         await store.changeKey(trx, organization.id, before.id, changes, at);
         const after = await get(trx, organization, id);
         const target = { kind: 'api-key', id: before.id };
-        await recordAudit(trx, { ...origin, organizationId: organization.id, action: 'api-key.changed', target, details: changes, at });
+        await recordAudit(trx, {
+          ...origin,
+          organizationId: organization.id,
+          action: 'api-key.changed',
+          target,
+          details: changes,
+          at,
+        });
         return after;
       });
       await parts.onChanged();
@@ -161,7 +197,14 @@ export function createApiKeys(parts: ApiKeysParts): ApiKeys {
         await store.revokeKey(trx, organization.id, key.id, at);
         const target = { kind: 'api-key', id: key.id };
         const details = { name: key.name, partnerId: key.partnerId, keyPrefix: key.keyPrefix };
-        await recordAudit(trx, { ...origin, organizationId: organization.id, action: 'api-key.revoked', target, details, at });
+        await recordAudit(trx, {
+          ...origin,
+          organizationId: organization.id,
+          action: 'api-key.revoked',
+          target,
+          details,
+          at,
+        });
         return true;
       });
       await parts.onChanged();

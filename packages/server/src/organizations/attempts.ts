@@ -65,7 +65,7 @@ export function createAttempts(clock: Clock): Attempts {
 /** An IPv6 host owns at least its /64, so that counts as one place; an IPv4 address stands for itself. */
 function networkOf(address: string): string {
   if (!address.includes(':') || address.includes('.')) return address.slice(address.lastIndexOf(':') + 1);
-  const [head = '', tail] = address.split('::') as [string, string?];
+  const [head, tail] = address.split('::') as [string, string?];
   const groups = head === '' ? [] : head.split(':');
   const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length);
   return [...groups, ...Array<string>(Math.max(0, missing)).fill('0'), ...(tail?.split(':') ?? [])]

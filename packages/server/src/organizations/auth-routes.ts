@@ -9,7 +9,7 @@ import { Nothing, originOf, personAccess, personSchema } from '../edge/person-ro
 import { refuseKnownCrossSite } from '../edge/same-origin.ts';
 import { readCookie, SESSION_COOKIE, writeCookie } from '../edge/session-cookie.ts';
 import type { IdentityProvider } from './identity-provider.ts';
-import { type Client, SESSION_LIFE_MS, type SignedIn, type Sessions } from './sessions.ts';
+import { type Client, SESSION_LIFE_MS, type Sessions, type SignedIn } from './sessions.ts';
 
 /** The doors by which people sign in and out. A browser gets its session as a cookie, a script reads it in the body. */
 export interface AuthRoutesParts {
@@ -35,7 +35,6 @@ export function registerAuthRoutes(http: Http, parts: AuthRoutesParts): void {
         ...personSchema(TAG, 'Sign in', { 200: SignedInSchema }),
         description:
           'Sets the session cookie, and answers the same session for scripts. 5 failures in 15 minutes per account and address, 20 per address.',
-        security: [],
         body: SignInBody,
       },
     },
@@ -90,7 +89,7 @@ function registerOidc(http: Http, { sessions, identityProvider }: AuthRoutesPart
     '/auth/oidc/start',
     {
       config: { access: 'public' },
-      schema: { ...personSchema(TAG, 'Sign in through the identity provider', { 302: Nothing }), security: [] },
+      schema: { ...personSchema(TAG, 'Sign in through the identity provider', { 302: Nothing }) },
     },
     async (request, reply) => {
       const { url, state } = await configured().begin(callbackOf(request), OIDC_SECONDS * 1000);
@@ -105,7 +104,6 @@ function registerOidc(http: Http, { sessions, identityProvider }: AuthRoutesPart
       schema: {
         ...personSchema(TAG, 'Where the identity provider sends the browser back', { 302: Nothing }),
         description: 'Finds the user by the verified email address; never makes one.',
-        security: [],
         // What a provider adds (RFC 6749, RFC 9207 and its own) is its business.
         querystring: Type.Object({}, { additionalProperties: true }),
       },

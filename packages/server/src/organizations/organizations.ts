@@ -1,9 +1,11 @@
 import type { NewOrganization, Organization, OrganizationChange } from '@gladhand/contract/organizations.ts';
+import type { Kysely } from 'kysely';
 import { isPlatformOperator, type Origin, type Person } from '../access/principal.ts';
 import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import { type Ids, isUuid } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
+import type { Schema } from '../database/schema.ts';
 import { recordAudit } from './audit.ts';
 import * as store from './store.ts';
 
@@ -100,6 +102,11 @@ export function createOrganizations(parts: { database: Database; clock: Clock; i
       });
     },
   };
+}
+
+/** The organization that runs the installation; undefined before there is one. */
+export async function findOperatorId(db: Kysely<Schema>): Promise<string | undefined> {
+  return (await store.findOperator(db))?.id;
 }
 
 /** Repeats nothing of the request and does not depend on whose the thing may be. */

@@ -8,6 +8,7 @@ import type { Doorbell } from '../doorbell/doorbell.ts';
 import { recordAudit } from './audit.ts';
 import { type Listed, listed, nothingHere, type Walk } from './organizations.ts';
 import { hashPassword } from './password.ts';
+import { deleteSessionsOf } from './session-store.ts';
 import * as store from './store.ts';
 
 /**
@@ -75,7 +76,7 @@ export function createPeople(parts: { database: Database; clock: Clock; ids: Ids
         await refuseLastAdmin(trx, before, change);
         const after = await store.updatePerson(trx, organizationId, before.id, { ...details, passwordHash }, at);
         if (after === undefined) throw emailTaken();
-        if (passwordHash !== undefined || !after.isActive) await store.deleteSessionsOf(trx, before.id, null);
+        if (passwordHash !== undefined || !after.isActive) await deleteSessionsOf(trx, before.id, null);
         const action = before.isActive && !after.isActive ? 'user.deactivated' : 'user.changed';
         const target = { kind: 'user', id: before.id };
         await recordAudit(trx, {

@@ -1,6 +1,6 @@
 import type { Database } from '../database/database.ts';
 import { type AuditEvent, CHAIN_START, hashEvent } from './audit.ts';
-import * as store from './store.ts';
+import * as store from './audit-store.ts';
 
 /** Reading the audit log, and finding out whether anybody has been at it. */
 export interface AuditFilter {

@@ -8,6 +8,7 @@ import type { Doorbell } from '../doorbell/doorbell.ts';
 import { createAttempts } from './attempts.ts';
 import { recordAudit } from './audit.ts';
 import { hashPassword, isPassword } from './password.ts';
+import * as sessionStore from './session-store.ts';
 import * as store from './store.ts';
 
 /**
@@ -77,7 +78,7 @@ export interface SessionParts {
 export function openSessions(parts: SessionParts): Sessions {
   const { database, clock, ids } = parts;
   const attempts = createAttempts(clock);
-  const known = new Map<string, store.StoredSession & { touchedAtMs: number }>();
+  const known = new Map<string, sessionStore.StoredSession & { touchedAtMs: number }>();
   let epoch: number | undefined;
   let seenAtMs = Number.NEGATIVE_INFINITY;
   let verifications = 0;
@@ -90,7 +91,7 @@ export function openSessions(parts: SessionParts): Sessions {
 
   async function refresh(): Promise<void> {
     const askedAtMs = clock.monotonicMs();
-    const current = await store.readEpoch(database.system);
+    const current = await sessionStore.readEpoch(database.system);
     if (current !== epoch) known.clear();
     epoch = current;
     seenAtMs = askedAtMs;
@@ -108,7 +109,7 @@ export function openSessions(parts: SessionParts): Sessions {
     if (session.person.sessionExpiresAtMs <= nowMs || isIdle(session, nowMs)) throw ended();
     let touchedAtMs = Math.max(session.lastUsedAtMs, cached?.touchedAtMs ?? 0);
     if (nowMs - touchedAtMs >= TOUCH_MS) {
-      await store.touchSession(database.system, digest, new Date(nowMs));
+      await sessionStore.touchSession(database.system, digest, new Date(nowMs));
       touchedAtMs = nowMs;
     }
     if (loadedUnder === epoch) {
@@ -118,7 +119,7 @@ export function openSessions(parts: SessionParts): Sessions {
     return session.person;
   }
 
-  const load = (digest: Buffer) => store.findSession(database.system, digest);
+  const load = (digest: Buffer) => sessionStore.findSession(database.system, digest);
 
   /** One unit of argon2 work, whoever asks and whatever comes of it. */
   async function verify(password: string, hash: string | null): Promise<boolean> {
@@ -148,7 +149,7 @@ export function openSessions(parts: SessionParts): Sessions {
       if (current === undefined || !current.isActive || current.passwordHash !== account.passwordHash) throw refused();
       const expiresAt = new Date(at.getTime() + SESSION_LIFE_MS);
       const userAgent = from.userAgent?.slice(0, USER_AGENT_CHARS_MAX) ?? null;
-      await store.insertSession(
+      await sessionStore.insertSession(
         trx,
         { digest, organizationId, personId, at, expiresAt, address: from.address, userAgent },
         SESSIONS_PER_PERSON_MAX,
@@ -204,13 +205,13 @@ export function openSessions(parts: SessionParts): Sessions {
       return isGood ? session.person : find(token);
     },
     async end(token) {
-      if (TOKEN.test(token) && (await store.deleteSession(database.system, digestOf(token))))
+      if (TOKEN.test(token) && (await sessionStore.deleteSession(database.system, digestOf(token))))
         parts.doorbell.ring('keys');
     },
     async signOut(person, origin) {
       const at = new Date(clock.nowMs());
       await database.within(person.organizationId, async (trx) => {
-        if (!(await store.deleteSession(trx, Buffer.from(person.sessionId, 'hex')))) return;
+        if (!(await sessionStore.deleteSession(trx, Buffer.from(person.sessionId, 'hex')))) return;
         const target = { kind: 'user', id: person.personId };
         await recordAudit(trx, {
           ...origin,
@@ -239,7 +240,7 @@ export function openSessions(parts: SessionParts): Sessions {
         const current = await store.lockAccount(trx, personId);
         if (current?.passwordHash !== account?.passwordHash) throw unknownSession();
         await store.updatePerson(trx, organizationId, personId, { passwordHash }, at);
-        await store.deleteSessionsOf(trx, personId, Buffer.from(person.sessionId, 'hex'));
+        await sessionStore.deleteSessionsOf(trx, personId, Buffer.from(person.sessionId, 'hex'));
         await recordAudit(trx, {
           ...origin,
           organizationId,
@@ -261,7 +262,7 @@ export function openSessions(parts: SessionParts): Sessions {
 
 /** Sessions past their life or idle too long go; the housekeeper calls this. */
 export function forgetSessions(database: Database, nowMs: number): Promise<void> {
-  return store.deleteSessionsBefore(database.system, new Date(nowMs), new Date(nowMs - SESSION_IDLE_MS_MAX));
+  return sessionStore.deleteSessionsBefore(database.system, new Date(nowMs), new Date(nowMs - SESSION_IDLE_MS_MAX));
 }
 
 function isIdle(session: { lastUsedAtMs: number; touchedAtMs?: number }, nowMs: number): boolean {

@@ -338,7 +338,13 @@ function given<Values extends object>(values: Values): Values {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Values;
 }
 
-export async function updateFleet(db: Connection, organizationId: string, id: string, set: FleetSet, at: Date): Promise<Fleet | undefined> {
+export async function updateFleet(
+  db: Connection,
+  organizationId: string,
+  id: string,
+  set: FleetSet,
+  at: Date,
+): Promise<Fleet | undefined> {
   const row = await db
     .updateTable('fleet')
     .set({ ...(given(set) as object), updated_at: at })
@@ -367,7 +373,13 @@ export async function updateAsset(
     .executeTakeFirst();
 }
 
-export async function updateDevice(db: Connection, organizationId: string, id: string, set: DeviceSet, at: Date): Promise<Device | undefined> {
+export async function updateDevice(
+  db: Connection,
+  organizationId: string,
+  id: string,
+  set: DeviceSet,
+  at: Date,
+): Promise<Device | undefined> {
   const row = await db
     .updateTable('device')
     .set({ ...(given(set) as object), updated_at: at })
@@ -392,5 +404,12 @@ export async function listAllDevices(db: Connection, organizationId: string, sli
 }
 
 export function toPlant(row: AssetRow): RegisteredPlant {
-  return { id: row.id, fleetId: row.fleet_id, name: row.name, unitNumber: row.unit_number, isActive: row.is_active, ...toKept(row) };
+  return {
+    id: row.id,
+    fleetId: row.fleet_id,
+    name: row.name,
+    unitNumber: row.unit_number,
+    isActive: row.is_active,
+    ...toKept(row),
+  };
 }

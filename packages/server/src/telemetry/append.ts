@@ -5,7 +5,7 @@ import type { Signals } from '@gladhand/contract/signals.ts';
 import type { Kysely } from 'kysely';
 import { uuidFrom } from '../base/ids.ts';
 import type { Schema } from '../database/schema.ts';
-import { type LatestMetrics, type LatestValue, mergeLatest } from './latest.ts';
+import { type LatestMetrics, mergeLatest } from './latest.ts';
 import { signalGroupBits } from './signal-groups.ts';
 import * as store from './store.ts';
 
@@ -38,7 +38,11 @@ export interface Appended {
   readonly added: number;
 }
 
-export async function appendRecords(trx: Kysely<Schema>, records: readonly NewRecord[], processedAtMs: number): Promise<Appended> {
+export async function appendRecords(
+  trx: Kysely<Schema>,
+  records: readonly NewRecord[],
+  processedAtMs: number,
+): Promise<Appended> {
   if (records.length === 0) return { ids: [], added: 0 };
   const rows = records.map(toRow);
   await moveLatest(trx, records, rows);
@@ -60,14 +64,25 @@ function toRow(record: NewRecord): store.RecordRow {
   };
 }
 
-async function moveLatest(trx: Kysely<Schema>, records: readonly NewRecord[], rows: readonly store.RecordRow[]): Promise<void> {
+async function moveLatest(
+  trx: Kysely<Schema>,
+  records: readonly NewRecord[],
+  rows: readonly store.RecordRow[],
+): Promise<void> {
   const organizations = new Map(records.map((record) => [record.assetId, record.organizationId]));
   const known = await store.lockLatest(trx, organizations);
   const changed = new Map<string, LatestMetrics>();
-  for (const row of rows) {
+  // From the newest on, so that what is older finds its place taken and is not built only to be replaced.
+  const newestFirst = rows.toSorted(
+    (one, other) => other.observedAtMs - one.observedAtMs || other.receivedAtMs - one.receivedAtMs,
+  );
+  for (const row of newestFirst) {
     const metrics = (known.get(row.assetId) ?? {}) as LatestMetrics;
     known.set(row.assetId, metrics);
-    if (mergeLatest(metrics, latestValues(row))) changed.set(row.assetId, metrics);
+    const observedAt = new Date(row.observedAtMs).toISOString();
+    const receivedAt = new Date(row.receivedAtMs).toISOString();
+    const stamp = { observedAt, receivedAt, recordId: row.id, deviceId: row.deviceId };
+    if (mergeLatest(metrics, stamp, metricsOf(row.signals))) changed.set(row.assetId, metrics);
   }
   await store.writeLatest(
     trx,
@@ -77,12 +92,4 @@ async function moveLatest(trx: Kysely<Schema>, records: readonly NewRecord[], ro
       metricsJson: JSON.stringify(metrics),
     })),
   );
-}
-
-function* latestValues(row: store.RecordRow): Iterable<[string, LatestValue]> {
-  const observedAt = new Date(row.observedAtMs).toISOString();
-  const receivedAt = new Date(row.receivedAtMs).toISOString();
-  for (const [metric, value] of metricsOf(row.signals)) {
-    yield [metric, { value, observedAt, receivedAt, recordId: row.id, deviceId: row.deviceId }];
-  }
 }

@@ -45,6 +45,7 @@ export const LEAD_FILES = [
   'edge/http.ts',
   'intake-log/intake-log.ts',
   'intake/accept.ts',
+  'limits/limits.ts',
   'live/rpc.ts',
   'mapping/mapper.ts',
   'organizations/organizations.ts',

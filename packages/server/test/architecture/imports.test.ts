@@ -112,7 +112,8 @@ test('a store is known to its own room only', () => {
       file.imports
         .filter(
           (one) =>
-            /^server\/src\/[a-z-]+\/([a-z-]+-)?store\.ts$/.test(one.to) && placeOf(one.to)?.room !== placeOf(file.path)?.room,
+            /^server\/src\/[a-z-]+\/([a-z-]+-)?store\.ts$/.test(one.to) &&
+            placeOf(one.to)?.room !== placeOf(file.path)?.room,
         )
         .filter(() => placeOf(file.path)?.row !== 'app')
         .map((one) => `${file.path}:${one.line} imports ${one.to}: call the room's verb instead of its tables`),

@@ -1,9 +1,9 @@
 import { text } from 'node:stream/consumers';
 import { SLUG_PATTERN } from '@gladhand/contract/organizations.ts';
-import type { Config } from '../../config.ts';
-import { StartRefusal } from '../../base/start-refusal.ts';
 import { systemClock } from '../../base/clock.ts';
 import { systemIds } from '../../base/ids.ts';
+import { StartRefusal } from '../../base/start-refusal.ts';
+import type { Config } from '../../config.ts';
 import { createFirstAdmin } from '../../organizations/first-admin.ts';
 import { withDatabase } from './database.ts';
 

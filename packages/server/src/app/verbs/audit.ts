@@ -1,9 +1,9 @@
+import { StartRefusal } from '../../base/start-refusal.ts';
 import type { Config } from '../../config.ts';
+import type { Database } from '../../database/database.ts';
 import { verifyChain } from '../../organizations/read-audit.ts';
 import { findOrganization, listOrganizations } from '../../organizations/store.ts';
-import type { Database } from '../../database/database.ts';
 import { withDatabase } from './database.ts';
-import { StartRefusal } from '../../base/start-refusal.ts';
 
 export interface AuditFlags {
   readonly organization?: string;

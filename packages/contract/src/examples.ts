@@ -1,0 +1,133 @@
+/**
+ * One example of each main body, by the title of its schema: the API reference shows them, and a test holds them
+ * against the schemas. They tell one story: a delivery van reverses, and its fleet reads about it.
+ */
+const FLEET = '01a2074c-fe3e-77bb-ae30-47d419e3a9b1';
+const TRAILER = '01a2074c-fe49-7137-904b-e48877e79c65';
+const UNIT = '01a2074d-011f-7477-92b0-e96a84b2221b';
+const DEVICE = '01a2074c-fe51-773b-8dcf-5a156980bccb';
+const RECEIPT = '01a2074d-6d1a-71cb-9863-030b8ad520a6';
+const RECORD = '01a20746-a500-714e-a2fa-ae656443016d';
+const RECEIVED_AT = '2026-11-23T07:27:24.442Z';
+const PROCESSED_AT = '2026-11-23T07:27:24.483Z';
+const OBSERVED_AT = '2026-11-23T07:27:20.000Z';
+const REQUEST = '01a2074d-6d13-7618-b0d1-5c3b9ba8ffde';
+
+const kept = { createdAt: '2026-11-23T07:26:56.062Z', updatedAt: '2026-11-23T07:26:56.062Z' };
+const provenance = {
+  id: RECORD,
+  assetId: UNIT,
+  assetKind: 'deliversafe',
+  deviceId: DEVICE,
+  product: 'deliversafe',
+  mappingVersion: 1,
+  receiptId: RECEIPT,
+  position: 6_388,
+  observedAt: OBSERVED_AT,
+  deviceAt: null,
+  receivedAt: RECEIVED_AT,
+  processedAt: PROCESSED_AT,
+};
+const gps = { latitude: 39.7684, longitude: -86.1581, headingDeg: 118, speedKph: 4.2, hdop: 0.7, satellites: 12 };
+const latest = { observedAt: OBSERVED_AT, receivedAt: RECEIVED_AT, recordId: RECORD, deviceId: DEVICE };
+
+export const EXAMPLES = {
+  IssuedToken: {
+    accessToken: 'eyJhbGciOiJFZDI1NTE5IiwidHlwIjoiYXQrand0In0.eyJhdWQiOiJjdXN0b21lciJ9.c2lnbmF0dXJl',
+    tokenType: 'Bearer',
+    expiresIn: 1800,
+    expiresAt: '2026-11-23T07:57:22.000Z',
+    scopes: ['fleets:read', 'trailers:read', 'telemetry:read'],
+  },
+  PartnerPayload: {
+    unit: { serial: 'DS-0001' },
+    reports: [
+      {
+        at: OBSERVED_AT,
+        position: { latitude: 39.7684, longitude: -86.1581, speedKph: 4.2 },
+        backup: { reversing: true, proximityM: 1.4, warning: 'caution' },
+      },
+    ],
+  },
+  Accepted: { receiptId: RECEIPT, receivedAt: RECEIVED_AT, status: 'queued' },
+  Receipt: {
+    receiptId: RECEIPT,
+    receivedAt: RECEIVED_AT,
+    status: 'partly-rejected',
+    product: 'deliversafe',
+    vin: '4ZZDB1817P7056642',
+    plantId: null,
+    mappingVersion: 1,
+    processedAt: PROCESSED_AT,
+    recordIds: [RECORD],
+    skipped: 0,
+    rejects: [
+      {
+        record: 1,
+        code: 'out-of-bounds',
+        pointer: '/records/0/signals/gps.speedKph',
+        element: '/reports/1',
+        expression: 'item.position.speedKph',
+        found: 'number 9000',
+        detail: 'gps.speedKph is 0 to 500 km/h',
+      },
+    ],
+    unclaimed: [],
+  },
+  Problem: {
+    type: 'https://gladhand.dev/errors/invalid-vin',
+    title: 'The VIN is not valid',
+    status: 400,
+    detail: 'The VIN in the path is not valid: a VIN has 17 characters, this has 16.',
+    instance: `urn:uuid:${REQUEST}`,
+    code: 'invalid-vin',
+    requestId: REQUEST,
+    retryable: false,
+    errors: [{ pointer: '/path/vin', code: 'length', detail: 'a VIN has 17 characters, this has 16' }],
+  },
+  Fleet: { id: FLEET, name: 'Dry freight', isActive: true, ...kept },
+  Trailer: {
+    id: TRAILER,
+    vin: '1ZZV25327P7055634',
+    vinCheck: 'pass',
+    fleetId: FLEET,
+    name: 'Dry van DV-055634',
+    unitNumber: 'DV-055634',
+    isActive: true,
+    ...kept,
+  },
+  Device: {
+    id: DEVICE,
+    assetId: UNIT,
+    product: 'deliversafe',
+    externalId: 'DS-0001',
+    kind: 'deliversafe',
+    isActive: true,
+    firstSeenAt: OBSERVED_AT,
+    lastSeenAt: OBSERVED_AT,
+    ...kept,
+  },
+  DeliverSafeUnit: {
+    id: UNIT,
+    serialNumber: 'DS-0001',
+    vin: '4ZZDB1817P7056642',
+    vinCheck: 'pass',
+    fleetId: null,
+    name: 'Delivery van LV-056642',
+    unitNumber: 'LV-056642',
+    isActive: true,
+    ...kept,
+  },
+  TelemetryRecord: {
+    ...provenance,
+    signals: { gps, backup: { reversing: true, proximityM: null, warning: 'caution' } },
+    states: { 'backup.proximityM': 'notAvailable' },
+  },
+  GpsFix: { ...provenance, signals: { gps } },
+  Latest: {
+    assetId: UNIT,
+    assetKind: 'deliversafe',
+    vin: '4ZZDB1817P7056642',
+    metrics: { 'gps.speedKph': { value: 4.2, ...latest }, 'doors[rear].state': { value: 'closed', ...latest } },
+  },
+} as const satisfies Record<string, unknown>;

@@ -1,0 +1,84 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { sql } from 'kysely';
+import { expect, test } from 'vitest';
+import { openTestApp, type TestApp } from '../app.ts';
+import { addPerson, send, signIn } from '../people.ts';
+
+const MAIN = join(import.meta.dirname, '../../src/main.ts');
+
+/** Runs the command line on the database of `world`. */
+function gladhand(
+  world: TestApp,
+  args: string[],
+  input = '',
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { host, port, user, password, database } = world.app.backends.database.host.connection;
+  const url = `postgres://${user}:${encodeURIComponent(String(password))}@/${database}?host=${encodeURIComponent(String(host))}&port=${port}`;
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [MAIN, ...args],
+      { env: { ...process.env, DATABASE_URL: url } },
+      (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
+    );
+    child.stdin?.end(input);
+  });
+}
+
+test('admin create makes an admin who can sign in, prints the password once, and refuses a second one unless forced', async () => {
+  const world = await openTestApp();
+  const create = (...args: string[]) => gladhand(world, ['admin', 'create', '--name', 'First Admin', ...args]);
+  const made = await create('--email', 'first@example.com');
+  expect(made).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('first@example.com is an admin of operator.'),
+  });
+  const password = /shown once\): (\S+)/.exec(made.stdout)![1];
+  const signedIn = await send(world, 'POST', '/auth/sign-in', { email: 'first@example.com', password });
+  expect(signedIn.json.person).toMatchObject({ role: 'ADMIN', isPlatformOperator: true });
+
+  const again = await create('--email', 'second@example.com');
+  expect(again).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringContaining('operator has an admin already'),
+  });
+  expect((await create('--email', 'second@example.com', '--force')).code).toBe(0);
+  expect((await create('--email', 'FIRST@example.com', '--force')).stderr).toContain('exists already');
+  expect((await create('--email', 'third@example.com', '--organization', 'nobody')).stderr).toContain(
+    'no organization with the slug nobody',
+  );
+  const stdin = await gladhand(
+    world,
+    ['admin', 'create', '--name', 'C', '--email', 'c@example.com', '--organization', 'customer', '--password-stdin'],
+    'from standard input\n',
+  );
+  expect(stdin.stdout).toBe('c@example.com is an admin of customer.\n');
+  expect(
+    (await send(world, 'POST', '/auth/sign-in', { email: 'c@example.com', password: 'from standard input' })).status,
+  ).toBe(200);
+});
+
+test('audit verify walks every chain, says ok, and after tampering names the broken event and exits with 1', async () => {
+  const world = await openTestApp();
+  const token = await signIn(world, await addPerson(world, world.customerId, 'ADMIN'));
+  for (const name of ['A', 'B', 'C']) await send(world, 'POST', '/organizations/customer/fleets', { name }, token);
+  const whole = await gladhand(world, ['audit', 'verify']);
+  expect(whole.code).toBe(0);
+  expect(whole.stdout).toMatch(/^customer: 4 events, head [0-9a-f]{64}: ok$/m);
+  expect(whole.stdout).toMatch(/^rival: 0 events, head 0{64}: ok$/m);
+  const { owner } = world.app.backends.database;
+  await sql`alter table audit_event disable trigger all; update audit_event set details = '{"name":"Z"}' where sequence = 3 and organization_id = ${sql.lit(world.customerId)}`.execute(
+    owner,
+  );
+  const broken = await gladhand(world, ['audit', 'verify', '--organization', 'customer', '--events']);
+  expect(broken.code).toBe(1);
+  expect(broken.stdout).toContain('BROKEN at event 3: the event is not the one that was written');
+  expect(
+    broken.stdout
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line).action),
+  ).toEqual(['session.opened', 'fleet.registered']);
+});
