@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { present } from '../report.ts';
 import { benchIntake } from './intake.ts';
+import { benchLimits } from './limits.ts';
 import { benchPipeline } from './pipeline.ts';
 
 /** `npm run bench -- <name>`: each prints its figures on its last line and exits with 1 when it falls short. */
@@ -25,5 +26,12 @@ program
   .option('--profile <folder>', 'write a CPU profile of the server there')
   .option('--json', 'one line of JSON on stdout and nothing else')
   .action((options) => present((scratch) => benchPipeline(scratch, { ...options, batchRecords: options.n }), options));
+
+program
+  .command('limits')
+  .description('the cost of a decision: none, in memory, in Redis, and by the share while Redis is away')
+  .option('--seconds <seconds>', 'length of each round', Number, 3)
+  .option('--json', 'one line of JSON on stdout and nothing else')
+  .action((options) => present((scratch) => benchLimits(scratch, options), options));
 
 await program.parseAsync();

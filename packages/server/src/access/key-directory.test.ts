@@ -1,10 +1,12 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
 import { createManualClock } from '../../test/manual-clock.ts';
+import { systemClock } from '../base/clock.ts';
 import { systemIds } from '../base/ids.ts';
 import { silentLogger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import { createLocalDoorbell } from '../doorbell/local.ts';
+import { openPostgresDoorbell } from '../doorbell/postgres.ts';
 import { insertOrganization } from '../organizations/store.ts';
 import { issueKey } from './issue-key.ts';
 import { openKeyDirectory } from './key-directory.ts';
@@ -127,6 +129,47 @@ test('a key read before a change is not kept after it', async () => {
     await Promise.all([reading, changing]);
     expect((await world.directory.find(id))?.revokedAt).not.toBeNull();
   }
+});
+
+test('a ring from another node alone brings a change, with the poll standing still', async () => {
+  const database = await openTestDatabase();
+  const node = async () => {
+    const doorbell = await openPostgresDoorbell({ database, clock: systemClock, log: silentLogger, nodeId: systemIds.uuid() });
+    // A clock that nobody moves: no poll, so nothing but the ring can reach this directory.
+    const directory = await openKeyDirectory({ database, clock: createManualClock(), doorbell, log: silentLogger });
+    onTestFinished(async () => {
+      directory.close();
+      await doorbell.close();
+    });
+    await directory.refresh();
+    return { doorbell, directory };
+  };
+  const [one, other] = [await node(), await node()];
+  const organizationId = systemIds.uuid();
+  await insertOrganization(database.owner, { id: organizationId, slug: 'one', name: 'One', kind: 'customer', at: new Date() });
+  const order = { organizationId, audience: 'customer' as const, partnerId: 'p', name: 'k', scopes: ['fleets:read'], createdBy: null };
+  const delays: number[] = [];
+  for (let round = 0; round < 21; round += 1) {
+    const { id } = await issueKey(database.owner, { secrets: createSecrets(Buffer.alloc(32, 7)), clock: systemClock, ids: systemIds }, order);
+    await other.directory.refresh();
+    expect((await other.directory.find(id))?.revokedAt).toBeNull();
+    await database.owner.updateTable('api_key').set({ revoked_at: new Date() }).where('id', '=', id).execute();
+    // Committed and not rung: still unknown, which shows that nothing else brings it.
+    expect((await other.directory.find(id))?.revokedAt).toBeNull();
+    const heard = new Promise<void>((resolve) => {
+      const stop = other.directory.onChange(() => {
+        stop();
+        resolve();
+      });
+    });
+    const rungAt = performance.now();
+    one.doorbell.ring('keys');
+    await heard;
+    delays.push(performance.now() - rungAt);
+    expect((await other.directory.find(id))?.revokedAt).not.toBeNull();
+  }
+  delays.sort((a, b) => a - b);
+  console.log(`ring to known on the other node: median ${delays[10]!.toFixed(1)} ms, worst of 21 ${delays[20]!.toFixed(1)} ms`);
 });
 
 /** Lets whatever is under way with the real database get there. */

@@ -66,6 +66,7 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
         { name: 'Signing in', description: 'People: a session for a password, or through an identity provider' },
         { name: 'Organizations', description: 'Who the installation serves' },
         { name: 'Users', description: 'The people of an organization, and what they may do' },
+        { name: 'API keys', description: 'Who may call, from where and for what; a key is shown once' },
         {
           name: 'Registration',
           description: 'What an organization owns: fleets, trailers, devices, DeliverSafe units, plants',
@@ -99,6 +100,10 @@ const PAGES_POLICY = [
 /** After all routes: the document and the pages that show it. */
 export async function serveApiDocs(http: Http): Promise<void> {
   http.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async () => http.swagger());
+  // Browsers ask for it on every page; a 404 would stand in their console as an error.
+  http.get('/favicon.ico', { config: { access: 'public' }, schema: { hide: true } }, (_request, reply) =>
+    reply.code(204).header('cache-control', 'public, max-age=86400').send(),
+  );
   await http.register(async (pages) => {
     pages.addHook('onSend', async (_request, reply) => {
       reply.header('content-security-policy', PAGES_POLICY);

@@ -1,6 +1,10 @@
+import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 
-/** In a row; one pause of the garbage collector makes no outage. */
+/**
+ * In a row, of which each was asked after the one before was missed: one pause, in which many answers are late at once,
+ * is one miss and no outage.
+ */
 export const MISSES_MAX = 3;
 
 /**
@@ -10,15 +14,21 @@ export const MISSES_MAX = 3;
 export interface Reach {
   readonly isOpen: boolean;
   onAnswer(): void;
-  /** `reason` is logged with the change. */
-  onMiss(reason: string): void;
+  /** `askedMs`: when it was asked, monotonic. `reason` is logged with the change. */
+  onMiss(reason: string, askedMs: number): void;
 }
 
-export function createReach(parts: { log: Logger; missesMax?: number; onChange: (isOpen: boolean) => void }): Reach {
-  const { log, missesMax = MISSES_MAX, onChange } = parts;
+export function createReach(parts: {
+  clock: Clock;
+  log: Logger;
+  missesMax?: number;
+  onChange: (isOpen: boolean) => void;
+}): Reach {
+  const { clock, log, missesMax = MISSES_MAX, onChange } = parts;
   let isOpen = false;
   let isFirst = true;
   let misses = 0;
+  let missedMs = Number.NEGATIVE_INFINITY;
   function change(to: boolean): void {
     isOpen = to;
     isFirst = false;
@@ -35,7 +45,9 @@ export function createReach(parts: { log: Logger; missesMax?: number; onChange: 
       log.info('limits are shared through Redis');
       change(true);
     },
-    onMiss(reason) {
+    onMiss(reason, askedMs) {
+      if (askedMs < missedMs) return;
+      missedMs = clock.monotonicMs();
       misses += 1;
       if (isOpen ? misses < missesMax : !isFirst) return;
       log.warn({ reason }, 'Redis does not decide limits in time: this node goes by its share of each limit');

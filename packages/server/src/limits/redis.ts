@@ -54,7 +54,7 @@ export async function openRedisLimits(parts: RedisLimitsParts): Promise<Limits> 
   const unsettled = new Set<string>();
   const held = createHeldSlots(tellReleased);
   const share = createShare(held, parts.usesMax);
-  let nodes = parts.nodesExpected ?? 1;
+  let nodes = Math.max(1, parts.nodesExpected ?? 1);
   let redisAheadMs = 0;
   let isClosed = false;
   let cancelBeat = () => {};
@@ -72,6 +72,7 @@ export async function openRedisLimits(parts: RedisLimitsParts): Promise<Limits> 
     maintNotifications: 'disabled',
   });
   const reach = createReach({
+    clock,
     log: parts.log,
     onChange(isOpen) {
       parts.onReach?.(isOpen);
@@ -79,8 +80,11 @@ export async function openRedisLimits(parts: RedisLimitsParts): Promise<Limits> 
     },
   });
   client.on('error', (error: unknown) => {
-    if (!isClosed) reach.onMiss(textOf(error));
+    missed(textOf(error), clock.monotonicMs());
   });
+  function missed(reason: string, askedMs: number): void {
+    if (!isClosed) reach.onMiss(reason, askedMs);
+  }
 
   async function runScript(script: Script, keys: readonly string[], args: readonly string[]): Promise<number[]> {
     const rest = [String(keys.length), ...keys, ...args];
@@ -144,15 +148,16 @@ export async function openRedisLimits(parts: RedisLimitsParts): Promise<Limits> 
 
   /** The answer, or undefined when it was late or none; either way `reach` learns of it. */
   async function inTime(work: Promise<number[]>): Promise<number[] | undefined> {
+    const askedMs = clock.monotonicMs();
     try {
       const answer = await within(clock, decisionMsMax, work);
       if (answer !== LATE) {
         if (reach.isOpen) reach.onAnswer();
         return answer;
       }
-      reach.onMiss(`no answer in ${decisionMsMax} ms`);
+      missed(`no answer in ${decisionMsMax} ms`, askedMs);
     } catch (error) {
-      reach.onMiss(textOf(error));
+      missed(textOf(error), askedMs);
     }
     return undefined;
   }
@@ -197,11 +202,25 @@ export async function openRedisLimits(parts: RedisLimitsParts): Promise<Limits> 
     const work = sendBeat();
     const answer = await inTime(work);
     if (answer !== undefined) {
-      nodes = Math.max(1, answer[0]!);
+      countNodes(answer[0]!);
       redisAheadMs = answer[1]! - now();
       reach.onAnswer();
     }
     await work.catch(() => {});
+  }
+
+  /**
+   * More nodes count at once, fewer when it was fewer for a lease TTL: after Redis lost its data it knows only those
+   * that spoke since, and a share that is too large would be worse than one that is too small.
+   */
+  let fewerSinceMs: number | undefined;
+  function countNodes(alive: number): void {
+    if (alive < nodes) {
+      fewerSinceMs ??= clock.monotonicMs();
+      if (clock.monotonicMs() - fewerSinceMs < leaseTtlMs) return;
+    }
+    nodes = Math.max(1, alive);
+    fewerSinceMs = undefined;
   }
 
   let isBeating = false;
@@ -211,6 +230,8 @@ export async function openRedisLimits(parts: RedisLimitsParts): Promise<Limits> 
     cancelBeat = clock.after(delayMs, () => void beatNow());
   }
   async function beatNow(): Promise<void> {
+    if (isBeating) return;
+    cancelBeat();
     isBeating = true;
     await beatOnce();
     isBeating = false;
@@ -235,13 +256,8 @@ export async function openRedisLimits(parts: RedisLimitsParts): Promise<Limits> 
         String(undone.length),
         ...undone.flatMap((charge) => chargeArguments(charge, undefined)),
       ];
-      await inTime(
-        runScript(
-          take,
-          charges.map((charge) => root + useKey(charge)),
-          args,
-        ),
-      );
+      const keys = charges.map((charge) => root + useKey(charge));
+      await inTime(runScript(TAKE, keys, args));
     },
     nodes: () => nodes,
     async close() {

@@ -1,83 +1,133 @@
 import { expect, test } from 'vitest';
-import { openTestApp, type TestApp } from '../app.ts';
+import { openTestApp } from '../app.ts';
 import { personToken, send } from '../people.ts';
+import { startServer } from '../server-process.ts';
 
-/** Two servers on one database: what one revokes, the other refuses. */
+/** Two servers, in processes of their own, on one database: what one revokes, the other refuses. */
 const READING = { name: 'Reader', partnerId: 'acme', scopes: ['fleets:read'] };
 const SECRET = 'ab'.repeat(32);
+/** Requests that ask the other node at any time: what is measured is as fine as their turn-around divided by this. */
+const PROBES = 4;
 
 async function openNodes() {
   const one = await openTestApp({ flags: { 'access.secret': SECRET } });
   const { host, port, user, password, database } = one.app.backends.database.host.connection;
   const url = `postgres://${user}:${encodeURIComponent(String(password))}@/${database}?host=${encodeURIComponent(String(host))}&port=${port}`;
-  const other = await openTestApp({ flags: { 'access.secret': SECRET, 'database.url': url } });
-  const admin = await personToken(one, one.customerId, 'ADMIN');
-  const make = async () => {
-    const { apiKey, key } = (await send(one, 'POST', '/partner/api-keys', READING, admin)).json;
-    const { accessToken } = (await one.call('POST', '/api/v1/customers/authenticate', { headers: { 'x-api-key': key } })).json;
-    return { id: apiKey.id as string, key: key as string, token: accessToken as string };
-  };
-  return { one, other, admin, make };
-}
-
-const fleets = (node: TestApp, token: string) => node.call('GET', '/api/v1/fleets', { token });
-
-/** How long after `act` was answered the other node still admitted the token, in milliseconds; 0: not at all. */
-async function admittedFor(node: TestApp, token: string, act: () => Promise<unknown>): Promise<number> {
-  expect((await fleets(node, token)).status).toBe(200);
-  let answeredAt = Number.POSITIVE_INFINITY;
-  let lastAdmittedAt = 0;
-  const acting = act().then(() => {
-    answeredAt = performance.now();
+  const process = startServer(['serve', '--no-demo', '--http-port', '0', '--grpc-port', '0', '--data-directory', 'data'], {
+    env: { GLADHAND_DATABASE_URL: url, GLADHAND_ACCESS_SECRET: SECRET },
   });
-  for (;;) {
-    const startedAt = performance.now();
-    const { status } = await fleets(node, token);
-    if (status === 401) break;
-    lastAdmittedAt = startedAt;
-    expect(status).toBe(200);
-    expect(startedAt - answeredAt).toBeLessThan(10_000);
-  }
-  await acting;
-  return Math.max(0, lastAdmittedAt - answeredAt);
+  const otherPort = () => /"http":(\d+)/.exec(process.logged())?.[1];
+  await expect.poll(otherPort, { timeout: 30_000 }).toBeDefined();
+  expect(process.child.pid).not.toBe(globalThis.process.pid);
+  const other = `http://127.0.0.1:${otherPort()}`;
+  const admin = await personToken(one, one.customerId, 'ADMIN');
+  return {
+    one,
+    admin,
+    async make() {
+      const { apiKey, key } = (await send(one, 'POST', '/partner/api-keys', READING, admin)).json;
+      const { accessToken } = (await one.call('POST', '/api/v1/customers/authenticate', { headers: { 'x-api-key': key } })).json;
+      return { id: apiKey.id as string, key: key as string, token: accessToken as string };
+    },
+    async exchangeOnOther(key: string) {
+      const answer = await fetch(`${other}/api/v1/customers/authenticate`, { method: 'POST', headers: { 'x-api-key': key } });
+      await answer.arrayBuffer();
+      return answer.status;
+    },
+    async fleetsOnOther(token: string) {
+      const answer = await fetch(`${other}/api/v1/fleets`, { headers: { authorization: `Bearer ${token}` } });
+      await answer.arrayBuffer();
+      return answer.status;
+    },
+  };
+}
+type Nodes = Awaited<ReturnType<typeof openNodes>>;
+
+interface Measured {
+  /** From sending the act to sending the last request that the other node still admitted: the commit lies in between. */
+  readonly admittedMs: number;
+  /** From sending the act to its answer. */
+  readonly answeredMs: number;
+  readonly probes: number;
 }
 
-test('a key that is revoked or rotated on one node is refused on the other', async () => {
-  const { one, other, admin, make } = await openNodes();
-  const delays: number[] = [];
-  for (let round = 0; round < 10; round += 1) {
+async function measure(nodes: Nodes, token: string, act: () => Promise<unknown>): Promise<Measured> {
+  expect(await nodes.fleetsOnOther(token)).toBe(200);
+  let admittedAt = Number.NEGATIVE_INFINITY;
+  let probes = 0;
+  let isRefused = false;
+  const probe = async () => {
+    while (!isRefused) {
+      const sentAt = performance.now();
+      const status = await nodes.fleetsOnOther(token);
+      probes += 1;
+      if (status === 200) admittedAt = Math.max(admittedAt, sentAt);
+      else isRefused = true;
+      expect([200, 401]).toContain(status);
+      expect(sentAt - askedAt).toBeLessThan(20_000);
+    }
+  };
+  let askedAt = performance.now();
+  const probing = Array.from({ length: PROBES }, probe);
+  // Not before the probes run: what they find is about the act.
+  await expect.poll(() => probes).toBeGreaterThan(PROBES);
+  askedAt = performance.now();
+  await act();
+  const answeredAt = performance.now();
+  await Promise.all(probing);
+  return { admittedMs: admittedAt - askedAt, answeredMs: answeredAt - askedAt, probes };
+}
+
+function describeAll(what: string, all: readonly Measured[]): void {
+  const sorted = all.map(({ admittedMs }) => admittedMs).sort((a, b) => a - b);
+  const list = (numbers: readonly number[]) => numbers.map((ms) => ms.toFixed(1)).join(' ');
+  console.log(
+    [
+      `${what}: last admitted on the other process, ms after it was asked for: ${list(sorted)} (median ${sorted[sorted.length >> 1]!.toFixed(1)})`,
+      `  answered on the first one after: ${list(all.map(({ answeredMs }) => answeredMs))}; probes: ${all.map(({ probes }) => probes).join(' ')}`,
+    ].join('\n'),
+  );
+}
+
+test('a key that is revoked or rotated on one node is refused by another process', async () => {
+  const nodes = await openNodes();
+  const { one, admin, make } = nodes;
+  const revoked: Measured[] = [];
+  for (let round = 0; round < 15; round += 1) {
     const { id, key, token } = await make();
-    delays.push(await admittedFor(other, token, () => send(one, 'DELETE', `/partner/api-keys/${id}`, undefined, admin)));
-    expect((await other.call('POST', '/api/v1/customers/authenticate', { headers: { 'x-api-key': key } })).status).toBe(401);
+    revoked.push(await measure(nodes, token, () => send(one, 'DELETE', `/partner/api-keys/${id}`, undefined, admin)));
+    expect(await nodes.exchangeOnOther(key)).toBe(401);
   }
-  for (let round = 0; round < 5; round += 1) {
+  const rotated: Measured[] = [];
+  for (let round = 0; round < 10; round += 1) {
     const { token } = await make();
-    delays.push(await admittedFor(other, token, () => send(one, 'PUT', '/customers/rotate', {}, token)));
+    rotated.push(await measure(nodes, token, () => send(one, 'PUT', '/customers/rotate', {}, token)));
   }
-  delays.sort((a, b) => a - b);
-  console.log(`a revocation was known on the other node after ${delays.map((ms) => ms.toFixed(1)).join(', ')} ms`);
-  expect(delays.at(-1)).toBeLessThan(2_000);
+  describeAll('revoked', revoked);
+  describeAll('rotated', rotated);
+  // The lease, which is the promise; how much faster it is stands in the lines above.
+  for (const { admittedMs } of [...revoked, ...rotated]) expect(admittedMs).toBeLessThan(2_000);
 });
 
 test('when the ring is lost, the poll finds the change', async () => {
-  const { one, other, make } = await openNodes();
-  const delays: number[] = [];
-  for (let round = 0; round < 5; round += 1) {
-    const { id, token } = await make();
+  const nodes = await openNodes();
+  const found: Measured[] = [];
+  for (let round = 0; round < 10; round += 1) {
+    const { id, token } = await nodes.make();
     // Nobody rings: the change is made by hand, as if the node that made it died before it could tell.
-    const byHand = () => one.app.backends.database.owner.updateTable('api_key').set({ revoked_at: new Date() }).where('id', '=', id).execute();
-    delays.push(await admittedFor(other, token, byHand));
+    const byHand = () => nodes.one.app.backends.database.owner.updateTable('api_key').set({ revoked_at: new Date() }).where('id', '=', id).execute();
+    found.push(await measure(nodes, token, byHand));
   }
-  console.log(`a revocation without a ring was known after ${delays.map((ms) => ms.toFixed(0)).join(', ')} ms`);
-  expect(Math.max(...delays)).toBeLessThan(2_000);
+  describeAll('revoked without a ring', found);
+  for (const { admittedMs } of found) expect(admittedMs).toBeLessThan(2_000);
 });
 
-test('a key that is changed on one node is judged anew on the other, also where it is used without a token', async () => {
-  const { one, other, admin, make } = await openNodes();
+test('a key whose addresses change on one node is judged anew by the other', async () => {
+  const { one, admin, make, fleetsOnOther } = await openNodes();
   const { id, token } = await make();
-  expect((await fleets(other, token)).status).toBe(200);
+  expect(await fleetsOnOther(token)).toBe(200);
   await send(one, 'PATCH', `/partner/api-keys/${id}`, { allowedIps: ['203.0.113.0/24'] }, admin);
-  await expect.poll(async () => (await fleets(other, token)).status, { timeout: 5_000 }).toBe(403);
+  await expect.poll(() => fleetsOnOther(token), { timeout: 5_000 }).toBe(403);
   await send(one, 'PATCH', `/partner/api-keys/${id}`, { allowedIps: [] }, admin);
-  await expect.poll(async () => (await fleets(other, token)).status, { timeout: 5_000 }).toBe(200);
+  await expect.poll(() => fleetsOnOther(token), { timeout: 5_000 }).toBe(200);
 });

@@ -1,7 +1,7 @@
 import { type ClientReadableStream, credentials, makeGenericClientConstructor, Metadata } from '@grpc/grpc-js';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { type SubscribeResponse, SubscribeRequestSchema, SubscribeResponseSchema } from '@gladhand/contract/gen/gladhand/livefeed/v1/livefeed_pb.ts';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { CUSTOMER_SCOPES, openTestApp, type TestApp } from '../app.ts';
 
 /** The main job over the wire: a partner's own JSON in, a receipt, the customer's pages and the live stream out. */
@@ -129,6 +129,25 @@ test('LiveFeed delivers a record as it becomes readable, and its cursor continue
   expect(feed.data.map((record: { id: string }) => record.id)).toEqual(second.recordIds);
 });
 
+test('metrics tell how many follow LiveFeed, of how many organizations, and what they were sent', async () => {
+  const { world, customer, send } = await openWorld();
+  await world.registry.createTrailer(world.customerId, { vin: VIN, name: 'T' });
+  const liveFeed = async () => {
+    const { text } = await world.call('GET', '/metrics');
+    const value = (name: string) => Number(new RegExp(`^gladhand_livefeed_${name} (\\d+)$`, 'm').exec(text)?.[1]);
+    return { subscribers: value('subscribers'), organizations: value('organizations'), sent: value('records_sent_total') };
+  };
+  expect(await liveFeed()).toEqual({ subscribers: 0, organizations: 0, sent: 0 });
+  const streams = [subscribe(world, customer), subscribe(world, customer)];
+  for (const stream of streams) await stream.next();
+  expect(await liveFeed()).toEqual({ subscribers: 2, organizations: 1, sent: 0 });
+  await send(traccar({ fixTime: minutesAgo(1) }));
+  for (const stream of streams) await stream.next();
+  expect(await liveFeed()).toEqual({ subscribers: 2, organizations: 1, sent: 2 });
+  for (const stream of streams) stream.end();
+  await vi.waitFor(async () => expect((await liveFeed()).subscribers).toBe(0));
+});
+
 test('another organization sees nothing of it: the same 404 as for what does not exist', async () => {
   const { world, send } = await openWorld();
   const trailer = await world.registry.createTrailer(world.customerId, { vin: VIN, name: 'T' });
@@ -173,6 +192,7 @@ function subscribe(world: TestApp, token: string) {
   });
   const messages = call[Symbol.asyncIterator]();
   return {
+    end: () => call.cancel(),
     async next(): Promise<SubscribeResponse> {
       const { value } = (await messages.next()) as { value: Buffer };
       return fromBinary(SubscribeResponseSchema, value);
