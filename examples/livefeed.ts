@@ -99,6 +99,8 @@ function toJson(value: object): string {
   });
 }
 
+// Whoever reads this output, `head` for one, may have seen enough.
+process.stdout.on('error', () => process.exit(0));
 process.once('SIGINT', () => {
   console.error(`\nTo continue from here: --cursor ${cursor}`);
   process.exit(0);

@@ -45,7 +45,12 @@ export async function openInstalledPostgres(): Promise<InstalledPostgres> {
   const port = await findFreePort();
   let server: ChildProcess;
 
+  /** After a SIGKILL its backends hold the shared memory for a moment longer, and a start is refused meanwhile. */
   async function start(): Promise<void> {
+    while (!(await tryToStart())) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+
+  async function tryToStart(): Promise<boolean> {
     const settings = [
       `port=${port}`,
       'listen_addresses=127.0.0.1',
@@ -57,10 +62,11 @@ export async function openInstalledPostgres(): Promise<InstalledPostgres> {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const lines: string[] = [];
-    await new Promise<void>((resolve, reject) => {
+    return await new Promise<boolean>((resolve, reject) => {
       createInterface({ input: server.stderr! }).on('line', (line) => {
         lines.push(line);
-        if (line.includes('ready to accept connections')) resolve();
+        if (line.includes('ready to accept connections')) resolve(true);
+        if (line.includes('shared memory block') && line.includes('still in use')) resolve(false);
       });
       server.once('exit', () => reject(new Error(`PostgreSQL 15 ended: ${lines.join('\n')}`)));
     });

@@ -166,7 +166,7 @@ describe('access tokens', () => {
     const world = await openWorld();
     const old = await world.exchange();
     const now = world.clock.nowMs();
-    await store.insertSigningKey(world.database.owner, new Date(now), new Date(now + 1860_000));
+    await world.database.system.transaction().execute((trx) => store.insertSigningKey(trx, new Date(now), new Date(now + 1860_000)));
     world.doorbell.ring('keys');
     await expect.poll(() => world.access.jwks().keys.length).toBe(2);
     const fresh = await world.exchange();

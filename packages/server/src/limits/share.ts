@@ -15,11 +15,11 @@ import { createUseTable, type KeptUse } from './use-table.ts';
 
 /**
  * Deciding in this process. A server that is alone does so always, with its share being all of it. One of several
- * nodes does so while the shared store is away: it remembers the use of each limit as
- * the store told it last, and from there on each unit costs it as many as there are nodes, as if all did the same: so
- * together they admit what was left, rounded to at least one request per node and window. When the store is back, what
- * was decided meanwhile is told to it as a hint. Beyond its limit an outage admits at most what other nodes were
- * admitted since this one last heard of it, and for a count of nodes that is too low, in proportion.
+ * nodes does so while the shared store is away: it remembers the use of each limit as the store told it last, and from
+ * there on each unit costs it as many as there are nodes, as if all did the same: so together they admit what was left,
+ * rounded to at least one request per node and window. When the store is back, what was decided meanwhile is told to it
+ * as a hint. Beyond its limit an outage admits at most what other nodes were admitted since this one last heard of it,
+ * and for a count of nodes that is too low, in proportion.
  */
 export interface Share {
   find(charge: Charge): ShareUse | undefined;

@@ -80,8 +80,6 @@ test('a key is created with every field the document has, plaintext shown once, 
     createdAt: expect.stringMatching(INSTANT),
     updatedAt: apiKey.createdAt,
   });
-  const exchanged = await world.call('POST', '/api/v1/customers/authenticate', { headers: { 'x-api-key': key } });
-  expect([exchanged.status, exchanged.json.scopes]).toEqual([200, READING.scopes]);
   expect(made.headers.get('location')).toBe(`/api/v1${KEYS}/${apiKey.id}`);
 
   const listed = await send(world, 'GET', KEYS, undefined, token);
@@ -89,6 +87,8 @@ test('a key is created with every field the document has, plaintext shown once, 
   expect(listed.text).not.toContain(key);
   expect(listed.text).not.toContain(signingKey);
   expect((await send(world, 'GET', `${KEYS}/${apiKey.id}`, undefined, token)).json).toEqual(apiKey);
+  const exchanged = await world.call('POST', '/api/v1/customers/authenticate', { headers: { 'x-api-key': key } });
+  expect([exchanged.status, exchanged.json.scopes]).toEqual([200, READING.scopes]);
   const stored = JSON.stringify([
     await world.app.backends.database.owner.selectFrom('api_key').selectAll().execute(),
     await world.app.backends.database.owner.selectFrom('api_key_secret').selectAll().execute(),

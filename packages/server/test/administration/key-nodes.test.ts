@@ -6,8 +6,8 @@ import { startServer } from '../server-process.ts';
 /** Two servers, in processes of their own, on one database: what one revokes, the other refuses. */
 const READING = { name: 'Reader', partnerId: 'acme', scopes: ['fleets:read'] };
 const SECRET = 'ab'.repeat(32);
-/** Requests that ask the other node at any time: what is measured is as fine as their turn-around divided by this. */
-const PROBES = 4;
+/** Requests that ask the other node at any time. More would measure how long both processes wait for a processor. */
+const PROBES = 1;
 
 async function openNodes() {
   const one = await openTestApp({ flags: { 'access.secret': SECRET } });
@@ -89,37 +89,36 @@ function describeAll(what: string, all: readonly Measured[]): void {
   );
 }
 
-test('a key that is revoked or rotated on one node is refused by another process', async () => {
+test('a key that is revoked on one node is refused by another process, rung or, when the ring is lost, by its poll', async () => {
   const nodes = await openNodes();
   const { one, admin, make } = nodes;
-  const revoked: Measured[] = [];
-  for (let round = 0; round < 15; round += 1) {
+  const doorbell = one.app.backends.doorbell as { ring: (topic: 'keys') => void };
+  const { ring } = doorbell;
+  const rung: Measured[] = [];
+  const lost: Measured[] = [];
+  // The same act, turn and turn about, so that whatever else the machine does falls on both.
+  for (let round = 0; round < 40; round += 1) {
     const { id, key, token } = await make();
-    revoked.push(await measure(nodes, token, () => send(one, 'DELETE', `/partner/api-keys/${id}`, undefined, admin)));
+    doorbell.ring = round % 2 === 0 ? ring : () => {};
+    const measured = await measure(nodes, token, () => send(one, 'DELETE', `/partner/api-keys/${id}`, undefined, admin));
+    (round % 2 === 0 ? rung : lost).push(measured);
     expect(await nodes.exchangeOnOther(key)).toBe(401);
   }
-  const rotated: Measured[] = [];
-  for (let round = 0; round < 10; round += 1) {
-    const { token } = await make();
-    rotated.push(await measure(nodes, token, () => send(one, 'PUT', '/customers/rotate', {}, token)));
-  }
-  describeAll('revoked', revoked);
-  describeAll('rotated', rotated);
+  describeAll('revoked, rung', rung);
+  describeAll('revoked, ring lost', lost);
   // The lease, which is the promise; how much faster it is stands in the lines above.
-  for (const { admittedMs } of [...revoked, ...rotated]) expect(admittedMs).toBeLessThan(2_000);
+  for (const { admittedMs } of [...rung, ...lost]) expect(admittedMs).toBeLessThan(2_000);
 });
 
-test('when the ring is lost, the poll finds the change', async () => {
+test('a key that is rotated on one node is refused by another process', async () => {
   const nodes = await openNodes();
-  const found: Measured[] = [];
-  for (let round = 0; round < 10; round += 1) {
-    const { id, token } = await nodes.make();
-    // Nobody rings: the change is made by hand, as if the node that made it died before it could tell.
-    const byHand = () => nodes.one.app.backends.database.owner.updateTable('api_key').set({ revoked_at: new Date() }).where('id', '=', id).execute();
-    found.push(await measure(nodes, token, byHand));
+  const rotated: Measured[] = [];
+  for (let round = 0; round < 20; round += 1) {
+    const { token } = await nodes.make();
+    rotated.push(await measure(nodes, token, () => send(nodes.one, 'PUT', '/customers/rotate', {}, token)));
   }
-  describeAll('revoked without a ring', found);
-  for (const { admittedMs } of found) expect(admittedMs).toBeLessThan(2_000);
+  describeAll('rotated, rung', rotated);
+  for (const { admittedMs } of rotated) expect(admittedMs).toBeLessThan(2_000);
 });
 
 test('a key whose addresses change on one node is judged anew by the other', async () => {

@@ -1,0 +1,59 @@
+import type { Caller } from './callers.ts';
+import type { House } from './furnish.ts';
+import type { Request } from './http-client.ts';
+import { freshAddress, freshVin, freshWord } from './names.ts';
+import type { BodyProperty, Operation } from './operations.ts';
+
+/** A request in parts, so that a probe can put something else into one of them. */
+export interface Draft {
+  readonly path: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string>>;
+  /** An object to be written as JSON, or a partner's own JSON as it is; null: none. */
+  readonly body: Readonly<Record<string, unknown>> | string | null;
+}
+
+type Owner = Pick<House, 'own' | 'marker' | 'repeated'>;
+
+/** A request to this route that an organization may send about what it owns, with everything that is required. */
+export function ownRequest(operation: Operation, house: Owner): Draft {
+  const path = Object.fromEntries(Object.entries(operation.pathKinds).map(([name, kind]) => [name, house.own[kind]]));
+  return { path, query: {}, headers: {}, body: operation.isIntake ? house.repeated.body : ownBody(operation, house) };
+}
+
+function ownBody(operation: Operation, house: Owner): Record<string, unknown> | null {
+  if (operation.body === null) return null;
+  const properties = Object.entries(operation.body);
+  const required = properties.filter(([, { isRequired }]) => isRequired);
+  const sent = required.length > 0 ? required : properties.filter(([name]) => name === 'name' || name === 'kind').slice(0, 1);
+  return Object.fromEntries(sent.map(([name, property]) => [name, example(name, property, house)]));
+}
+
+function example(name: string, property: BodyProperty, house: Owner): unknown {
+  const known: Readonly<Record<string, () => unknown>> = {
+    ...{ vin: freshVin, slug: freshWord, externalId: freshWord, role: () => 'VIEWER', product: () => 'traccar', kind: () => 'gateway' },
+    ...{ scopes: () => ['fleets:read'], password: () => freshWord().padEnd(20, 'x'), email: () => `${freshWord()}-${house.marker}@example.com` },
+  };
+  const make = known[name];
+  if (make !== undefined) return make();
+  if (property.kind === null) return `${name} ${house.marker}`;
+  const own = house.own[property.kind];
+  return property.isList ? [own] : own;
+}
+
+export function toRequest(operation: Operation, draft: Draft, caller: Pick<Caller, 'headers'>): Request {
+  const path = operation.path.replace(/\{([^}]+)\}/g, (_, name: string) => encodeURIComponent(draft.path[name] ?? ''));
+  const query = new URLSearchParams(draft.query).toString();
+  const isJson = draft.body !== null;
+  return {
+    method: operation.method,
+    path: query === '' ? path : `${path}?${query}`,
+    headers: {
+      'x-forwarded-for': freshAddress(),
+      ...caller.headers,
+      ...(isJson && { 'content-type': 'application/json' }),
+      ...draft.headers,
+    },
+    ...(isJson && { body: typeof draft.body === 'string' ? draft.body : JSON.stringify(draft.body) }),
+  };
+}
