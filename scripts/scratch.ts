@@ -1,4 +1,4 @@
-import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readlink, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findPostgresOf, signalProcess } from '../packages/server/src/database/process-table.ts';
@@ -12,24 +12,32 @@ export interface Scratch {
   folder(): Promise<string>;
   /** Calls `undo` at the end; the answer calls it off. */
   defer(undo: () => unknown): () => void;
+  /** Aborted when the end has begun: nothing new is started then. */
+  readonly signal: AbortSignal;
 }
 
 export async function withScratch<Result>(run: (scratch: Scratch) => Promise<Result>): Promise<Result> {
   const undos: (() => unknown)[] = [];
-  let ending: Promise<void> | undefined;
+  const ending = new AbortController();
+  let ended: Promise<void> | undefined;
   const end = () => {
-    ending ??= undoAll(undos);
-    return ending;
+    ending.abort();
+    ended ??= undoAll(undos);
+    return ended;
   };
+  let exit = Promise.resolve();
   const onSignal = (signal: NodeJS.Signals) => {
     process.stderr.write(`\n${signal}: cleaning up\n`);
-    void end().finally(() => process.exit(130));
+    exit = end().then(() => process.exit(130));
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   const scratch: Scratch = {
+    signal: ending.signal,
     async folder() {
       const folder = await realpath(await mkdtemp(join(tmpdir(), 'gladhand-scratch-')));
+      // PostgreSQL runs under another account when we are root, and has to walk to its socket.
+      await chmod(folder, 0o711);
       undos.push(() => removeFolder(folder));
       return folder;
     },
@@ -44,8 +52,9 @@ export async function withScratch<Result>(run: (scratch: Scratch) => Promise<Res
   try {
     return await run(scratch);
   } finally {
-    // A signal may have begun to clean up while `run` failed for that very reason.
     await end();
+    // A signal may have begun the end, and `run` failed for that very reason.
+    await exit;
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);
   }
@@ -64,6 +73,8 @@ async function undoAll(undos: (() => unknown)[]): Promise<void> {
 /** A data folder whose server was killed may still have its PostgreSQL at work in it. */
 async function removeFolder(folder: string): Promise<void> {
   for (const pid of await findPostgresOf(clusterOf(folder))) signalProcess(pid, 'SIGKILL');
+  const socketFolder = await readlink(join(folder, 'postgres', 'socket')).catch(() => undefined);
+  if (socketFolder !== undefined) await rm(socketFolder, { recursive: true, force: true });
   await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
 }
 

@@ -116,12 +116,9 @@ async function keepServer(scratch: Scratch, site: Site): Promise<KeptServer> {
   let isEnding = false;
   let killed: ServerProcess | undefined;
   let ownEnds = 0;
-  scratch.defer(() => {
-    isEnding = true;
-  });
   const watch = (watched: ServerProcess) => {
     void watched.exited.then(() => {
-      if (isEnding) return;
+      if (isEnding || scratch.signal.aborted) return;
       if (killed !== watched) ownEnds += 1;
       if (ownEnds > OWN_ENDS_MAX) return;
       current = startServer(scratch, site);

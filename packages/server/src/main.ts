@@ -3,13 +3,14 @@ import { openApiDocument } from './app/openapi.ts';
 import { serve } from './app/serve.ts';
 import { createAdmin } from './app/verbs/admin.ts';
 import { verifyAudit } from './app/verbs/audit.ts';
+import { checkProducts, type ProductsFlags, type TryFlags, tryProduct } from './app/verbs/products.ts';
 import { rotateTokenKey } from './app/verbs/token-key.ts';
 import { Fault } from './base/fault.ts';
 import { StartRefusal } from './base/start-refusal.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 
 /**
- * The verbs of the server: `serve`, `admin create`, `audit verify`, `token-key rotate`, `config`, `openapi`, `healthcheck`. Flags that a
+ * The verbs of the server: `serve`, `admin create`, `audit verify`, `token-key rotate`, `products check`, `products try`, `config`, `openapi`, `healthcheck`. Flags that a
  * verb shares with the configuration win over it.
  */
 interface Flags {
@@ -21,7 +22,9 @@ interface Flags {
   demo?: boolean;
 }
 
-const program = new Command('gladhand').description('Telematics coupling: partners’ own JSON in, one clean feed out.').showHelpAfterError();
+const program = new Command('gladhand')
+  .description('Telematics coupling: partners’ own JSON in, one clean feed out.')
+  .showHelpAfterError();
 
 const configured = (command: Command) =>
   command
@@ -35,16 +38,22 @@ configured(program.command('serve', { isDefault: true }).description('run the se
   .option('--no-demo', 'no demo organization and no simulator')
   .action((flags: Flags) => serve(read(flags)));
 
-configured(program.command('config').description('print the configuration in force, secrets left out')).action((flags: Flags) => {
-  const config = read(flags);
-  const hidden = (secret: string) => (secret === '' ? '' : '[secret]');
-  const access = { ...config.access, secret: hidden(config.access.secret) };
-  const oidc = { ...config.oidc, clientSecret: hidden(config.oidc.clientSecret) };
-  console.log(JSON.stringify({ ...config, access, oidc }, null, 2));
-});
+configured(program.command('config').description('print the configuration in force, secrets left out')).action(
+  (flags: Flags) => {
+    const config = read(flags);
+    const hidden = (secret: string) => (secret === '' ? '' : '[secret]');
+    const access = { ...config.access, secret: hidden(config.access.secret) };
+    const oidc = { ...config.oidc, clientSecret: hidden(config.oidc.clientSecret) };
+    console.log(JSON.stringify({ ...config, access, oidc }, null, 2));
+  },
+);
 
-const admin = program.command('admin').description('people who administer, without signing in; the server must not be running on the same data folder');
-configured(admin.command('create').description('make the first admin, and the operator organization when there is none'))
+const admin = program
+  .command('admin')
+  .description('people who administer, without signing in; the server must not be running on the same data folder');
+configured(
+  admin.command('create').description('make the first admin, and the operator organization when there is none'),
+)
   .requiredOption('--email <address>', 'email address to sign in with')
   .requiredOption('--name <name>', 'display name')
   .option('--organization <slug>', "default: the operator's; `operator` when there is none yet")
@@ -53,13 +62,35 @@ configured(admin.command('create').description('make the first admin, and the op
   .action((flags: Flags & Parameters<typeof createAdmin>[1]) => createAdmin(read(flags), flags));
 
 const audit = program.command('audit').description('the audit log');
-configured(audit.command('verify').description('walk every chain of events and say where it is broken; exit code 0 or 1'))
+configured(
+  audit.command('verify').description('walk every chain of events and say where it is broken; exit code 0 or 1'),
+)
   .option('--organization <slug>', 'one organization only')
   .option('--events', 'print every event')
   .action((flags: Flags & Parameters<typeof verifyAudit>[1]) => verifyAudit(read(flags), flags));
 
 const tokenKey = program.command('token-key').description('the key that access tokens are signed with');
-configured(tokenKey.command('rotate').description('publish the next key now and sign with it from ten minutes on; live tokens stay good')).action((flags: Flags) => rotateTokenKey(read(flags)));
+configured(
+  tokenKey
+    .command('rotate')
+    .description('publish the next key now and sign with it from ten minutes on; live tokens stay good'),
+).action((flags: Flags) => rotateTokenKey(read(flags)));
+
+const products = program.command('products').description('what partners send, and what it means');
+const directory = ['--directory <folder>', 'folder of products; default: those of this installation'] as const;
+products
+  .command('check')
+  .description('read every product as a start would, and name every fault; exit code 0 or 1')
+  .option(...directory)
+  .action((flags: ProductsFlags) => checkProducts(flags));
+products
+  .command('try')
+  .description('print what a payload becomes; nothing is stored')
+  .argument('<product>', 'its name')
+  .argument('<file>', 'a payload, as JSON')
+  .option(...directory)
+  .option('--vin <vin>', 'the VIN of the request path', '1UYVS2533P7204518')
+  .action((name: string, file: string, flags: TryFlags) => tryProduct(name, file, flags));
 
 program
   .command('openapi')

@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, hkdfSync, type KeyObject } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { StartRefusal } from '../base/start-refusal.ts';
 
 /**
  * The installation secret: 32 bytes that live outside the database, from which every other secret is derived by
@@ -18,7 +19,8 @@ export interface Secrets {
 const SECRET_BYTES = 32;
 
 export function createSecrets(installationSecret: Buffer): Secrets {
-  if (installationSecret.length !== SECRET_BYTES) throw new Error(`the installation secret must have ${SECRET_BYTES} bytes`);
+  if (installationSecret.length !== SECRET_BYTES)
+    throw new Error(`the installation secret must have ${SECRET_BYTES} bytes`);
   const derive = (label: string) =>
     Buffer.from(hkdfSync('sha256', installationSecret, Buffer.alloc(0), `gladhand/${label}`, SECRET_BYTES));
   // RFC 8410: an Ed25519 private key in PKCS#8 is this fixed header and the 32-byte seed.
@@ -50,6 +52,7 @@ export function readSecretFile(path: string, randomBytes: (length: number) => Bu
 /** 64 hex digits to 32 bytes; `source` names where they came from, for the message. */
 export function parseSecret(text: string, source: string): Buffer {
   const hex = text.trim();
-  if (!/^[0-9a-f]{64}$/i.test(hex)) throw new Error(`${source} must hold 64 hex digits (make them with: openssl rand -hex 32)`);
+  if (!/^[0-9a-f]{64}$/i.test(hex))
+    throw new StartRefusal(`${source} must hold 64 hex digits (make them with: openssl rand -hex 32)`);
   return Buffer.from(hex, 'hex');
 }

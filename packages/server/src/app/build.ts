@@ -5,6 +5,7 @@ import { createSecrets, parseSecret, readSecretFile, type Secrets } from '../acc
 import { createSignedRequests } from '../access/signed-requests.ts';
 import { forgetNonces } from '../access/store.ts';
 import { createCursors } from '../base/cursor.ts';
+import { StartRefusal } from '../base/start-refusal.ts';
 import type { Config } from '../config.ts';
 import type { Http } from '../edge/http.ts';
 import { createIntake } from '../intake/accept.ts';
@@ -138,6 +139,6 @@ function requireDurability(config: Config, backends: Backends): void {
   if (database.durability === 'power-loss') return;
   const setting = 'intake.requirePowerLossDurability = false';
   if (config.intake.requirePowerLossDurability) {
-    throw new Error(`PostgreSQL at ${database.host.place} would lose acknowledged data in a power cut: set fsync, full_page_writes and synchronous_commit to on, or accept the loss with ${setting}.`);
+    throw new StartRefusal(`PostgreSQL at ${database.host.place} would lose acknowledged data in a power cut: set fsync, full_page_writes and synchronous_commit to on, or accept the loss with ${setting}.`);
   }
 }

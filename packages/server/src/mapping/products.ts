@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FieldError } from '@gladhand/contract/errors.ts';
 import { parse, YAMLParseError } from 'yaml';
+import { StartRefusal } from '../base/start-refusal.ts';
 import { compileMapping } from './compile.ts';
 import { type ProductDocument, ProductDocumentSchema } from './document.ts';
 import { createInputCheck } from './input-check.ts';
@@ -39,7 +40,7 @@ export interface ProductFault extends FieldError {
 }
 
 /** Thrown by `loadProducts`; the message lists every fault, one on a line. */
-export class ProductsInvalid extends Error {
+export class ProductsInvalid extends StartRefusal {
   readonly faults: readonly ProductFault[];
   constructor(faults: readonly ProductFault[]) {
     const lines = faults.map((fault) => `  ${fault.file}#${fault.pointer}: ${fault.detail} (${fault.code})`);

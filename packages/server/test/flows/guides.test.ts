@@ -13,32 +13,46 @@ const GUIDES = ['partner-guide', 'customer-guide', 'products', 'operating'] as c
 /** The `sh` blocks of a guide, each without the indentation of a list it stands in. */
 function blocksOf(guide: string): string[] {
   const text = readFileSync(join(ROOT, 'docs', `${guide}.md`), 'utf8');
-  return [...text.matchAll(/^( *)```sh\n([\s\S]*?)^ *```$/gm)].map(([, indent, block]) => block!.replaceAll(new RegExp(`^${indent}`, 'gm'), ''));
+  return [...text.matchAll(/^( *)```sh\n([\s\S]*?)^ *```$/gm)].map(([, indent, block]) =>
+    block!.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
+  );
 }
 
 test('every command of the guides runs, in order, and answers what it says', async () => {
   const server = startServer(['--http-port', '0', '--grpc-port', '0']);
   await server.waitFor(/Ctrl-C/);
   // The guides are read in the project's folder; the data folder of this server is elsewhere.
-  for (const name of ['node_modules', 'packages', 'examples', 'scripts', 'package.json']) symlinkSync(join(ROOT, name), join(server.directory, name));
+  for (const name of ['node_modules', 'packages', 'examples', 'scripts', 'package.json'])
+    symlinkSync(join(ROOT, name), join(server.directory, name));
   const demo = JSON.parse(readFileSync(join(server.directory, '.gladhand', 'demo.json'), 'utf8'));
-  const marked = GUIDES.flatMap((guide) => blocksOf(guide).map((block, at) => `echo; echo '## ${guide} ${at}'\n${block}`));
+  const marked = GUIDES.flatMap((guide) =>
+    blocksOf(guide).map((block, at) => `echo; echo '## ${guide} ${at}'\n${block}`),
+  );
   expect(marked.length).toBeGreaterThan(15);
   const script = ['exec 2>&1', ...marked]
     .join('\n')
     .replaceAll('http://127.0.0.1:8080', demo.http)
     .replaceAll('127.0.0.1:8081', demo.grpc);
-  const { stdout } = await run('bash', ['-e', '-c', script], { cwd: server.directory, maxBuffer: 64 * 1024 * 1024 }).catch((error: { stdout: string }) => {
+  const { stdout } = await run('bash', ['-e', '-c', script], {
+    cwd: server.directory,
+    maxBuffer: 64 * 1024 * 1024,
+  }).catch((error: { stdout: string }) => {
     throw new Error(`a command failed; what was printed before:\n${error.stdout.slice(-6_000)}`);
   });
-  const said = Object.fromEntries(stdout.split('\n## ').map((part) => part.split(/\n([\s\S]*)/, 2) as [string, string]));
+  const said = Object.fromEntries(
+    stdout.split('\n## ').map((part) => part.split(/\n([\s\S]*)/, 2) as [string, string]),
+  );
 
   const partner = (at: number) => JSON.parse(said[`partner-guide ${at}`]!);
   expect(partner(2)).toMatchObject({ status: 'queued' });
   expect(partner(3)).toMatchObject({ status: 400, code: 'invalid-vin', retryable: false });
   expect(['queued', 'processed']).toContain(partner(4).status);
 
-  const customer = (at: number) => said[`customer-guide ${at}`]!.trim().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+  const customer = (at: number) =>
+    said[`customer-guide ${at}`]!.trim()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line));
   const [fleets, trailers, trailer, devices, units] = customer(1);
   expect([fleets.data.length, trailers.data.length, devices.data.length, units.data.length]).toEqual([2, 2, 1, 2]);
   expect(trailer.vin).toBe(trailers.data[0].vin);

@@ -1,6 +1,10 @@
-import { type ClientReadableStream, credentials, makeGenericClientConstructor, Metadata } from '@grpc/grpc-js';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { type SubscribeResponse, SubscribeRequestSchema, SubscribeResponseSchema } from '@gladhand/contract/gen/gladhand/livefeed/v1/livefeed_pb.ts';
+import {
+  SubscribeRequestSchema,
+  type SubscribeResponse,
+  SubscribeResponseSchema,
+} from '@gladhand/contract/gen/gladhand/livefeed/v1/livefeed_pb.ts';
+import { type ClientReadableStream, credentials, Metadata, makeGenericClientConstructor } from '@grpc/grpc-js';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { CUSTOMER_SCOPES, openTestApp, type TestApp } from '../app.ts';
 
@@ -10,7 +14,22 @@ const VIN = '1UYVS2533P7204518';
 function traccar(change: { fixTime: string; latitude?: number; attributes?: Record<string, unknown> }) {
   const { fixTime, latitude = 39.768403, attributes = {} } = change;
   return JSON.stringify({
-    position: { id: 1, deviceId: 412, protocol: 'teltonika', serverTime: fixTime, deviceTime: fixTime, fixTime, valid: true, latitude, longitude: -86.158068, altitude: 218, speed: 50.2, course: 271, accuracy: 0, attributes },
+    position: {
+      id: 1,
+      deviceId: 412,
+      protocol: 'teltonika',
+      serverTime: fixTime,
+      deviceTime: fixTime,
+      fixTime,
+      valid: true,
+      latitude,
+      longitude: -86.158068,
+      altitude: 218,
+      speed: 50.2,
+      course: 271,
+      accuracy: 0,
+      attributes,
+    },
     device: { id: 412, uniqueId: '352093081234567', name: 'UT-204518' },
   });
 }
@@ -22,7 +41,11 @@ async function openWorld() {
   const partner = await world.token(world.operatorId, 'partner', ['telemetry:write', 'product:traccar']);
   const customer = await world.token(world.customerId, 'customer', CUSTOMER_SCOPES);
   const send = async (body: string, vin = VIN) => {
-    const answer = await world.call('POST', `/api/v1/telemetry/intake/${vin}`, { token: partner, body, headers: { 'content-type': 'application/json' } });
+    const answer = await world.call('POST', `/api/v1/telemetry/intake/${vin}`, {
+      token: partner,
+      body,
+      headers: { 'content-type': 'application/json' },
+    });
     expect(answer.status).toBe(202);
     expect(answer.headers.get('location')).toBe(`/api/v1/telemetry/receipts/${answer.json.receiptId}`);
     return world.settled(partner, answer.json.receiptId);
@@ -37,11 +60,25 @@ test('a payload becomes a canonical record with four clocks and its provenance',
   const trailer = await world.registry.createTrailer(world.customerId, { vin: VIN, name: 'T', fleetId: fleet.id });
   const fixTime = minutesAgo(3);
   const receipt = await send(traccar({ fixTime, attributes: { batteryLevel: 97 } }));
-  expect(receipt).toMatchObject({ status: 'processed', vin: VIN, product: 'traccar', mappingVersion: 1, rejects: [], unclaimed: [] });
+  expect(receipt).toMatchObject({
+    status: 'processed',
+    vin: VIN,
+    product: 'traccar',
+    mappingVersion: 1,
+    rejects: [],
+    unclaimed: [],
+  });
   const page = await read(`/trailers/telemetry/gps/${trailer.id}`);
   expect(page.next).toBeNull();
   const [record] = page.data;
-  expect(record).toMatchObject({ id: receipt.recordIds[0], assetId: trailer.id, assetKind: 'trailer', product: 'traccar', receiptId: receipt.receiptId, observedAt: fixTime });
+  expect(record).toMatchObject({
+    id: receipt.recordIds[0],
+    assetId: trailer.id,
+    assetKind: 'trailer',
+    product: 'traccar',
+    receiptId: receipt.receiptId,
+    observedAt: fixTime,
+  });
   expect(record.signals.gps.speedKph).toBeCloseTo(50.2 * 1.852, 6);
   expect(Date.parse(record.receivedAt)).toBeLessThanOrEqual(Date.parse(record.processedAt));
   const latest = await read(`/telemetry/latest?trailer=${VIN}`);
@@ -61,7 +98,9 @@ test('a repeated payload collapses, and two different records of one instant bot
   expect(repeated.recordIds).toEqual(first.recordIds);
   expect(different.recordIds).not.toEqual(first.recordIds);
   const page = await read(`/trailers/telemetry/gps/${VIN}`);
-  expect(page.data.map((record: { id: string }) => record.id).sort()).toEqual([...first.recordIds, ...different.recordIds].sort());
+  expect(page.data.map((record: { id: string }) => record.id).sort()).toEqual(
+    [...first.recordIds, ...different.recordIds].sort(),
+  );
 });
 
 test('a late record is stored, is last in the feed, and never moves the latest values back', async () => {
@@ -83,7 +122,9 @@ test('a payload for a VIN nobody has registered is kept as unclaimed and mapped 
   const receipt = await send(traccar({ fixTime: minutesAgo(2) }));
   expect(receipt).toMatchObject({ status: 'unclaimed', unclaimed: [VIN], recordIds: [] });
   await world.registry.createTrailer(world.customerId, { vin: VIN, name: 'T' });
-  await expect.poll(() => world.settled(partner, receipt.receiptId).then((settled) => settled.status), { timeout: 10_000 }).toBe('processed');
+  await expect
+    .poll(() => world.settled(partner, receipt.receiptId).then((settled) => settled.status), { timeout: 10_000 })
+    .toBe('processed');
   expect((await read(`/trailers/telemetry/gps/${VIN}`)).data).toHaveLength(1);
 });
 
@@ -91,7 +132,11 @@ test('a customer’s own partner key cannot reach another organization’s trail
   const { world, read } = await openWorld();
   await world.registry.createTrailer(world.customerId, { vin: VIN, name: 'T' });
   const rival = await world.token(world.rivalId, 'partner', ['telemetry:write', 'product:traccar']);
-  const answer = await world.call('POST', `/api/v1/telemetry/intake/${VIN}`, { token: rival, body: traccar({ fixTime: minutesAgo(2) }), headers: { 'content-type': 'application/json' } });
+  const answer = await world.call('POST', `/api/v1/telemetry/intake/${VIN}`, {
+    token: rival,
+    body: traccar({ fixTime: minutesAgo(2) }),
+    headers: { 'content-type': 'application/json' },
+  });
   expect(answer.status).toBe(202);
   expect((await world.settled(rival, answer.json.receiptId)).status).toBe('unclaimed');
   expect((await read(`/trailers/telemetry/gps/${VIN}`)).data).toEqual([]);
@@ -101,10 +146,20 @@ test('what a mapping refuses is kept with pointer and reason, and the rest of th
   const { world, read } = await openWorld();
   await world.registry.createTrailer(world.customerId, { vin: VIN, name: 'T' });
   const token = await world.token(world.operatorId, 'partner', ['telemetry:write', 'product:flespi']);
-  const message = (timestamp: number, latitude: number) => ({ ident: '352093081234567', timestamp, 'position.latitude': latitude, 'position.longitude': -86.1, 'position.valid': true });
+  const message = (timestamp: number, latitude: number) => ({
+    ident: '352093081234567',
+    timestamp,
+    'position.latitude': latitude,
+    'position.longitude': -86.1,
+    'position.valid': true,
+  });
   const seconds = Math.floor(Date.now() / 1000);
   const body = JSON.stringify([message(seconds - 10, 39.7), message(seconds - 5, 139.7)]);
-  const answer = await world.call('POST', `/api/v1/telemetry/intake/${VIN}`, { token, body, headers: { 'content-type': 'application/json' } });
+  const answer = await world.call('POST', `/api/v1/telemetry/intake/${VIN}`, {
+    token,
+    body,
+    headers: { 'content-type': 'application/json' },
+  });
   expect(answer.status).toBe(202);
   const receipt = await world.settled(token, answer.json.receiptId);
   expect(receipt.status).toBe('partly-rejected');
@@ -135,7 +190,11 @@ test('metrics tell how many follow LiveFeed, of how many organizations, and what
   const liveFeed = async () => {
     const { text } = await world.call('GET', '/metrics');
     const value = (name: string) => Number(new RegExp(`^gladhand_livefeed_${name} (\\d+)$`, 'm').exec(text)?.[1]);
-    return { subscribers: value('subscribers'), organizations: value('organizations'), sent: value('records_sent_total') };
+    return {
+      subscribers: value('subscribers'),
+      organizations: value('organizations'),
+      sent: value('records_sent_total'),
+    };
   };
   expect(await liveFeed()).toEqual({ subscribers: 0, organizations: 0, sent: 0 });
   const streams = [subscribe(world, customer), subscribe(world, customer)];

@@ -1,0 +1,118 @@
+import { bearer, type Caller, isAdmitted, sessionCallers } from './callers.ts';
+import { type Api, type House, PASSWORD, signIn } from './furnish.ts';
+import type { Answer, HttpClient } from './http-client.ts';
+import { findDifference } from './judge.ts';
+import { freshWord, nonexistentLike } from './names.ts';
+import type { Operation } from './operations.ts';
+import { type Draft, ownRequest, toRequest } from './own-request.ts';
+import { SELF_ENDING } from './probes.ts';
+import { type Findings, noteLeak } from './run-probes.ts';
+
+/**
+ * That the probes could have found something: every route answers 2xx to an organization that asks for its own, and
+ * every credential they were sent with is still good. A route that refuses everybody would pass every probe.
+ */
+export interface Reached {
+  /** Routes without a 2xx, and what they answered. */
+  readonly unreached: readonly string[];
+  /** Callers whose credential died under the probes. */
+  readonly lostCallers: readonly string[];
+}
+
+/** Routes that cannot answer 2xx on this installation, and why. */
+const UNREACHABLE: Readonly<Record<string, string>> = {
+  'get /api/v1/auth/oidc/start': 'no identity provider is configured',
+  'get /api/v1/auth/oidc/callback': 'no identity provider is configured',
+};
+
+export interface ReachParts {
+  readonly api: Api;
+  readonly http: HttpClient;
+  readonly operations: readonly Operation[];
+  readonly root: string;
+  readonly findings: Findings;
+}
+
+export async function reachAll(parts: ReachParts, house: House, other: House): Promise<Reached> {
+  const { http, operations } = parts;
+  const unreached: string[] = [];
+  const platform = sessionCallers('ADMIN', parts.root)[0]!;
+  for (const operation of operations) {
+    if (operation.id in UNREACHABLE) continue;
+    let answer: Answer | undefined;
+    for (const caller of [...house.callers.filter((one) => isAdmitted(operation, one)), platform]) {
+      const credential = await credentialFor(parts, operation, house, caller);
+      const draft = await draftFor(parts, operation, house);
+      if (SELF_ENDING.includes(operation.id)) await probeSelfEnding(parts, operation, credential, draft, house, other);
+      answer = await http.send(toRequest(operation, draft, credential));
+      if (answer.status < 300) break;
+    }
+    if (answer === undefined || answer.status >= 300) unreached.push(`${operation.id}: ${answer?.status} ${answer?.body}`);
+  }
+  return { unreached, lostCallers: await findLost(parts, house) };
+}
+
+/** A credential that may end with the call, where it does. */
+async function credentialFor(parts: ReachParts, operation: Operation, house: House, caller: Caller): Promise<Pick<Caller, 'headers'>> {
+  const audience = operation.path.includes('/partners/') ? 'partner' : 'customer';
+  if (operation.path.endsWith('/authenticate')) return { headers: { 'x-api-key': house.keys[audience] } };
+  if (!SELF_ENDING.includes(operation.id)) return caller;
+  const { api, root } = parts;
+  if (!operation.path.endsWith('/rotate')) {
+    const email = `${freshWord()}-${house.marker}@example.com`;
+    await api.call('POST', `/organizations/${house.id}/users`, { token: root, body: { email, name: email, role: 'VIEWER', password: PASSWORD } });
+    return { headers: bearer(await signIn(api, email)) };
+  }
+  const scopes = audience === 'partner' ? ['telemetry:write', 'product:traccar'] : ['fleets:read'];
+  const body = { name: `Rotated ${house.marker}`, partnerId: 'rotated', scopes };
+  const { key } = await api.call('POST', `/organizations/${house.id}/api-keys`, { token: root, body });
+  const { accessToken } = await api.call('POST', `/${audience}s/authenticate`, { headers: { 'x-api-key': key } });
+  return { headers: bearer(accessToken) };
+}
+
+async function draftFor(parts: ReachParts, operation: Operation, house: House): Promise<Draft> {
+  const draft = ownRequest(operation, house);
+  if (operation.path.endsWith('/sign-in')) return { ...draft, body: { email: house.values.email[0], password: PASSWORD } };
+  if (operation.path.endsWith('/auth/password')) return { ...draft, body: { currentPassword: PASSWORD, newPassword: freshWord().padEnd(20, 'x') } };
+  if (operation.method !== 'DELETE') return draft;
+  // Deletes a thing of its own, made for that.
+  const [, collection, name] = /^(.*)\/\{([^}]+)\}$/.exec(operation.path) ?? [];
+  const making = parts.operations.find(({ id }) => id === `post ${collection}`);
+  if (making === undefined || name === undefined) return draft;
+  const caller = [...house.callers, ...sessionCallers('ADMIN', parts.root)].find((one) => isAdmitted(making, one))!;
+  const { body } = await parts.http.send(toRequest(making, ownRequest(making, house), caller));
+  const made = JSON.parse(body);
+  return { ...draft, path: { ...draft.path, [name]: made.id ?? made.apiKey?.id } };
+}
+
+/** Names the other's things in what no schema has: the answer must not depend on whether they exist. */
+async function probeSelfEnding(
+  { http, findings }: ReachParts,
+  operation: Operation,
+  credential: Pick<Caller, 'headers'>,
+  draft: Draft,
+  house: House,
+  other: House,
+): Promise<void> {
+  if (operation.body === null) return;
+  for (const [name, value] of Object.entries({ organizationId: other.id, keyId: other.own.key, userId: other.own.user })) {
+    const ask = async (sent: string) => {
+      const asked = { ...draft, body: { ...(draft.body as object), [name]: sent } };
+      return { answer: await http.send(toRequest(operation, asked, credential)), sent: [sent] };
+    };
+    findings.probes += 1;
+    const difference = findDifference(await ask(value), await ask(nonexistentLike(value)));
+    if (difference !== undefined) noteLeak(findings, `${operation.id}: ${name} of ${other.slug} by ${house.slug}: ${difference}`);
+  }
+}
+
+async function findLost({ http, operations }: ReachParts, house: House): Promise<string[]> {
+  const lost: string[] = [];
+  for (const caller of house.callers.filter(({ scheme }) => scheme !== null)) {
+    const operation = operations.find((one) => one.method === 'GET' && !one.isPublic && isAdmitted(one, caller));
+    if (operation === undefined) continue;
+    const { status } = await http.send(toRequest(operation, ownRequest(operation, house), caller));
+    if (status === 401) lost.push(`${caller.name} of ${house.slug}`);
+  }
+  return lost;
+}
