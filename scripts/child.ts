@@ -45,6 +45,8 @@ export function openChild(scratch: Scratch, file: string, nodeArguments: readonl
       const asked = Promise.withResolvers<unknown>();
       const id = questions++;
       waiting.set(id, asked);
+      // Whoever awaits it hears of a child that ended; an answer nobody waits for any more must not end us.
+      asked.promise.catch(() => {});
       child.send({ id, value: question });
       return asked.promise as Promise<Answer>;
     },

@@ -108,7 +108,12 @@ function prepare(order: BatchOrder): { bytesPerBatch: number } {
   const requests = Array.from({ length: order.batches }, (_, number) => {
     const vin = order.vins[number % order.vins.length]!;
     const sequence = Math.floor(number / order.vins.length) * order.recordsPerBatch;
-    const payload = flespiPayload(vin, sequence, order.recordsPerBatch, Math.floor(startedAtMs / 1000) * 1000 + sequence * 1000);
+    const payload = flespiPayload(
+      vin,
+      sequence,
+      order.recordsPerBatch,
+      Math.floor(startedAtMs / 1000) * 1000 + sequence * 1000,
+    );
     const body = gzipSync(JSON.stringify(payload), { level: 1 });
     const head = [
       `POST /api/v1/telemetry/intake/${vin} HTTP/1.1`,
@@ -148,7 +153,15 @@ function summarize(tally: Tally, seconds: number, ownCpu: number): Omit<LoadResu
   const sorted = Float64Array.from(tally.latenciesMs).sort();
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
   const answered = sorted.length;
-  return { answered, seconds, perSecond: answered / seconds, p50Ms: at(0.5), p99Ms: at(0.99), errors: tally.errors, ownCpu };
+  return {
+    answered,
+    seconds,
+    perSecond: answered / seconds,
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+    errors: tally.errors,
+    ownCpu,
+  };
 }
 
 await answerParent((question: LoadQuestion) => {

@@ -84,7 +84,12 @@ function traccarPayload(startedAtMs: number): unknown {
     },
     device: {
       ...{ id: 412, attributes: { product: 'trailer-gateway' }, groupId: 3, calendarId: 0, name: 'UT-204518' },
-      ...{ uniqueId: `001017081${DEVICE_MARK}`, status: 'online', lastUpdate: offsetIso(startedAtMs), positionId: 88_212 },
+      ...{
+        uniqueId: `001017081${DEVICE_MARK}`,
+        status: 'online',
+        lastUpdate: offsetIso(startedAtMs),
+        positionId: 88_212,
+      },
       ...{ phone: null, model: 'FMC650', contact: null, category: 'trailer', disabled: false, expirationTime: null },
     },
   };
@@ -93,7 +98,11 @@ function traccarPayload(startedAtMs: number): unknown {
 /** A `flespi` array of `count` readings, one second apart from `observedAtMs` on. */
 export function flespiPayload(vin: string, sequence: number, count: number, observedAtMs: number): unknown {
   return Array.from({ length: count }, (_, place) => ({
-    ...{ ident: `001017082${deviceOf(vin)}`, timestamp: observedAtMs / 1000 + place, 'server.timestamp': observedAtMs / 1000 },
+    ...{
+      ident: `001017082${deviceOf(vin)}`,
+      timestamp: observedAtMs / 1000 + place,
+      'server.timestamp': observedAtMs / 1000,
+    },
     ...{ 'channel.id': 429, 'protocol.id': 14, peer: '203.0.113.24:51022', 'device.id': 182_083 },
     ...{ 'device.name': 'UT-204518', 'device.type.id': 744, 'position.latitude': 39.768403 + place / 10_000 },
     ...{ 'position.longitude': -86.158068, 'position.altitude': 218, 'position.direction': 271, 'position.speed': 93 },

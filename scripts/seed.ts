@@ -41,7 +41,13 @@ export async function seedInstallation(
       await insertOrganization(trx, { id: operatorId, slug: 'operator', name: 'Operator', kind: 'operator', at });
       await insertOrganization(trx, { id: customerId, slug: 'customer', name: 'Customer', kind: 'customer', at });
       const issue = async (organizationId: string, audience: 'partner' | 'customer', name: string, scopes: string[]) =>
-        (await issueKey(trx, { ...AROUND, secrets }, { organizationId, audience, partnerId: name, name, scopes, createdBy: null })).plaintext;
+        (
+          await issueKey(
+            trx,
+            { ...AROUND, secrets },
+            { organizationId, audience, partnerId: name, name, scopes, createdBy: null },
+          )
+        ).plaintext;
       const partnerKeys: Record<string, string> = {};
       for (const product of options.products) {
         partnerKeys[product] = await issue(operatorId, 'partner', product, ['telemetry:write', `product:${product}`]);

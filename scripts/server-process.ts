@@ -24,6 +24,8 @@ export interface Site {
   readonly dataDirectory: string;
   readonly httpPort: number;
   readonly grpcPort: number;
+  /** Variables of the configuration (`GLADHAND_...`), for what has no flag. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 const MAIN = join(import.meta.dirname, '..', 'packages', 'server', 'src', 'main.ts');
@@ -44,7 +46,7 @@ export function startServer(scratch: Scratch, site: Site, nodeArguments: readonl
     {
       // Neither the caller's configuration file nor its variables may colour the figures.
       cwd: site.dataDirectory,
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: process.env.TMPDIR },
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: process.env.TMPDIR, ...site.environment },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     },
@@ -55,25 +57,28 @@ export function startServer(scratch: Scratch, site: Site, nodeArguments: readonl
       if (lastLines.push(line) > LAST_LINES_MAX) lastLines.shift();
     });
   }
-  let end: string | undefined;
+  let ended: string | undefined;
   const exited = once(child, 'exit').then(([code, signal]) => {
-    end = signal ?? `exit code ${code}`;
+    ended = signal ?? `exit code ${code}`;
   });
   const complaint = (what: string) => new Error(`the server ${what}:\n${lastLines.join('\n')}`);
-  const stop = async () => {
-    if (end !== undefined) return;
-    child.kill('SIGTERM');
+  const end = async () => {
+    if (ended === undefined) child.kill('SIGTERM');
     await exited;
-    if (end !== 'exit code 0') throw complaint(`was asked to stop and ended with ${end}`);
   };
-  const callOff = scratch.defer(stop);
+  const stop = async () => {
+    if (ended !== undefined) return;
+    await end();
+    if (ended !== 'exit code 0') throw complaint(`was asked to stop and ended with ${ended}`);
+  };
+  const callOff = scratch.defer(end);
   void exited.then(callOff);
   return {
     pid: child.pid!,
     exited,
     async ready() {
       await waitFor('the server to be ready', async () => {
-        if (end !== undefined) throw complaint(`ended with ${end} before it was ready`);
+        if (ended !== undefined) throw complaint(`ended with ${ended} before it was ready`);
         const answer = await fetch(`http://127.0.0.1:${site.httpPort}/health/ready`).catch(() => undefined);
         await answer?.arrayBuffer().catch(() => undefined);
         return answer?.ok ? true : undefined;

@@ -1,12 +1,12 @@
 import type { AddressInfo } from 'node:net';
 import { sql } from 'kysely';
 import { openAccess } from '../../packages/server/src/access/access.ts';
+import { registerAccessRoutes } from '../../packages/server/src/access/routes.ts';
 import { createSecrets, readSecretFile } from '../../packages/server/src/access/secrets.ts';
 import { openBackends, secretFile } from '../../packages/server/src/app/backends.ts';
 import { PRODUCTS_DIRECTORY } from '../../packages/server/src/app/build.ts';
 import { createGuard } from '../../packages/server/src/edge/guard.ts';
 import { createHttp } from '../../packages/server/src/edge/http.ts';
-import { registerAccessRoutes } from '../../packages/server/src/access/routes.ts';
 import { createIntake } from '../../packages/server/src/intake/accept.ts';
 import { registerIntakeRoutes } from '../../packages/server/src/intake/routes.ts';
 import type { IntakeLog } from '../../packages/server/src/intake-log/intake-log.ts';
@@ -32,7 +32,9 @@ async function listen(dataDirectory: string): Promise<number> {
       await partitions.ensure('envelope', [receivedAtMs]);
       await sql`insert into envelope (id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, body)
         values (${id}, ${new Date(receivedAtMs)}, ${organizationId}, ${keyId}, ${partnerId}, ${product},
-          ${'vin' in asset ? asset.vin : null}, ${'plantId' in asset ? asset.plantId : null}, ${body})`.execute(database.system);
+          ${'vin' in asset ? asset.vin : null}, ${'plantId' in asset ? asset.plantId : null}, ${body})`.execute(
+        database.system,
+      );
       return { kind: 'appended', envelopeId: id, receivedAtMs };
     },
   };

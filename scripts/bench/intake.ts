@@ -4,7 +4,15 @@ import { countErrors, type Load, type LoadResult, openLoad } from '../load.ts';
 import { atLeast, type Report, say } from '../report.ts';
 import type { Scratch } from '../scratch.ts';
 import { seedInstallation } from '../seed.ts';
-import { authenticate, createSite, profileArguments, readBacklog, type Site, startServer, waitForDrain } from '../server-process.ts';
+import {
+  authenticate,
+  createSite,
+  profileArguments,
+  readBacklog,
+  type Site,
+  startServer,
+  waitForDrain,
+} from '../server-process.ts';
 import { formatTable, median, round } from '../table.ts';
 
 /**
@@ -47,7 +55,11 @@ export async function benchIntake(scratch: Scratch, options: IntakeBenchOptions)
   };
   const contenders = {
     ours: await contender('ours: authenticated, validated, fsynced', site, seed.partnerKeys.traccar),
-    bare: await contender('bare node:http, nothing kept', { ...site, httpPort: await bare.ask<number>(null) }, undefined),
+    bare: await contender(
+      'bare node:http, nothing kept',
+      { ...site, httpPort: await bare.ask<number>(null) },
+      undefined,
+    ),
     insert: await contender(
       'the same route, one INSERT each',
       { ...insertSite, httpPort: await inserts.ask<number>(insertSite.dataDirectory) },
@@ -79,14 +91,25 @@ export async function benchIntake(scratch: Scratch, options: IntakeBenchOptions)
   return toReport(contenders, backlogs, options);
 }
 
-function runLoad(load: Load, one: Contender, vins: readonly string[], connections: number, seconds: number): Promise<LoadResult> {
+function runLoad(
+  load: Load,
+  one: Contender,
+  vins: readonly string[],
+  connections: number,
+  seconds: number,
+): Promise<LoadResult> {
   const { port, token, nextSequence } = one;
   return load.run({ port, token, vins, connections, seconds, pace: { kind: 'closed' }, firstSequence: nextSequence });
 }
 
-function toReport(contenders: Record<'ours' | 'bare' | 'insert', Contender>, backlogs: number[], options: IntakeBenchOptions): Report {
+function toReport(
+  contenders: Record<'ours' | 'bare' | 'insert', Contender>,
+  backlogs: number[],
+  options: IntakeBenchOptions,
+): Report {
   const { ours, bare, insert } = contenders;
-  const of = (one: Contender, read: (result: LoadResult) => number, digits = 0) => round(median(one.results.map(read)), digits);
+  const of = (one: Contender, read: (result: LoadResult) => number, digits = 0) =>
+    round(median(one.results.map(read)), digits);
   const ratio = (other: Contender) =>
     round(median(ours.results.map((result, place) => result.perSecond / other.results[place]!.perSecond)), 2);
   const [toBare, toInsert] = [ratio(bare), ratio(insert)];

@@ -50,7 +50,12 @@ export function readClientLog(file: string): ReadLog {
     const [kind, lane, sequence, what, replayed] = line.split(' ') as [string, string, string, string, string];
     const sendings = lanes.get(Number(lane)) ?? new Map<number, Sending>();
     lanes.set(Number(lane), sendings);
-    const sending = sendings.get(Number(sequence)) ?? { attempts: 0, unknowns: 0, receiptId: undefined, isReplayed: false };
+    const sending = sendings.get(Number(sequence)) ?? {
+      attempts: 0,
+      unknowns: 0,
+      receiptId: undefined,
+      isReplayed: false,
+    };
     sendings.set(Number(sequence), sending);
     if (kind === 'S') sending.attempts += 1;
     else if (kind === 'A') Object.assign(sending, { receiptId: what, isReplayed: replayed === '1' });

@@ -75,17 +75,23 @@ export function checkStored(log: ReadLog, stored: Stored, vins: readonly string[
       }
       const fault = findDouble(lane, sending, its);
       if (fault !== undefined) complain('doubled', `${place} ${fault}`);
-      if (its.envelopes.length > 0 !== its.records.length > 0) complain('lost', `${place} is half there: ${its.envelopes.length} envelopes, ${its.records.length} records`);
+      if (its.envelopes.length > 0 !== its.records.length > 0)
+        complain('lost', `${place} is half there: ${its.envelopes.length} envelopes, ${its.records.length} records`);
     }
   }
   for (const envelope of stored.envelopes) {
-    if (!sent.has(placeOf(envelope)) || !envelope.isWhole) complain('unexplained', `envelope ${envelope.id} of ${placeOf(envelope)}`);
+    if (!sent.has(placeOf(envelope)) || !envelope.isWhole)
+      complain('unexplained', `envelope ${envelope.id} of ${placeOf(envelope)}`);
   }
   for (const [vin, its] of groupBy(stored.records, ({ vin }) => vin)) {
     const inOrder = [...its].sort((one, other) => one.position - other.position);
     for (const [place, record] of inOrder.entries()) {
       const before = inOrder[place - 1];
-      if (before !== undefined && before.sequence >= record.sequence) complain('disordered', `${vin}: ${record.sequence} at ${record.position} comes after ${before.sequence} at ${before.position}`);
+      if (before !== undefined && before.sequence >= record.sequence)
+        complain(
+          'disordered',
+          `${vin}: ${record.sequence} at ${record.position} comes after ${before.sequence} at ${before.position}`,
+        );
     }
   }
   if (stored.queued > 0) complain('lost', `${stored.queued} envelopes never left the intake log`);
@@ -101,7 +107,8 @@ function findLoss(receiptId: string, its: Found): string | undefined {
   const envelope = its.envelopes.find(({ id }) => id === receiptId);
   if (envelope === undefined) return `was acknowledged as ${receiptId} and has no such envelope`;
   if (!envelope.isWhole) return `was acknowledged as ${receiptId} and its bytes differ`;
-  if (envelope.status !== 'processed') return `was acknowledged as ${receiptId} and its receipt says ${envelope.status ?? 'queued'}`;
+  if (envelope.status !== 'processed')
+    return `was acknowledged as ${receiptId} and its receipt says ${envelope.status ?? 'queued'}`;
   return its.records.length === 0 ? `was acknowledged as ${receiptId} and has no record` : undefined;
 }
 
@@ -127,16 +134,34 @@ function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): M
 
 /** A checker that finds nothing must be shown to find something: damaged copies of what is stored, each of which has to be caught. */
 export function missedDamages(log: ReadLog, stored: Stored, vins: readonly string[]): string[] {
-  const acknowledged = new Set([...log.lanes.values()].flatMap((sendings) => [...sendings.values()].flatMap(({ receiptId }) => receiptId ?? [])));
+  const acknowledged = new Set(
+    [...log.lanes.values()].flatMap((sendings) => [...sendings.values()].flatMap(({ receiptId }) => receiptId ?? [])),
+  );
   const victim = stored.envelopes.find(({ id }) => acknowledged.has(id));
   const record = stored.records.find(({ receiptId }) => receiptId === victim?.id);
   const other = stored.records.find(({ vin, position }) => vin === record?.vin && position !== record.position);
-  if (victim === undefined || record === undefined || other === undefined) return ['nothing to damage: too little was stored'];
+  if (victim === undefined || record === undefined || other === undefined)
+    return ['nothing to damage: too little was stored'];
   const damages: Record<string, { kind: 'lost' | 'doubled' | 'disordered'; stored: Stored }> = {
-    'an envelope taken away': { kind: 'lost', stored: { ...stored, envelopes: stored.envelopes.filter((one) => one !== victim) } },
-    'a record taken away': { kind: 'lost', stored: { ...stored, records: stored.records.filter((one) => one !== record) } },
-    'a body altered': { kind: 'lost', stored: { ...stored, envelopes: stored.envelopes.map((one) => (one === victim ? { ...one, isWhole: false } : one)) } },
-    'a record twice': { kind: 'doubled', stored: { ...stored, records: [...stored.records, { ...record, position: 1e12 }] } },
+    'an envelope taken away': {
+      kind: 'lost',
+      stored: { ...stored, envelopes: stored.envelopes.filter((one) => one !== victim) },
+    },
+    'a record taken away': {
+      kind: 'lost',
+      stored: { ...stored, records: stored.records.filter((one) => one !== record) },
+    },
+    'a body altered': {
+      kind: 'lost',
+      stored: {
+        ...stored,
+        envelopes: stored.envelopes.map((one) => (one === victim ? { ...one, isWhole: false } : one)),
+      },
+    },
+    'a record twice': {
+      kind: 'doubled',
+      stored: { ...stored, records: [...stored.records, { ...record, position: 1e12 }] },
+    },
     'two records exchanged': {
       kind: 'disordered',
       stored: {

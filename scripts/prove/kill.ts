@@ -3,10 +3,18 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isPostgresOf, signalProcess } from '../../packages/server/src/database/process-table.ts';
 import { openChild } from '../child.ts';
+import { createRandom } from '../random.ts';
 import { type Report, say } from '../report.ts';
 import { clusterOf, type Scratch } from '../scratch.ts';
 import { seedInstallation } from '../seed.ts';
-import { authenticate, createSite, type ServerProcess, type Site, startServer, waitForDrain } from '../server-process.ts';
+import {
+  authenticate,
+  createSite,
+  type ServerProcess,
+  type Site,
+  startServer,
+  waitForDrain,
+} from '../server-process.ts';
 import { formatTable, median, round } from '../table.ts';
 import { delay, waitFor } from '../wait.ts';
 import { type ReadLog, readClientLog } from './client-log.ts';
@@ -75,7 +83,10 @@ export async function proveKill(scratch: Scratch, options: KillOptions): Promise
     if (number > 0 && random() * IMPATIENT_ONE_IN < 1) await delay(random() * IMPATIENT_MS);
     else {
       await awaitRecovery(last);
-      await server.orFails(ask({ kind: 'acknowledged', count: Math.ceil(random() * ACKNOWLEDGED_MAX) }), 'acknowledgements');
+      await server.orFails(
+        ask({ kind: 'acknowledged', count: Math.ceil(random() * ACKNOWLEDGED_MAX) }),
+        'acknowledgements',
+      );
       await delay(random() * JITTER_MS);
     }
     const atMs = performance.timeOrigin + performance.now();
@@ -142,7 +153,10 @@ async function keepServer(scratch: Scratch, site: Site): Promise<KeptServer> {
     },
     async orFails(value, what) {
       const late = Promise.withResolvers<never>();
-      const timer = setTimeout(() => late.reject(new Error(`no ${what} within ${RECOVERY_MS_MAX} ms; ${current.lastWords()}`)), RECOVERY_MS_MAX);
+      const timer = setTimeout(
+        () => late.reject(new Error(`no ${what} within ${RECOVERY_MS_MAX} ms; ${current.lastWords()}`)),
+        RECOVERY_MS_MAX,
+      );
       return Promise.race([value, late.promise]).finally(() => clearTimeout(timer));
     },
   };
@@ -160,17 +174,6 @@ async function killPostgres(site: Site): Promise<void> {
     { everyMs: 5 },
   );
   signalProcess(pid, 'SIGKILL');
-}
-
-/** mulberry32: small, and the same everywhere for the same seed. */
-function createRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 interface Outcome {
@@ -192,7 +195,9 @@ function toReport({ seed, kills, ownEnds, recoveriesMs, log, findings, missed }:
   ];
   const table = formatTable([
     ['recovered from', 'times', 'min ms', 'median ms', 'max ms'],
-    ...Object.entries(recoveriesMs).filter(([, values]) => values.length > 0).map(([victim, values]) => span(victim, values)),
+    ...Object.entries(recoveriesMs)
+      .filter(([, values]) => values.length > 0)
+      .map(([victim, values]) => span(victim, values)),
   ]);
   const words = [
     `Seed ${seed}. ${kills} kills; the time runs from the kill to the first 202 of a request sent after it.`,
@@ -208,8 +213,23 @@ function toReport({ seed, kills, ownEnds, recoveriesMs, log, findings, missed }:
     name: 'kill',
     text: `${table}\n\n${words.join('\n')}`,
     figures: {
-      ...{ kills, acknowledged, lost, doubled, disordered, unexplained, refused, unknowns, storedUnacknowledged, replayed },
-      ...{ recoverMinMs: round(Math.min(...all)), recoverMedianMs: round(median(all)), recoverMaxMs: round(Math.max(...all)) },
+      ...{
+        kills,
+        acknowledged,
+        lost,
+        doubled,
+        disordered,
+        unexplained,
+        refused,
+        unknowns,
+        storedUnacknowledged,
+        replayed,
+      },
+      ...{
+        recoverMinMs: round(Math.min(...all)),
+        recoverMedianMs: round(median(all)),
+        recoverMaxMs: round(Math.max(...all)),
+      },
       ...{ seed, ownEnds, unknownKinds: log.unknowns },
     },
     goals: [

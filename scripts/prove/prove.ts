@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { present } from '../report.ts';
 import { proveKill } from './kill.ts';
+import { proveOrganizations } from './organizations.ts';
 
 /** `npm run prove -- <name>`: each prints its figures on its last line and exits with 1 when the promise is broken. */
 const program = new Command('prove').description('break things on purpose and check the promises').showHelpAfterError();
@@ -13,5 +14,13 @@ program
   .option('--rate <perSecond>', 'requests per second', Number, 1_000)
   .option('--json', 'one line of JSON on stdout and nothing else')
   .action((options) => present((scratch) => proveKill(scratch, { ...options, kills: options.n }), options));
+
+program
+  .command('tenants')
+  .description('ask every route as everybody for what belongs to another organization: nothing may be shown or changed')
+  .option('--n <probes>', 'probes, once as shipped and once with row-level security alone', Number, 100_000)
+  .option('--seed <number>', 'repeats the choices of a run', Number)
+  .option('--json', 'one line of JSON on stdout and nothing else')
+  .action((options) => present((scratch) => proveOrganizations(scratch, { ...options, probes: options.n }), options));
 
 await program.parseAsync();

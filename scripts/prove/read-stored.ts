@@ -29,7 +29,9 @@ export async function readStored(dataDirectory: string, startedAtMs: number): Pr
     const records = await sql<StoredRecord>`
       select a.vin, (r.signals->'odometer'->>'odometerM')::integer - ${SEQUENCE_BASE} as sequence, r.position, r.receipt_id as "receiptId"
       from record r join asset a on a.id = r.asset_id`.execute(database.system);
-    const queued = await sql<{ count: number }>`select count(*)::integer as count from intake_log`.execute(database.system);
+    const queued = await sql<{ count: number }>`select count(*)::integer as count from intake_log`.execute(
+      database.system,
+    );
     const writer = createTraccarWriter({ token: '', startedAtMs });
     const toStored = ({ sha256, ...row }: EnvelopeRow): StoredEnvelope => {
       const sequence = row.sequence - SEQUENCE_BASE;

@@ -6,7 +6,8 @@ import { ROLE_NAMES } from './organizations.ts';
 const closed = { additionalProperties: false } as const;
 const uuid = (description: string) => Type.String({ format: 'uuid', description });
 const instant = (description: string) => Type.String({ format: 'date-time', description });
-const orNull = <S extends TSchema>(schema: S, description: string) => Type.Union([schema, Type.Null()], { description });
+const orNull = <S extends TSchema>(schema: S, description: string) =>
+  Type.Union([schema, Type.Null()], { description });
 const line = (description: string) => Type.String({ minLength: 1, maxLength: 100, pattern: LINE_PATTERN, description });
 
 export const API_KEY_PAGE_LIMIT_MAX = 100;
@@ -38,7 +39,11 @@ const GenerationSchema = Type.Object(
     lastUsedAt: orNull(instant(''), 'When it was last used, to the minute; null: never'),
     lastUsedAddress: orNull(Type.String(), 'From which address; null: never, or not known'),
   },
-  { ...closed, title: 'ApiKeyGeneration', description: 'One generation of a key: who still uses the old one after a rotation' },
+  {
+    ...closed,
+    title: 'ApiKeyGeneration',
+    description: 'One generation of a key: who still uses the old one after a rotation',
+  },
 );
 
 export const ApiKeySchema = Type.Object(
@@ -48,7 +53,10 @@ export const ApiKeySchema = Type.Object(
     partnerId: Type.String({ description: 'External partner identifier' }),
     name: Type.String({ description: 'Human-readable name' }),
     keyPrefix: Type.String({ description: 'What the current key begins with; of no use to anybody' }),
-    audience: Type.Enum(['partner', 'customer'], { type: 'string', description: 'Where it authenticates: /partners or /customers' }),
+    audience: Type.Enum(['partner', 'customer'], {
+      type: 'string',
+      description: 'Where it authenticates: /partners or /customers',
+    }),
     scopes: Type.Array(Type.String(), { description: 'What it may do' }),
     allowedIps: Type.Array(Type.String(), { description: 'Networks it may be used from; empty: any address' }),
     allowedPlantIds: orNull(Type.Array(uuid('')), 'Plants it is restricted to; null: every plant of the organization'),
@@ -89,7 +97,12 @@ export const ApiKeyPageQuery = Type.Object(
   {
     page: Type.Optional(Type.Integer({ minimum: 1, default: 1, description: 'Page number (1-indexed)' })),
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: API_KEY_PAGE_LIMIT_MAX, default: API_KEY_PAGE_LIMIT_DEFAULT, description: 'Items per page' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: API_KEY_PAGE_LIMIT_MAX,
+        default: API_KEY_PAGE_LIMIT_DEFAULT,
+        description: 'Items per page',
+      }),
     ),
   },
   closed,
@@ -99,12 +112,20 @@ const restrictions = {
   allowedIps: Type.Optional(
     Type.Array(Type.String({ minLength: 1, maxLength: 50 }), {
       maxItems: NETWORKS_MAX,
-      description: 'CIDR allowlist, such as ["10.20.30.0/24", "2001:db8::/32"]; a bare address is that address alone. Empty or left out: any address.',
+      description:
+        'CIDR allowlist, such as ["10.20.30.0/24", "2001:db8::/32"]; a bare address is that address alone. Empty or left out: any address.',
     }),
   ),
-  allowAnyAddress: Type.Optional(Type.Boolean({ description: 'Must be true for 0.0.0.0/0 or ::/0 to be taken, so that nobody opens a key by a slip.' })),
+  allowAnyAddress: Type.Optional(
+    Type.Boolean({
+      description: 'Must be true for 0.0.0.0/0 or ::/0 to be taken, so that nobody opens a key by a slip.',
+    }),
+  ),
   allowedPlantIds: Type.Optional(
-    orNull(Type.Array(uuid(''), { maxItems: PLANTS_MAX }), 'Restrict the key to these plants; null or left out: all of the organization; an empty list: none.'),
+    orNull(
+      Type.Array(uuid(''), { maxItems: PLANTS_MAX }),
+      'Restrict the key to these plants; null or left out: all of the organization; an empty list: none.',
+    ),
   ),
   expiresAt: Type.Optional(orNull(instant(''), 'When the key stops being good (RFC 3339); null or left out: never.')),
   requireSignature: Type.Optional(Type.Boolean({ description: 'Refuse intake that is not signed. Default false.' })),
@@ -117,7 +138,8 @@ export const NewApiKeyBody = Type.Object(
     scopes: Type.Array(Type.String({ minLength: 1, maxLength: 100 }), {
       minItems: 1,
       maxItems: SCOPES_MAX,
-      description: 'Permission scopes. A key that writes has telemetry:write and exactly one product:<name> and nothing else; every other key reads.',
+      description:
+        'Permission scopes. A key that writes has telemetry:write and exactly one product:<name> and nothing else; every other key reads.',
     }),
     ...restrictions,
   },
@@ -127,7 +149,12 @@ export type NewApiKey = Static<typeof NewApiKeyBody>;
 
 export const ApiKeyChangeBody = Type.Object(
   { name: Type.Optional(line('Human-readable name for the key')), ...restrictions },
-  { ...closed, minProperties: 1, title: 'ApiKeyChange', description: 'What is left out stays as it is. Scopes never change: make another key.' },
+  {
+    ...closed,
+    minProperties: 1,
+    title: 'ApiKeyChange',
+    description: 'What is left out stays as it is. Scopes never change: make another key.',
+  },
 );
 export type ApiKeyChange = Static<typeof ApiKeyChangeBody>;
 
@@ -141,7 +168,10 @@ export const CreatedApiKeySchema = Type.Object(
 );
 export type CreatedApiKey = Static<typeof CreatedApiKeySchema>;
 
-export const RevokedApiKeySchema = Type.Object({ message: Type.String({ description: 'What was done' }) }, { ...closed, title: 'RevokedApiKey' });
+export const RevokedApiKeySchema = Type.Object(
+  { message: Type.String({ description: 'What was done' }) },
+  { ...closed, title: 'RevokedApiKey' },
+);
 
 /** The errors of /partner/api-keys: the true status in `statusCode`. */
 export const EnvelopeSchema = Type.Object(
@@ -155,7 +185,14 @@ export const EnvelopeSchema = Type.Object(
         requestId: uuid('Quote it when you ask for help'),
         errors: Type.Optional(
           Type.Array(
-            Type.Object({ pointer: Type.String({ description: 'JSON Pointer (RFC 6901)' }), code: Type.String(), detail: Type.String() }, closed),
+            Type.Object(
+              {
+                pointer: Type.String({ description: 'JSON Pointer (RFC 6901)' }),
+                code: Type.String(),
+                detail: Type.String(),
+              },
+              closed,
+            ),
             { description: 'One entry per finding, 20 at most' },
           ),
         ),

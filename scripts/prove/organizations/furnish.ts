@@ -29,8 +29,12 @@ export interface House {
   /** An API key of each audience, whose plaintext can be traded for tokens. */
   readonly keys: { readonly partner: string; readonly customer: string };
   readonly partnerToken: string;
-  readonly repeated: { readonly vin: string; readonly idempotencyKey: string; readonly body: string };
+  /** A payload that was sent with each of `idempotencyKeys`; whoever uses one of them again is to take the next. */
+  readonly repeated: { readonly vin: string; readonly idempotencyKeys: string[]; readonly body: string };
 }
+
+/** One for each time that a partner of another organization tries it, over three passes. */
+const REPEATS = 36;
 
 export const PASSWORD = 'correct horse battery';
 export const CUSTOMER_SCOPES = ['fleets:read', 'trailers:read', 'devices:read', 'deliversafe:read', 'telemetry:read', 'plants:read', 'livefeed:connect'];
@@ -137,18 +141,20 @@ export async function furnish(around: Surroundings, organization: { id: string; 
   callers.push(deadCaller('expired key', expired.token), deadCaller('revoked key', revoked.token));
   const spareKey = await make('api-keys', { name: named('Spare'), partnerId: 'spare', scopes: ['fleets:read'] });
 
-  const repeated = { vin: trailers[0].vin as string, idempotencyKey: `repeat-${marker}`, body: traccarBody(devices[0].externalId) };
-  const sent: { place: string; body: string; headers?: Record<string, string> }[] = [
-    { place: repeated.vin, body: repeated.body, headers: { 'idempotency-key': repeated.idempotencyKey } },
-  ];
+  const repeated = { vin: trailers[0].vin as string, idempotencyKeys: [] as string[], body: traccarBody(devices[0].externalId) };
+  for (let n = 0; n < REPEATS; n++) repeated.idempotencyKeys.push(`repeat-${100 + n}-${marker}`);
+  const send = (place: string, body: string, headers: Record<string, string> = {}) =>
+    api.call('POST', `/telemetry/intake/${place}`, { token: partner.token, headers, body: JSON.parse(body) });
+  await inParallel(repeated.idempotencyKeys, 8, async (key) => void (await send(repeated.vin, repeated.body, { 'idempotency-key': key })));
+  const sent: { place: string; body: string }[] = [];
   for (const [n, asset] of [...trailers, ...units, ...plants].entries()) {
     for (let time = 0; time < 3; time++) sent.push({ place: asset.vin ?? `plants/${asset.id}`, body: traccarBody(devices[n].externalId) });
   }
   const receipts: string[] = [];
   const records: string[] = [];
   const hiddenRecords: string[] = [];
-  await inParallel(sent, 8, async ({ place, body, headers }) => {
-    const accepted = await api.call('POST', `/telemetry/intake/${place}`, { token: partner.token, headers: { ...headers, 'content-type': 'application/json' }, body: JSON.parse(body) });
+  await inParallel(sent, 8, async ({ place, body }) => {
+    const accepted = await send(place, body);
     const receipt = await waitFor(
       'a receipt',
       async () => {

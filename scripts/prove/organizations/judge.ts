@@ -30,8 +30,16 @@ export function findDifference(
   foreign: { answer: Answer; sent: readonly string[] },
   twin: { answer: Answer; sent: readonly string[] },
 ): string | undefined {
-  const [one, other] = [foreign, twin].map(({ answer, sent }) => comparable(answer, sent)) as [string, string];
-  return one === other ? undefined : `${shorten(one)} instead of ${shorten(other)}`;
+  return differenceOf({ text: comparable(foreign.answer), sent: foreign.sent }, { text: comparable(twin.answer), sent: twin.sent });
+}
+
+/** The same for two texts, which may repeat what was sent. */
+export function differenceOf(
+  one: { text: string; sent: readonly string[] },
+  other: { text: string; sent: readonly string[] },
+): string | undefined {
+  if (one.text === other.text || without(one.text, one.sent) === without(other.text, other.sent)) return undefined;
+  return `${shorten(one.text)} instead of ${shorten(other.text)}`;
 }
 
 /** Headers that say something about what was found. */
@@ -41,11 +49,10 @@ const HEADERS = ['content-type', 'www-authenticate', 'retry-after', 'cache-contr
  * All of a refusal, byte for byte, but for the id of the request; of a success only what it is, because two successes
  * are about two things.
  */
-function comparable({ status, headers, body }: Answer, sent: readonly string[]): string {
+function comparable({ status, headers, body }: Answer): string {
   const head = HEADERS.map((name) => headers[name] ?? '').join('|');
   if (status < 400) return `${status} ${head} ${headers['set-cookie'] === undefined ? '' : 'a cookie'}`;
-  const requestId = String(headers['x-request-id']);
-  return `${status} ${head} ${without(body.replaceAll(requestId, '<request>'), sent)}`;
+  return `${status} ${head} ${body.replaceAll(String(headers['x-request-id']), '<request>')}`;
 }
 
 function without(text: string, sent: readonly string[]): string {

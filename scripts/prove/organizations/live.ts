@@ -10,7 +10,7 @@ import { waitFor } from '../../wait.ts';
 import type { Caller } from './callers.ts';
 import { type Api, type House, traccarBody } from './furnish.ts';
 import { inParallel } from './http-client.ts';
-import { findShown, type Secrets } from './judge.ts';
+import { differenceOf, findShown, type Secrets } from './judge.ts';
 import { freshWord, nonexistentLike } from './names.ts';
 import { hiddenVictim, type Victim, victimOf } from './probes.ts';
 import { type Findings, noteLeak } from './run-probes.ts';
@@ -75,14 +75,16 @@ async function probeFilters(client: Client, { houses, findings, probesMax, rando
   shuffle(probes, random);
   await inParallel(probes.slice(0, probesMax), WIDTH, async ({ house, caller, victim, slot, value }) => {
     const wanted = (text: string): Wanted => (slot === 'cursor' ? { cursor: text } : { filter: { [slot]: [text] } });
+    const nonexistent = nonexistentLike(value);
     const foreign = await firstOf(client, wanted(value), caller);
-    const twin = await firstOf(client, wanted(nonexistentLike(value)), caller);
+    const twin = await firstOf(client, wanted(nonexistent), caller);
+    const difference = differenceOf({ text: foreign, sent: [value] }, { text: twin, sent: [nonexistent] });
     findings.probes += 1;
     findings.twins += 1;
     const tell = (what: string) => noteLeak(findings, `LiveFeed: ${caller.name} of ${house.slug}, ${slot} ${value.slice(0, 60)} of ${victim.name}: ${what}`);
     const shown = findShown(foreign, secretsOf(house, victim), [value]);
     if (shown !== undefined) tell(`shows ${shown}`);
-    else if (foreign !== twin) tell(`${foreign} instead of ${twin}`);
+    else if (difference !== undefined) tell(difference);
     else if (foreign === 'open' && !caller.grants.includes(MAY_CONNECT)) tell('let in without the scope');
   });
 }
@@ -121,6 +123,7 @@ interface Watched {
   readonly name: string;
   readonly stream: ClientReadableStream<SubscribeResponse>;
   readonly messages: SubscribeResponse[];
+  ending: string | null;
 }
 
 async function watchStreams(client: Client, { houses, api, secretsOf, findings }: LiveParts): Promise<{ streams: number; records: number }> {
@@ -142,13 +145,21 @@ async function watchStreams(client: Client, { houses, api, secretsOf, findings }
           const stream = subscribe(client, wanted, caller);
           const messages: SubscribeResponse[] = [];
           stream.on('data', (message: SubscribeResponse) => messages.push(message));
-          stream.on('error', () => {});
-          return { house, victims, name: `${caller.name} ${start}`, stream, messages };
+          const one: Watched = { house, victims, name: `${caller.name} ${start}`, stream, messages, ending: null };
+          stream.on('error', (error) => {
+            one.ending = error.message;
+          });
+          return one;
         });
       }),
   );
   try {
-    await waitFor('every stream to begin', () => (watched.every(({ messages }) => messages.length > 0) ? true : undefined));
+    const allOf = (test: (one: Watched) => boolean) => () => {
+      const ended = watched.find(({ ending }) => ending !== null);
+      if (ended !== undefined) throw new Error(`the stream ${ended.name} of ${ended.house.slug} ended: ${ended.ending}`);
+      return watched.every(test) || undefined;
+    };
+    await waitFor('every stream to begin', allOf(({ messages }) => messages.length > 0));
     for (let round = 0; round < ROUNDS; round++) {
       await inParallel(houses, houses.length, async (house) => {
         for (const place of [...house.values.vin, `plants/${house.own.plant}`, `plants/${house.hidden.plant}`]) {
@@ -158,7 +169,7 @@ async function watchStreams(client: Client, { houses, api, secretsOf, findings }
       });
     }
     const carries = ({ messages }: Watched) => messages.some(({ event }) => event.case === 'records');
-    await waitFor('every stream to carry records', () => (watched.every(carries) ? true : undefined));
+    await waitFor('every stream to carry records', allOf(carries));
     let records = 0;
     for (const { house, victims, name, messages } of watched) {
       findings.probes += 1;

@@ -38,13 +38,13 @@ export function nonexistentLike(value: string): string {
     case 'vin':
       return freshVin();
     case 'email':
-      return `${freshWord()}@example.com`;
+      return freshWord().padEnd(Math.max(13, value.indexOf('@')), 'x') + value.slice(value.indexOf('@'));
     case 'cursor': {
       const bytes = Buffer.from(value, 'base64url');
       return Buffer.concat([bytes.subarray(0, 1), randomBytes(bytes.length - 1)]).toString('base64url');
     }
     case 'name':
-      return freshWord();
+      return randomBytes(value.length).toString('hex').slice(0, value.length).replace(/^./, 'w');
   }
 }
 

@@ -31,7 +31,7 @@ export interface Victim {
 /** One place and what is put there. */
 export interface Variation {
   readonly slot: string;
-  /** Empty: the request is the caller's own, and only what it shows is looked at. */
+  /** May be other ones each time it is read. Empty: the request is the caller's own, and only what it shows is looked at. */
   readonly values: readonly string[];
   readonly twinValues: readonly string[];
   readonly put: (draft: Draft, values: readonly string[]) => Draft;
@@ -72,7 +72,8 @@ export function planProbes(operations: readonly Operation[], houses: readonly Ho
         for (const caller of house.callers) {
           if (!isProbed(operation, caller, house, victim)) continue;
           const isLetIn = isAdmitted(operation, caller);
-          for (const variation of variations) {
+          const repetition = operation.isIntake && isLetIn && victim.repeated ? [repetitionOf(victim.repeated)] : [];
+          for (const variation of [...variations, ...repetition]) {
             const weight = isLetIn && variation.isApt ? random() : 0.5 + 4 * random();
             own.push({ probe: { operation, caller, house, victim, variation }, weight });
           }
@@ -138,7 +139,7 @@ function variationsOf(operation: Operation, victim: Victim): Variation[] {
     }
   }
   if (victim.organization !== null) addSmuggled(operation, victim.organization, add);
-  if (operation.isIntake && victim.repeated !== null) addIntake(victim.repeated, add);
+  if (operation.isIntake && victim.repeated !== null) addPayload(victim.repeated, add);
   if (variations.every(({ isApt }) => !isApt)) add('nothing', [], (draft) => draft, { isApt: true });
   return variations;
 }
@@ -162,18 +163,29 @@ function addSmuggled(operation: Operation, { id, slug, own }: Pick<House, 'id' |
   }
 }
 
-/** The other organization's Idempotency-Key with its very bytes, and a payload that names its device. */
-function addIntake(repeated: House['repeated'], add: Add): void {
-  add('header idempotency-key', [repeated.idempotencyKey], (draft, values) => ({
-    ...draft,
-    path: 'vin' in draft.path ? { vin: repeated.vin } : draft.path,
-    headers: { 'idempotency-key': values[0]! },
-    body: repeated.body,
-  }), { isApt: true });
-  add('body device', [repeated.body], (draft, values) => ({ ...draft, body: values[0]! }), {
+/** A payload that names the other's device. */
+function addPayload(repeated: House['repeated'], add: Add): void {
+  const put: Variation['put'] = (draft, values) => ({ ...draft, body: values[0]! });
+  add('body device', [repeated.body], put, { isApt: true, twinValues: [traccarBody(freshWord())] });
+}
+
+/** The other's Idempotency-Key with its very bytes; another one each time, because the second use is a use of one's own. */
+function repetitionOf({ vin, body, idempotencyKeys }: House['repeated']): Variation {
+  return {
+    slot: 'header idempotency-key',
+    get values() {
+      return idempotencyKeys.splice(0, 1);
+    },
+    get twinValues() {
+      return [freshWord()];
+    },
+    put: (draft, [key]) => {
+      const path = 'vin' in draft.path ? { vin } : draft.path;
+      return key === undefined ? draft : { ...draft, path, headers: { 'idempotency-key': key }, body };
+    },
     isApt: true,
-    twinValues: [traccarBody(freshWord())],
-  });
+    isUniqueName: false,
+  };
 }
 
 /** All values of the right kind, in both cases where case means nothing; of every other kind one. */

@@ -47,9 +47,9 @@ export async function runProbes(
     if (answer.status === 429) findings.limited += 1;
     return { answer, sent };
   };
-  const twinOf = (probe: Probe) => {
+  const twinOf = (probe: Probe, values: readonly string[]) => {
     const { operation, caller, house, variation } = probe;
-    const forms = variation.values.map((value) => `${formOf(value)} ${value.length} ${value === value.toUpperCase()}`);
+    const forms = values.map((value) => `${formOf(value)} ${value.length} ${value === value.toUpperCase()}`);
     const name = [operation.id, house.slug, caller.name, variation.slot, ...forms].join('|');
     let twin = twins.get(name);
     if (twin === undefined) {
@@ -61,13 +61,14 @@ export async function runProbes(
   };
   await inParallel(probes, WIDTH, async (probe) => {
     const { operation, caller, house, victim, variation } = probe;
-    const foreign = await send(probe, variation.values);
+    const { values } = variation;
+    const foreign = await send(probe, values);
     const { status, headers, body } = foreign.answer;
     findings.probes += 1;
     findings.statuses.set(status, (findings.statuses.get(status) ?? 0) + 1);
     findings.probed.set(operation.id, (findings.probed.get(operation.id) ?? 0) + 1);
     const tell = (what: string) => {
-      const named = variation.values.map((value) => value.slice(0, 60)).join(' ');
+      const named = values.map((value) => value.slice(0, 60)).join(' ');
       noteLeak(findings, `${operation.id}: ${caller.name} of ${house.slug}, ${variation.slot} ${named} of ${victim.name}: ${status}, ${what}`);
     };
     if (status >= 500) {
@@ -75,11 +76,11 @@ export async function runProbes(
       if (findings.examples.length < EXAMPLES_MAX) findings.examples.push(`${operation.id}: ${caller.name}, ${variation.slot}: ${status} ${body}`);
     }
     if (status < 400 && !isAdmitted(operation, caller)) tell('let in although the document says otherwise');
-    const shown = findShown(`${body} ${headers.location ?? ''} ${headers['set-cookie'] ?? ''}`, secretsOf(probe), variation.values);
+    const shown = findShown(`${body} ${headers.location ?? ''} ${headers['set-cookie'] ?? ''}`, secretsOf(probe), values);
     if (shown !== undefined) return tell(`shows ${shown}`);
-    if (variation.values.length === 0) return;
+    if (values.length === 0) return;
     if (variation.isUniqueName && status === 409) return;
-    const difference = findDifference(foreign, await twinOf(probe));
+    const difference = findDifference(foreign, await twinOf(probe, values));
     if (difference !== undefined) tell(difference);
   });
 }

@@ -132,16 +132,32 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
       admit(key, use, address, () => deadKey(audience));
       const { id: keyId, organizationId, scopes } = key;
       const { generation } = use;
-      const minted = await tokens.mint({ keyId, organizationId, audience, scopes, product: productOf(key), generation });
-      return { accessToken: minted.token, expiresAtMs: minted.expiresAtMs, scopes, overlap: overlapOf(key, generation) };
+      const minted = await tokens.mint({
+        keyId,
+        organizationId,
+        audience,
+        scopes,
+        product: productOf(key),
+        generation,
+      });
+      return {
+        accessToken: minted.token,
+        expiresAtMs: minted.expiresAtMs,
+        scopes,
+        overlap: overlapOf(key, generation),
+      };
     },
     authenticate(token, address) {
       const claims = tokens.verify(token);
       if (claims instanceof Promise) {
-        return claims.then(async (verified) => principalOfToken(await directory.find(verified.keyId), verified, address));
+        return claims.then(async (verified) =>
+          principalOfToken(await directory.find(verified.keyId), verified, address),
+        );
       }
       const key = directory.find(claims.keyId);
-      return key instanceof Promise ? key.then((found) => principalOfToken(found, claims, address)) : principalOfToken(key, claims, address);
+      return key instanceof Promise
+        ? key.then((found) => principalOfToken(found, claims, address))
+        : principalOfToken(key, claims, address);
     },
     authenticateKey(apiKey, address) {
       const digest = digestApiKey(pepper, apiKey);
@@ -155,7 +171,9 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
         });
       }
       const key = directory.find(use.keyId);
-      return key instanceof Promise ? key.then((found) => principalOfKey(found, use, address)) : principalOfKey(key, use, address);
+      return key instanceof Promise
+        ? key.then((found) => principalOfKey(found, use, address))
+        : principalOfKey(key, use, address);
     },
     async rotate(principal, rotation) {
       const rotated = await rotateKey(parts, principal, rotation);
@@ -202,7 +220,9 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
   async function announceChange(): Promise<void> {
     parts.doorbell.ring('keys');
     // The change is committed: when this node cannot look right now, its poll and its lease will.
-    await directory.refresh().catch((error: unknown) => log.warn({ err: error }, 'a change of keys is not known here yet'));
+    await directory
+      .refresh()
+      .catch((error: unknown) => log.warn({ err: error }, 'a change of keys is not known here yet'));
   }
 }
 
@@ -241,29 +261,54 @@ function productOf(key: KeyRow): string | null {
 }
 
 /** Why a stream of this principal may not go on; undefined: it may. */
-function reasonToEnd(key: KeyRow | undefined, principal: Principal, address: string | undefined, nowMs: number): Fault | undefined {
+function reasonToEnd(
+  key: KeyRow | undefined,
+  principal: Principal,
+  address: string | undefined,
+  nowMs: number,
+): Fault | undefined {
   if (!isGood(key, principal.generation, nowMs)) return deadToken();
   if (address !== undefined && !isAllowedAddress(key, address)) return addressNotAllowed();
-  const isSame = (one: Iterable<string>, other: Iterable<string>) => [...one].sort().join(' ') === [...other].sort().join(' ');
-  const plantsStay = key.plantIds === null ? principal.plantIds === null : principal.plantIds !== null && isSame(key.plantIds, principal.plantIds);
+  const isSame = (one: Iterable<string>, other: Iterable<string>) =>
+    [...one].sort().join(' ') === [...other].sort().join(' ');
+  const plantsStay =
+    key.plantIds === null
+      ? principal.plantIds === null
+      : principal.plantIds !== null && isSame(key.plantIds, principal.plantIds);
   if (plantsStay && isSame(key.scopes, principal.scopes)) return undefined;
-  return new Fault('invalid-token', 'What the key behind this stream may see has changed. Subscribe again with the cursor.');
+  return new Fault(
+    'invalid-token',
+    'What the key behind this stream may see has changed. Subscribe again with the cursor.',
+  );
 }
 
 /** The one answer to every API key that is not good, so that it tells nothing about which keys exist. */
 function deadKey(audience?: Audience): Fault {
   const what = audience === undefined ? 'an API key' : `a ${audience} API key`;
-  return new Fault('invalid-api-key', `This is not ${what} that is valid here. Check that it was copied whole into X-API-KEY, and that it has not been revoked or expired.`);
+  return new Fault(
+    'invalid-api-key',
+    `This is not ${what} that is valid here. Check that it was copied whole into X-API-KEY, and that it has not been revoked or expired.`,
+  );
 }
 
 function deadToken(): Fault {
-  return new Fault('invalid-token', 'The API key behind this token has been revoked, has expired or was rotated. Authenticate again with a valid key.');
+  return new Fault(
+    'invalid-token',
+    'The API key behind this token has been revoked, has expired or was rotated. Authenticate again with a valid key.',
+  );
 }
 
 function addressNotAllowed(): Fault {
-  return new Fault('address-not-allowed', 'This key may not be used from your network address. An admin of your organization can change its allowedIps.');
+  return new Fault(
+    'address-not-allowed',
+    'This key may not be used from your network address. An admin of your organization can change its allowedIps.',
+  );
 }
 
 function unchecked(): Fault {
-  return new Fault('temporarily-unavailable', 'The key behind this stream cannot be checked right now. Subscribe again with the cursor.', { retryAfterSeconds: 1 });
+  return new Fault(
+    'temporarily-unavailable',
+    'The key behind this stream cannot be checked right now. Subscribe again with the cursor.',
+    { retryAfterSeconds: 1 },
+  );
 }

@@ -55,12 +55,20 @@ export async function issueKey(executor: Kysely<Schema>, parts: KeyParts, order:
 }
 
 /** A new generation's secret: the plaintext for its owner, and what is stored of it. */
-export function createSecret(parts: { readonly secrets: Secrets; readonly ids: Ids }): { plaintext: string; secret: NewSecret } {
+export function createSecret(parts: { readonly secrets: Secrets; readonly ids: Ids }): {
+  plaintext: string;
+  secret: NewSecret;
+} {
   const key = createApiKey((length) => parts.ids.randomBytes(length));
   const pepper = parts.secrets.derive(`api-key-pepper/${PEPPER_VERSION}`);
   return {
     plaintext: key.plaintext,
-    secret: { publicId: key.publicId, prefix: key.prefix, digest: digestApiKey(pepper, key.plaintext), pepperVersion: PEPPER_VERSION },
+    secret: {
+      publicId: key.publicId,
+      prefix: key.prefix,
+      digest: digestApiKey(pepper, key.plaintext),
+      pepperVersion: PEPPER_VERSION,
+    },
   };
 }
 

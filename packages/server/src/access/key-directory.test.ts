@@ -31,10 +31,29 @@ async function openWorld() {
   const directory = await openKeyDirectory({ database: cut, clock, doorbell, log: silentLogger });
   onTestFinished(() => directory.close());
   const organizationId = systemIds.uuid();
-  await insertOrganization(database.owner, { id: organizationId, slug: 'one', name: 'One', kind: 'customer', at: new Date(clock.nowMs()) });
-  const order = { organizationId, audience: 'customer' as const, partnerId: 'p', name: 'k', scopes: ['fleets:read'], createdBy: null };
-  const issue = async () => (await issueKey(database.owner, { secrets: createSecrets(Buffer.alloc(32, 7)), clock, ids: systemIds }, order)).id;
-  const revoke = (id: string) => database.owner.updateTable('api_key').set({ revoked_at: new Date(clock.nowMs()) }).where('id', '=', id).execute();
+  await insertOrganization(database.owner, {
+    id: organizationId,
+    slug: 'one',
+    name: 'One',
+    kind: 'customer',
+    at: new Date(clock.nowMs()),
+  });
+  const order = {
+    organizationId,
+    audience: 'customer' as const,
+    partnerId: 'p',
+    name: 'k',
+    scopes: ['fleets:read'],
+    createdBy: null,
+  };
+  const issue = async () =>
+    (await issueKey(database.owner, { secrets: createSecrets(Buffer.alloc(32, 7)), clock, ids: systemIds }, order)).id;
+  const revoke = (id: string) =>
+    database.owner
+      .updateTable('api_key')
+      .set({ revoked_at: new Date(clock.nowMs()) })
+      .where('id', '=', id)
+      .execute();
   return {
     directory,
     clock,
@@ -51,7 +70,12 @@ async function openWorld() {
 
 /** A connection that swallows every statement: the cable is out. */
 function silent(): Database['system'] {
-  const never: unknown = new Proxy(() => {}, { get: (_, name) => (name === 'executeTakeFirst' || name === 'executeTakeFirstOrThrow' || name === 'execute' ? () => new Promise(() => {}) : () => never) });
+  const never: unknown = new Proxy(() => {}, {
+    get: (_, name) =>
+      name === 'executeTakeFirst' || name === 'executeTakeFirstOrThrow' || name === 'execute'
+        ? () => new Promise(() => {})
+        : () => never,
+  });
   return never as Database['system'];
 }
 
@@ -70,29 +94,32 @@ test('a key is answered from memory while the lease holds, and a change is known
   expect((await world.directory.find(id))?.revokedAt).not.toBeNull();
 });
 
-test.each(['refused', 'silent'] as const)('a node that lost touch (%s) answers from memory for 2 s and then not at all, until it is in touch again', async (how) => {
-  const world = await openWorld();
-  const id = await world.issue();
-  await world.directory.refresh();
-  await world.directory.find(id);
-  world.lose(how);
-  world.clock.advance(2_000);
-  expect(isNow(world.directory.find(id))).toBe(true);
-  world.clock.advance(1);
-  const asked = Promise.resolve(world.directory.find(id)).then(
-    () => 'answered',
-    (error: unknown) => (error as { code?: string; message: string }).code ?? (error as Error).message,
-  );
-  await settle();
-  world.clock.advance(2_000);
-  expect(await asked).toBe(how === 'silent' ? 'temporarily-unavailable' : 'connection refused');
-  world.find();
-  await settle();
-  world.clock.advance(4_000);
-  await settle();
-  expect((await world.directory.find(id))?.id).toBe(id);
-  expect(isNow(world.directory.find(id))).toBe(true);
-});
+test.each(['refused', 'silent'] as const)(
+  'a node that lost touch (%s) answers from memory for 2 s and then not at all, until it is in touch again',
+  async (how) => {
+    const world = await openWorld();
+    const id = await world.issue();
+    await world.directory.refresh();
+    await world.directory.find(id);
+    world.lose(how);
+    world.clock.advance(2_000);
+    expect(isNow(world.directory.find(id))).toBe(true);
+    world.clock.advance(1);
+    const asked = Promise.resolve(world.directory.find(id)).then(
+      () => 'answered',
+      (error: unknown) => (error as { code?: string; message: string }).code ?? (error as Error).message,
+    );
+    await settle();
+    world.clock.advance(2_000);
+    expect(await asked).toBe(how === 'silent' ? 'temporarily-unavailable' : 'connection refused');
+    world.find();
+    await settle();
+    world.clock.advance(4_000);
+    await settle();
+    expect((await world.directory.find(id))?.id).toBe(id);
+    expect(isNow(world.directory.find(id))).toBe(true);
+  },
+);
 
 test('what was revoked while a node was out of touch is never answered from its memory', async () => {
   const world = await openWorld();
@@ -113,7 +140,7 @@ test('a thousand callers cost one read of the key, and a thousand rings two poll
   const id = await world.issue();
   await world.directory.refresh();
   const before = world.reads;
-  await Promise.all(Array.from({ length: 1_000 }, () => world.directory.find(id)));
+  await Promise.all(Array.from({ length: 1_000 }, async () => world.directory.find(id)));
   expect(world.reads - before).toBe(1);
   await Promise.all(Array.from({ length: 1_000 }, () => world.directory.refresh()));
   expect(world.reads - before).toBe(3);
@@ -134,7 +161,12 @@ test('a key read before a change is not kept after it', async () => {
 test('a ring from another node alone brings a change, with the poll standing still', async () => {
   const database = await openTestDatabase();
   const node = async () => {
-    const doorbell = await openPostgresDoorbell({ database, clock: systemClock, log: silentLogger, nodeId: systemIds.uuid() });
+    const doorbell = await openPostgresDoorbell({
+      database,
+      clock: systemClock,
+      log: silentLogger,
+      nodeId: systemIds.uuid(),
+    });
     // A clock that nobody moves: no poll, so nothing but the ring can reach this directory.
     const directory = await openKeyDirectory({ database, clock: createManualClock(), doorbell, log: silentLogger });
     onTestFinished(async () => {
@@ -146,11 +178,28 @@ test('a ring from another node alone brings a change, with the poll standing sti
   };
   const [one, other] = [await node(), await node()];
   const organizationId = systemIds.uuid();
-  await insertOrganization(database.owner, { id: organizationId, slug: 'one', name: 'One', kind: 'customer', at: new Date() });
-  const order = { organizationId, audience: 'customer' as const, partnerId: 'p', name: 'k', scopes: ['fleets:read'], createdBy: null };
+  await insertOrganization(database.owner, {
+    id: organizationId,
+    slug: 'one',
+    name: 'One',
+    kind: 'customer',
+    at: new Date(),
+  });
+  const order = {
+    organizationId,
+    audience: 'customer' as const,
+    partnerId: 'p',
+    name: 'k',
+    scopes: ['fleets:read'],
+    createdBy: null,
+  };
   const delays: number[] = [];
   for (let round = 0; round < 21; round += 1) {
-    const { id } = await issueKey(database.owner, { secrets: createSecrets(Buffer.alloc(32, 7)), clock: systemClock, ids: systemIds }, order);
+    const { id } = await issueKey(
+      database.owner,
+      { secrets: createSecrets(Buffer.alloc(32, 7)), clock: systemClock, ids: systemIds },
+      order,
+    );
     await other.directory.refresh();
     expect((await other.directory.find(id))?.revokedAt).toBeNull();
     await database.owner.updateTable('api_key').set({ revoked_at: new Date() }).where('id', '=', id).execute();
@@ -169,7 +218,9 @@ test('a ring from another node alone brings a change, with the poll standing sti
     expect((await other.directory.find(id))?.revokedAt).not.toBeNull();
   }
   delays.sort((a, b) => a - b);
-  console.log(`ring to known on the other node: median ${delays[10]!.toFixed(1)} ms, worst of 21 ${delays[20]!.toFixed(1)} ms`);
+  console.log(
+    `ring to known on the other node: median ${delays[10]!.toFixed(1)} ms, worst of 21 ${delays[20]!.toFixed(1)} ms`,
+  );
 });
 
 /** Lets whatever is under way with the real database get there. */

@@ -29,7 +29,12 @@ const LEASE_MS = 2_000;
 const ANSWER_MS_MAX = 2_000;
 const KEYS_MAX = 50_000;
 
-export async function openKeyDirectory(parts: { database: Database; clock: Clock; doorbell: Doorbell; log: Logger }): Promise<KeyDirectory> {
+export async function openKeyDirectory(parts: {
+  database: Database;
+  clock: Clock;
+  doorbell: Doorbell;
+  log: Logger;
+}): Promise<KeyDirectory> {
   const { database, clock, log } = parts;
   const keys = new Map<string, KeyRow | undefined>();
   const loading = new Map<string, Promise<KeyRow | undefined>>();
@@ -106,7 +111,11 @@ export async function openKeyDirectory(parts: { database: Database; clock: Clock
             isLost = false;
           },
           (error: unknown) => {
-            if (!isLost && !isClosed) log.warn({ err: error }, 'the key directory has lost touch with the database; keys are not taken from memory');
+            if (!isLost && !isClosed)
+              log.warn(
+                { err: error },
+                'the key directory has lost touch with the database; keys are not taken from memory',
+              );
             isLost = true;
           },
         )
@@ -138,7 +147,9 @@ export async function openKeyDirectory(parts: { database: Database; clock: Clock
 function inTime<Result>(clock: Clock, work: Promise<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
     const cancel = clock.after(ANSWER_MS_MAX, () =>
-      reject(new Fault('temporarily-unavailable', 'Keys cannot be checked right now. Try again.', { retryAfterSeconds: 1 })),
+      reject(
+        new Fault('temporarily-unavailable', 'Keys cannot be checked right now. Try again.', { retryAfterSeconds: 1 }),
+      ),
     );
     work.then(resolve, reject).finally(cancel);
   });

@@ -49,7 +49,12 @@ export function openKeyUsage(parts: { database: Database; clock: Clock; log: Log
     try {
       await store.markUsed(
         database,
-        due.map((use) => ({ keyId: use.keyId, generation: use.generation, at: new Date(use.atMs), address: findPlainAddress(use.address) ?? null })),
+        due.map((use) => ({
+          keyId: use.keyId,
+          generation: use.generation,
+          at: new Date(use.atMs),
+          address: findPlainAddress(use.address) ?? null,
+        })),
       );
     } catch (error) {
       for (const use of due) use.isNews = true;

@@ -25,19 +25,29 @@ export interface RotatedKey {
  * a thief whom the rotation was meant to shut out, could otherwise take the key over. Of two rotations at the same
  * time one wins and the other is told so. At most two generations are good at any time.
  */
-export async function rotateKey(parts: KeyParts & { readonly database: Database }, principal: Principal, rotation: Rotation): Promise<RotatedKey> {
+export async function rotateKey(
+  parts: KeyParts & { readonly database: Database },
+  principal: Principal,
+  rotation: Rotation,
+): Promise<RotatedKey> {
   const { database, clock, secrets } = parts;
   const { keyId, organizationId } = principal;
   return database.within(organizationId, async (trx) => {
     const key = await store.lockKey(trx, keyId);
     const at = new Date(clock.nowMs());
-    if (key === undefined || key.revokedAt !== null) throw new Fault('invalid-token', 'The API key behind this token has been revoked.');
+    if (key === undefined || key.revokedAt !== null)
+      throw new Fault('invalid-token', 'The API key behind this token has been revoked.');
     if (key.generation !== principal.generation) {
-      throw new Fault('rotation-in-progress', 'This key has been rotated already. Use the new key; only the current one can be rotated again.');
+      throw new Fault(
+        'rotation-in-progress',
+        'This key has been rotated already. Use the new key; only the current one can be rotated again.',
+      );
     }
     const generation = key.generation + 1;
     const { plaintext, secret } = createSecret(parts);
-    const previousEndsAt = new Date(Math.min(at.getTime() + rotation.overlapSeconds * 1000, key.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY));
+    const previousEndsAt = new Date(
+      Math.min(at.getTime() + rotation.overlapSeconds * 1000, key.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY),
+    );
     await store.insertGeneration(trx, { keyId, generation, at, previousEndsAt, secret });
     await recordAudit(trx, {
       organizationId,
@@ -46,7 +56,12 @@ export async function rotateKey(parts: KeyParts & { readonly database: Database 
       target: { kind: 'api-key', id: keyId },
       address: rotation.address,
       requestId: rotation.requestId,
-      details: { generation, keyPrefix: secret.prefix, overlapSeconds: rotation.overlapSeconds, previousEndsAt: previousEndsAt.toISOString() },
+      details: {
+        generation,
+        keyPrefix: secret.prefix,
+        overlapSeconds: rotation.overlapSeconds,
+        previousEndsAt: previousEndsAt.toISOString(),
+      },
       at,
     });
     return {

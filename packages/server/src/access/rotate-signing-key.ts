@@ -17,10 +17,16 @@ export interface RotatedSigningKey {
 }
 
 /** The next token signing key: published at once, signing ten minutes later; the one before verifies for 31 minutes more. */
-export async function rotateSigningKey(database: Database, nowMs: number, tokenTtlSeconds: number): Promise<RotatedSigningKey> {
+export async function rotateSigningKey(
+  database: Database,
+  nowMs: number,
+  tokenTtlSeconds: number,
+): Promise<RotatedSigningKey> {
   const activatesAt = new Date(nowMs + PUBLISHED_BEFORE_USE_MS);
   const lifeMs = Math.max(TOKEN_LIFE_MS_MIN, tokenTtlSeconds * 1000);
   const previousRetireAt = new Date(activatesAt.getTime() + lifeMs + RETIRED_AFTER_TOKENS_MS);
+  // On an installation that was never started, the first key is made here, so that there is one before the next.
+  await store.readSigningKeys(database, new Date(nowMs));
   const number = await database.system.transaction().execute(async (trx) => {
     const inserted = await store.insertSigningKey(trx, activatesAt, previousRetireAt);
     const organizationId = await findOperatorId(trx);
@@ -28,7 +34,14 @@ export async function rotateSigningKey(database: Database, nowMs: number, tokenT
     if (organizationId !== undefined) {
       const details = { number: inserted, activatesAt, previousRetireAt };
       const target = { kind: 'token-signing-key', id: String(inserted) };
-      await recordAudit(trx, { ...SYSTEM_ORIGIN, organizationId, action: 'token-signing-key.rotated', target, details, at: new Date(nowMs) });
+      await recordAudit(trx, {
+        ...SYSTEM_ORIGIN,
+        organizationId,
+        action: 'token-signing-key.rotated',
+        target,
+        details,
+        at: new Date(nowMs),
+      });
     }
     return inserted;
   });

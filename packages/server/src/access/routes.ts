@@ -1,5 +1,5 @@
 import { IssuedTokenBody, JwksBody } from '@gladhand/contract/access.ts';
-import { RotateKeyBody, RotatedKeySchema } from '@gladhand/contract/api-keys.ts';
+import { RotatedKeySchema, RotateKeyBody } from '@gladhand/contract/api-keys.ts';
 import type { FastifyRequest } from 'fastify';
 import { Fault } from '../base/fault.ts';
 import { principalOf } from '../edge/guard.ts';
@@ -56,7 +56,11 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
       },
       async (request) => {
         const { overlapSeconds = 0 } = request.body;
-        const rotated = await parts.access.rotate(principalOf(request), { overlapSeconds, address: request.ip, requestId: request.id });
+        const rotated = await parts.access.rotate(principalOf(request), {
+          overlapSeconds,
+          address: request.ip,
+          requestId: request.id,
+        });
         return { ...rotated, previousKeyExpiresAt: rotated.previousKeyExpiresAt.toISOString() };
       },
     );
@@ -65,7 +69,11 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
     '/.well-known/jwks.json',
     {
       config: { access: 'public' },
-      schema: { tags: ['Authentication'], summary: 'The public keys that access tokens are signed with', response: { 200: JwksBody } },
+      schema: {
+        tags: ['Authentication'],
+        summary: 'The public keys that access tokens are signed with',
+        response: { 200: JwksBody },
+      },
     },
     async (_request, reply) => {
       // 300 s: a new key is published twice as long before it signs.

@@ -57,8 +57,8 @@ export function readSignature(request: ReceivedRequest): ReadSignature | undefin
   const label = labelOf(inputs);
   const input = inputs.get(label)!;
   if (!isInnerList(input)) throw invalid(`Signature-Input must read ${label}=("@method" ...);created=...`);
-  const signature = parse(signatureText, 'Signature').get(label)?.[0];
-  if (!(signature instanceof ArrayBuffer) || signature.byteLength !== SIGNATURE_BYTES) {
+  const [signature, parameters] = parse(signatureText, 'Signature').get(label) ?? [];
+  if (!(signature instanceof ArrayBuffer) || signature.byteLength !== SIGNATURE_BYTES || parameters?.size !== 0) {
     throw invalid(`Signature must read ${label}=:<32 bytes in base64>:`);
   }
   const values = coveredValues(request, coveredNames(request, input));

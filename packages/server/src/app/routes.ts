@@ -21,6 +21,7 @@ import type { Sessions } from '../organizations/sessions.ts';
 import { registerQueryRoutes } from '../query/routes.ts';
 import { registerRegistryAdminRoutes } from '../registry/admin-routes.ts';
 import type { Administration } from '../registry/administer.ts';
+import { registerPlantRoutes } from '../registry/plant-routes.ts';
 import type { Registry } from '../registry/registry.ts';
 import { registerRegistryRoutes } from '../registry/routes.ts';
 import type { TelemetryReader } from '../telemetry/read.ts';
@@ -53,11 +54,17 @@ export interface Rooms {
 export const VERSION = '0.1.0';
 
 export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
-  const http = createHttp({ ...parts, onFault: (fault, request) => noteRefusal(rooms.refusals, fault, request, rooms.access.findRefusedKey(fault)) });
+  const http = createHttp({
+    ...parts,
+    onFault: (fault, request) => noteRefusal(rooms.refusals, fault, request, rooms.access.findRefusedKey(fault)),
+  });
   await registerApiDocs(http, VERSION);
   http.decorateRequest('principal', null);
   http.decorateRequest('person', null);
-  http.addHook('onRequest', createGuard({ ...rooms.access, authenticatePerson: (token) => rooms.sessions.authenticate(token) }));
+  http.addHook(
+    'onRequest',
+    createGuard({ ...rooms.access, authenticatePerson: (token) => rooms.sessions.authenticate(token) }),
+  );
   registerOperationsRoutes(http, rooms);
   registerAccessRoutes(http, { access: rooms.access, tokenTtlSeconds: rooms.config.access.tokenTtlSeconds });
   registerIntakeRoutes(http, {
@@ -71,9 +78,11 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
       registerAuthRoutes(scope as Http, rooms);
       registerOrganizationRoutes(scope as Http, rooms);
       registerApiKeyRoutes(scope as Http, rooms);
-      const getReachable: Organizations['getReachable'] = (person, name) => rooms.organizations.getReachable(person, name);
+      const getReachable: Organizations['getReachable'] = (person, name) =>
+        rooms.organizations.getReachable(person, name);
       registerRegistryAdminRoutes(scope as Http, { ...rooms, getReachable });
       registerRegistryRoutes(scope as Http, rooms);
+      registerPlantRoutes(scope as Http, rooms);
       registerQueryRoutes(scope as Http, rooms);
     },
     { prefix: '/api/v1' },

@@ -71,7 +71,9 @@ test('only the networks of every address are everything', () => {
 });
 
 test('a refusal of host bits names the network and the address that may have been meant', () => {
-  expect(readNetwork('10.20.30.5/24')).toMatchObject({ detail: expect.stringMatching(/10\.20\.30\.0\/24.*10\.20\.30\.5/) });
+  expect(readNetwork('10.20.30.5/24')).toMatchObject({
+    detail: expect.stringMatching(/10\.20\.30\.0\/24.*10\.20\.30\.5/),
+  });
 });
 
 const v4 = fc.array(fc.nat(255), { minLength: 4, maxLength: 4 });
@@ -80,38 +82,62 @@ const text = (bytes: readonly number[]) => ipaddr.fromByteArray([...bytes]).toSt
 
 test('membership is what both ipaddr.js and Node say, for any network and address of one family', () => {
   fc.assert(
-    fc.property(fc.oneof(fc.tuple(v4, v4, fc.nat(32)), fc.tuple(v6, v6, fc.nat(128))), fc.nat(128), ([network, other, prefix], shared) => {
-      // Alike in their first bits, so that both outcomes are frequent.
-      const address = network.map((byte, place) => {
-        const bits = Math.min(8, Math.max(0, shared - place * 8));
-        const mask = (0xff00 >> bits) & 0xff;
-        return (byte & mask) | (other[place]! & ~mask & 0xff);
-      });
-      const first = network.map((byte, place) => byte & (0xff00 >> Math.min(8, Math.max(0, prefix - place * 8))) & 0xff);
-      const read = readNetwork(`${text(first)}/${prefix}`);
-      fc.pre(read.ok);
-      const own = createNetworks([read.ok ? read.cidr : '']).has(text(address));
-      const parsed = ipaddr.process(text(address));
-      const [base, bits] = ipaddr.parseCIDR(read.ok ? read.cidr : '');
-      const byIpaddr = parsed.kind() === base.kind() && parsed.match(base as never, bits);
-      const list = new BlockList();
-      list.addSubnet(base.toString(), bits, base.kind());
-      const byNode = isIP(parsed.toString()) === isIP(base.toString()) && list.check(parsed.toString(), parsed.kind());
-      expect([own, byIpaddr, byNode]).toEqual([byNode, byNode, byNode]);
-    }),
+    fc.property(
+      fc.oneof(fc.tuple(v4, v4, fc.nat(32)), fc.tuple(v6, v6, fc.nat(128))),
+      fc.nat(128),
+      ([network, other, prefix], shared) => {
+        // Alike in their first bits, so that both outcomes are frequent.
+        const address = network.map((byte, place) => {
+          const bits = Math.min(8, Math.max(0, shared - place * 8));
+          const mask = (0xff00 >> bits) & 0xff;
+          return (byte & mask) | (other[place]! & ~mask & 0xff);
+        });
+        const first = network.map(
+          (byte, place) => byte & (0xff00 >> Math.min(8, Math.max(0, prefix - place * 8))) & 0xff,
+        );
+        const read = readNetwork(`${text(first)}/${prefix}`);
+        fc.pre(read.ok);
+        const own = createNetworks([read.ok ? read.cidr : '']).has(text(address));
+        const parsed = ipaddr.process(text(address));
+        const [base, bits] = ipaddr.parseCIDR(read.ok ? read.cidr : '');
+        const byIpaddr = parsed.kind() === base.kind() && parsed.match(base as never, bits);
+        const list = new BlockList();
+        list.addSubnet(base.toString(), bits, base.kind());
+        const byNode =
+          isIP(parsed.toString()) === isIP(base.toString()) && list.check(parsed.toString(), parsed.kind());
+        expect([own, byIpaddr, byNode]).toEqual([byNode, byNode, byNode]);
+      },
+    ),
     { numRuns: 2_000 },
   );
 });
 
 test('an IPv4 rule matches the address inside IPv6, and an IPv6 rule never matches IPv4', () => {
   const office = createNetworks(['10.20.30.0/24']);
-  expect([office.has('10.20.30.9'), office.has('::ffff:10.20.30.9'), office.has('::ffff:a14:1e09')]).toEqual([true, true, true]);
-  expect([office.has('10.20.31.9'), office.has('::ffff:10.20.31.9'), office.has('::10.20.30.9')]).toEqual([false, false, false]);
+  expect([office.has('10.20.30.9'), office.has('::ffff:10.20.30.9'), office.has('::ffff:a14:1e09')]).toEqual([
+    true,
+    true,
+    true,
+  ]);
+  expect([office.has('10.20.31.9'), office.has('::ffff:10.20.31.9'), office.has('::10.20.30.9')]).toEqual([
+    false,
+    false,
+    false,
+  ]);
   const everyV6 = createNetworks(['::/0']);
-  expect([everyV6.has('2001:db8::1'), everyV6.has('10.0.0.1'), everyV6.has('::ffff:10.0.0.1')]).toEqual([true, false, false]);
+  expect([everyV6.has('2001:db8::1'), everyV6.has('10.0.0.1'), everyV6.has('::ffff:10.0.0.1')]).toEqual([
+    true,
+    false,
+    false,
+  ]);
   const everyV4 = createNetworks(['0.0.0.0/0']);
-  expect([everyV4.has('10.0.0.1'), everyV4.has('::ffff:10.0.0.1'), everyV4.has('2001:db8::1')]).toEqual([true, true, false]);
-  for (const nothing of ['', 'unknown', 'fe80::1%eth0', '010.20.30.9']) expect([office.has(nothing), everyV6.has(nothing), everyV4.has(nothing)]).toEqual([false, false, false]);
+  expect([everyV4.has('10.0.0.1'), everyV4.has('::ffff:10.0.0.1'), everyV4.has('2001:db8::1')]).toEqual([
+    true,
+    true,
+    false,
+  ]);
+  for (const nothing of ['', 'unknown', 'fe80::1%eth0', '010.20.30.9'])
+    expect([office.has(nothing), everyV6.has(nothing), everyV4.has(nothing)]).toEqual([false, false, false]);
 });
 
 test('an address has one plain form', () => {

@@ -7,7 +7,11 @@ import ipaddr from 'ipaddr.js';
  * and 10.0.0.1 to other. An IPv4 address written inside IPv6 (`::ffff:10.0.0.1`) is that IPv4 address.
  */
 export type ReadNetwork =
-  | { readonly ok: true; /** As PostgreSQL's `cidr` prints it, prefix always there. */ readonly cidr: string; readonly isEverything: boolean }
+  | {
+      readonly ok: true /** As PostgreSQL's `cidr` prints it, prefix always there. */;
+      readonly cidr: string;
+      readonly isEverything: boolean;
+    }
   | { readonly ok: false; readonly detail: string };
 
 /** A network in CIDR notation (RFC 4632, RFC 4291 2.3); a bare address is the network of that address alone. */
@@ -17,7 +21,8 @@ export function readNetwork(text: string): ReadNetwork {
   if (match === null) return refuse('is not an address or network such as 203.0.113.0/24 or 2001:db8::/32');
   const written = match[1]!;
   const address = parse(written);
-  if (address === undefined) return refuse('is not an address: write four decimal numbers without leading zeros, or IPv6 without a zone');
+  if (address === undefined)
+    return refuse('is not an address: write four decimal numbers without leading zeros, or IPv6 without a zone');
   const writtenBits = written.includes(':') ? 128 : 32;
   const writtenPrefix = match[2] === undefined ? writtenBits : Number(match[2]);
   if (writtenPrefix > writtenBits) return refuse(`has a prefix longer than ${writtenBits}`);
@@ -27,7 +32,9 @@ export function readNetwork(text: string): ReadNetwork {
   const network = masked(address.bytes, prefix);
   const cidr = `${format(network)}/${prefix}`;
   if (network.some((byte, place) => byte !== address.bytes[place])) {
-    return refuse(`is an address with a prefix that cuts it; write ${cidr} for the whole network, or ${format(address.bytes)} for this address alone`);
+    return refuse(
+      `is an address with a prefix that cuts it; write ${cidr} for the whole network, or ${format(address.bytes)} for this address alone`,
+    );
   }
   return { ok: true, cidr, isEverything: prefix === 0 };
 }
@@ -67,7 +74,8 @@ export function createNetworks(cidrs: readonly string[]): Networks {
 /** 4 or 16 bytes; undefined where the two parsers do not read the same. */
 function parse(text: string): { bytes: readonly number[] } | undefined {
   if (text.includes('%')) return undefined;
-  if (isIPv4(text)) return ipaddr.IPv4.isValidFourPartDecimal(text) ? { bytes: ipaddr.IPv4.parse(text).toByteArray() } : undefined;
+  if (isIPv4(text))
+    return ipaddr.IPv4.isValidFourPartDecimal(text) ? { bytes: ipaddr.IPv4.parse(text).toByteArray() } : undefined;
   if (!isIPv6(text)) return undefined;
   // ipaddr.js reads `::10.0.0.1` as `::ffff:10.0.0.1`, which is another address.
   const hex = text.replace(/[\d.]+\.[\d.]+$/, (dotted) => {

@@ -95,7 +95,12 @@ test('over HTTP, request.ip is that address, and no other header has a say', asy
     const answer = await fetch(`http://127.0.0.1:${port}/ip`, { headers });
     return ((await answer.json()) as { ip: string }).ip;
   };
-  const spoofed = { 'x-forwarded-for': '203.0.113.5', 'x-real-ip': '203.0.113.6', forwarded: 'for=203.0.113.7', 'x-client-ip': '203.0.113.8' };
+  const spoofed = {
+    'x-forwarded-for': '203.0.113.5',
+    'x-real-ip': '203.0.113.6',
+    forwarded: 'for=203.0.113.7',
+    'x-client-ip': '203.0.113.8',
+  };
   expect(await ipOf([], spoofed)).toBe('127.0.0.1');
   expect(await ipOf(['10.0.0.1'], spoofed)).toBe('127.0.0.1');
   expect(await ipOf(['127.0.0.1'], spoofed)).toBe('203.0.113.5');

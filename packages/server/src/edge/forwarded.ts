@@ -43,7 +43,10 @@ export function settleForwarded(request: IncomingMessage, clientAddress: ClientA
 function proxyNetwork(text: string): string {
   const read = readNetwork(text);
   if (!read.ok) throw new StartRefusal(`http.trustedProxies: \`${text}\` ${read.detail}.`);
-  if (read.isEverything) throw new StartRefusal(`http.trustedProxies: \`${text}\` would let every client name its own address. Name your proxies.`);
+  if (read.isEverything)
+    throw new StartRefusal(
+      `http.trustedProxies: \`${text}\` would let every client name its own address. Name your proxies.`,
+    );
   return read.cidr;
 }
 

@@ -7,7 +7,13 @@ import { readAllowedIps, readExpiry, readScopes } from './api-key-order.ts';
 
 const INSTALLED = ['traccar', 'flespi'];
 const isProduct = (name: string) => INSTALLED.includes(name);
-const asked = fc.array(fc.oneof(fc.constantFrom(...SCOPES, 'product:traccar', 'product:flespi', 'product:other', 'admin', 'constructor'), fc.string()), { minLength: 1, maxLength: 6 });
+const asked = fc.array(
+  fc.oneof(
+    fc.constantFrom(...SCOPES, 'product:traccar', 'product:flespi', 'product:other', 'admin', 'constructor'),
+    fc.string(),
+  ),
+  { minLength: 1, maxLength: 6 },
+);
 
 test('whatever scopes are asked for: taken are only known ones, never reading beside writing, one installed product with writing and none without', () => {
   fc.assert(
@@ -19,7 +25,9 @@ test('whatever scopes are asked for: taken are only known ones, never reading be
       const isRight =
         [...products].every((scope) => isProduct(scope.slice(8))) &&
         scopes.every((scope) => products.has(scope) || (SCOPES as readonly string[]).includes(scope)) &&
-        (writes ? products.size === 1 && scopes.every((scope) => scope === 'telemetry:write' || products.has(scope)) : products.size === 0);
+        (writes
+          ? products.size === 1 && scopes.every((scope) => scope === 'telemetry:write' || products.has(scope))
+          : products.size === 0);
       expect(findings.length === 0).toBe(isRight);
       // Never more than was asked for.
       expect(new Set(read.scopes)).toEqual(new Set(scopes));
@@ -31,20 +39,30 @@ test('whatever scopes are asked for: taken are only known ones, never reading be
 });
 
 const octet = fc.nat(255);
-const network = fc.tuple(octet, octet, octet, octet, fc.nat(40)).map(([one, two, three, four, prefix]) => `${one}.${two}.${three}.${four}/${prefix}`);
+const network = fc
+  .tuple(octet, octet, octet, octet, fc.nat(40))
+  .map(([one, two, three, four, prefix]) => `${one}.${two}.${three}.${four}/${prefix}`);
 
 test('no list of networks lets in an address that none of its entries names, and every refused entry is pointed at', () => {
   fc.assert(
-    fc.property(fc.array(fc.oneof(network, fc.constantFrom('0.0.0.0/0', '::/0', '10.0.0.0/8', 'x')), { maxLength: 5 }), fc.boolean(), octet, octet, (list, isAnyAllowed, one, two) => {
-      const findings: FieldError[] = [];
-      const taken = readAllowedIps(list, isAnyAllowed, findings);
-      expect(taken.length + findings.length).toBeLessThanOrEqual(list.length);
-      expect(new Set(list.filter((_, place) => !findings.some(({ pointer }) => pointer === `/allowedIps/${place}`)))).toEqual(new Set(taken));
-      if (!isAnyAllowed) expect(taken.some((cidr) => cidr.endsWith('/0'))).toBe(false);
-      const address = `${one}.${two}.3.4`;
-      const named = taken.some((cidr) => createNetworks([cidr]).has(address));
-      expect(createNetworks(taken).has(address)).toBe(named);
-    }),
+    fc.property(
+      fc.array(fc.oneof(network, fc.constantFrom('0.0.0.0/0', '::/0', '10.0.0.0/8', 'x')), { maxLength: 5 }),
+      fc.boolean(),
+      octet,
+      octet,
+      (list, isAnyAllowed, one, two) => {
+        const findings: FieldError[] = [];
+        const taken = readAllowedIps(list, isAnyAllowed, findings);
+        expect(taken.length + findings.length).toBeLessThanOrEqual(list.length);
+        expect(
+          new Set(list.filter((_, place) => !findings.some(({ pointer }) => pointer === `/allowedIps/${place}`))),
+        ).toEqual(new Set(taken));
+        if (!isAnyAllowed) expect(taken.some((cidr) => cidr.endsWith('/0'))).toBe(false);
+        const address = `${one}.${two}.3.4`;
+        const named = taken.some((cidr) => createNetworks([cidr]).has(address));
+        expect(createNetworks(taken).has(address)).toBe(named);
+      },
+    ),
   );
 });
 

@@ -1,3 +1,5 @@
+import type { PlantList } from '@gladhand/contract/plants.ts';
+import type { RegisteredPlant } from '@gladhand/contract/registration.ts';
 import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
 import type { Clock } from '../base/clock.ts';
@@ -27,8 +29,17 @@ export interface Registry extends Register {
   /** `plantIds`: the plants the caller is restricted to, null for all; a device of another plant is not found. */
   findDevice(organizationId: string, id: string, plantIds: ReadonlySet<string> | null): Promise<Device | undefined>;
   listDevices(organizationId: string, assetId: string, walk: Walk & { activeOnly: boolean }): Promise<Listed<Device>>;
+  /** By page number, in the order of registration. */
+  listPlants(view: PlantView, page: { page: number; limit: number }): Promise<PlantList>;
+  findPlant(view: PlantView, id: string): Promise<RegisteredPlant | undefined>;
   /** What a subscriber asks for, as ids; throws `not-found` when it names anything that is not the organization's. */
   resolveFilter(organizationId: string, selection: Selection): Promise<ResolvedFilter>;
+}
+
+/** Whose plants, and which of them the caller is restricted to; null: all. */
+export interface PlantView {
+  readonly organizationId: string;
+  readonly plantIds: ReadonlySet<string> | null;
 }
 
 export interface Walk {
@@ -123,6 +134,18 @@ export function createRegistry(parts: { database: Database; clock: Clock; ids: I
     async listDevices(organizationId, assetId, walk) {
       const of = { assetId, activeOnly: walk.activeOnly };
       return listed(walk, (slice) => read(organizationId, (own) => store.listDevices(own, organizationId, of, slice)));
+    },
+    async listPlants({ organizationId, plantIds }, { page, limit }) {
+      const slice = { skip: (page - 1) * limit, take: limit };
+      const plants = (own: store.Connection) => store.listPlants(own, organizationId, plantIds, slice);
+      const { rows, total } = await read(organizationId, plants);
+      return { data: rows.map(store.toPlant), meta: { limit, page, total, totalPages: Math.ceil(total / limit) } };
+    },
+    async findPlant({ organizationId, plantIds }, id) {
+      const name = idOf(id);
+      if (name === null || (plantIds !== null && !plantIds.has(name.id))) return undefined;
+      const row = await findAsset(organizationId, ['plant'], name);
+      return row && store.toPlant(row);
     },
     resolveFilter: (organizationId, selection) =>
       read(organizationId, async (own) => {

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { openTestDatabase } from '../../test/database.ts';
 import { insertOrganization, vinOf } from '../../test/customer-api.ts';
+import { openTestDatabase } from '../../test/database.ts';
 import { systemClock } from '../base/clock.ts';
 import { systemIds } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';

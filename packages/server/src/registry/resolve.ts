@@ -1,6 +1,6 @@
 import type { Ids } from '../base/ids.ts';
-import * as store from './store.ts';
 import type { Connection, DeviceKey, ResolvedAsset } from './store.ts';
+import * as store from './store.ts';
 
 /**
  * Whose is what arrives: VINs and plant ids to assets, device names to devices, a whole batch at a time inside the

@@ -11,7 +11,7 @@ import {
 } from '@gladhand/contract/registry.ts';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { comparable, type CustomerApi, expectToMatch, openCustomerApi, vinOf, walk } from '../../test/customer-api.ts';
+import { type CustomerApi, comparable, expectToMatch, openCustomerApi, vinOf, walk } from '../../test/customer-api.ts';
 import { systemIds } from '../base/ids.ts';
 
 let api: CustomerApi;

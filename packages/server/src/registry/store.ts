@@ -135,6 +135,25 @@ export async function listDevices(
   return rows.map(toDevice);
 }
 
+/** Plants of the organization that a caller restricted to `plantIds` may see (null: all), and how many there are. */
+export async function listPlants(
+  db: Connection,
+  organizationId: string,
+  plantIds: ReadonlySet<string> | null,
+  slice: { skip: number; take: number },
+): Promise<{ rows: AssetRow[]; total: number }> {
+  const visible = db
+    .selectFrom('asset')
+    .where(ofOrganization('organization_id', organizationId))
+    .where('kind', '=', 'plant')
+    .$if(plantIds !== null, (query) =>
+      query.where(sql<string>`id`, '=', sql<string>`any(${[...(plantIds ?? [])]}::uuid[])`),
+    );
+  const rows = await visible.selectAll().orderBy('id').offset(slice.skip).limit(slice.take).execute();
+  const { total } = await visible.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow();
+  return { rows, total: Number(total) };
+}
+
 // What intake resolves: across organizations, because a partner names a VIN, not its owner ------------------------------
 
 export interface ResolvedAsset {

@@ -6,7 +6,10 @@ import { personToken, send } from '../people.ts';
 
 /** A real client with a key meets each of its restrictions, over HTTP and over gRPC. */
 const READING = { name: 'Reader', partnerId: 'acme', scopes: ['fleets:read', 'livefeed:connect'] };
-const PAYLOAD = JSON.stringify({ position: { latitude: 52, longitude: 5, fixTime: '2026-11-20T08:00:00Z', valid: true }, device: { uniqueId: 'd' } });
+const PAYLOAD = JSON.stringify({
+  position: { latitude: 52, longitude: 5, fixTime: '2026-11-20T08:00:00Z', valid: true },
+  device: { uniqueId: 'd' },
+});
 const WRITING = { name: 'Writer', partnerId: 'acme', scopes: ['telemetry:write', 'product:traccar'] };
 
 async function openWorld(flags: Record<string, unknown> = {}) {
@@ -25,12 +28,20 @@ async function openWorld(flags: Record<string, unknown> = {}) {
     return answer.json.accessToken as string;
   };
   const change = (id: string, body: object) => send(world, 'PATCH', `/partner/api-keys/${id}`, body, admin);
-  const fleets = (token: string, headers: Record<string, string> = {}) => world.call('GET', '/api/v1/fleets', { token, headers });
+  const fleets = (token: string, headers: Record<string, string> = {}) =>
+    world.call('GET', '/api/v1/fleets', { token, headers });
   return { world, admin, make, exchange, tokenOf, change, fleets };
 }
 
-function connect(world: TestApp, token: string, metadata: Record<string, string> = {}, request: Parameters<typeof subscribe>[1] = {}) {
-  const client = new Client(`127.0.0.1:${world.app.grpcPort}`, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+function connect(
+  world: TestApp,
+  token: string,
+  metadata: Record<string, string> = {},
+  request: Parameters<typeof subscribe>[1] = {},
+) {
+  const client = new Client(`127.0.0.1:${world.app.grpcPort}`, credentials.createInsecure(), {
+    'grpc.use_local_subchannel_pool': 1,
+  });
   onTestFinished(() => client.close());
   const all = new Metadata();
   for (const [name, value] of Object.entries({ ...metadata, authorization: `Bearer ${token}` })) all.set(name, value);
@@ -46,13 +57,29 @@ test('a key used from another address is refused with 403 wherever it is used, a
   await stream.begun();
   await change(id, { allowedIps: ['203.0.113.0/24', '2001:db8::/32'] });
   expect((await stream.ended).errorCode).toBe('address-not-allowed');
-  const refusals = [await exchange(key), await fleets(token), await fleets(token, { 'x-forwarded-for': '203.0.113.5', forwarded: 'for=203.0.113.5', 'x-real-ip': '203.0.113.5' })];
-  expect(refusals.map(({ status: code, json }) => [code, json.code])).toEqual(refusals.map(() => [403, 'address-not-allowed']));
+  const refusals = [
+    await exchange(key),
+    await fleets(token),
+    await fleets(token, { 'x-forwarded-for': '203.0.113.5', forwarded: 'for=203.0.113.5', 'x-real-ip': '203.0.113.5' }),
+  ];
+  expect(refusals.map(({ status: code, json }) => [code, json.code])).toEqual(
+    refusals.map(() => [403, 'address-not-allowed']),
+  );
   const ending = await connect(world, token, { 'x-forwarded-for': '203.0.113.5', 'x-real-ip': '203.0.113.5' }).ended;
   expect(ending).toMatchObject({ code: status.PERMISSION_DENIED, errorCode: 'address-not-allowed' });
   await expect
-    .poll(async () => (await send(world, 'GET', '/organizations/customer/audit?action=access.refused', undefined, admin)).json.data, { timeout: 10_000 })
-    .toContainEqual(expect.objectContaining({ actor: { kind: 'key', id }, address: '127.0.0.1', details: expect.objectContaining({ code: 'address-not-allowed' }) }));
+    .poll(
+      async () =>
+        (await send(world, 'GET', '/organizations/customer/audit?action=access.refused', undefined, admin)).json.data,
+      { timeout: 10_000 },
+    )
+    .toContainEqual(
+      expect.objectContaining({
+        actor: { kind: 'key', id },
+        address: '127.0.0.1',
+        details: expect.objectContaining({ code: 'address-not-allowed' }),
+      }),
+    );
   await change(id, { allowedIps: ['127.0.0.1'] });
   expect((await fleets(token)).status).toBe(200);
 });
@@ -64,7 +91,14 @@ test('behind a configured proxy the client is who counts, and what it says of it
   const token = await tokenOf(key, 'customer', from('203.0.113.5'));
   expect((await fleets(token, from('203.0.113.77'))).status).toBe(200);
   expect((await fleets(token, from('::ffff:203.0.113.77'))).status).toBe(200);
-  for (const headers of [from('198.51.100.1'), from('203.0.113.5', '198.51.100.1'), from('203.0.113.5', 'unknown'), from('junk'), {}, { forwarded: 'for=203.0.113.5' }]) {
+  for (const headers of [
+    from('198.51.100.1'),
+    from('203.0.113.5', '198.51.100.1'),
+    from('203.0.113.5', 'unknown'),
+    from('junk'),
+    {},
+    { forwarded: 'for=203.0.113.5' },
+  ]) {
     expect((await fleets(token, headers)).json.code).toBe('address-not-allowed');
     expect((await exchange(key, 'customer', headers)).status).toBe(403);
   }
@@ -90,8 +124,14 @@ test('a missing scope is 403, over HTTP and gRPC, and the other audience is 401'
   const { world, make, exchange, tokenOf } = await openWorld();
   const reader = await make({ ...READING, scopes: ['fleets:read'] });
   const token = await tokenOf(reader.key);
-  expect((await world.call('GET', '/api/v1/deliversafe', { token })).json).toMatchObject({ status: 403, code: 'missing-scope' });
-  expect(await connect(world, token).ended).toMatchObject({ code: status.PERMISSION_DENIED, errorCode: 'missing-scope' });
+  expect((await world.call('GET', '/api/v1/deliversafe', { token })).json).toMatchObject({
+    status: 403,
+    code: 'missing-scope',
+  });
+  expect(await connect(world, token).ended).toMatchObject({
+    code: status.PERMISSION_DENIED,
+    errorCode: 'missing-scope',
+  });
   expect((await exchange(reader.key, 'partner')).status).toBe(401);
   const body = { headers: { 'content-type': 'application/json' }, body: '{}' };
   expect((await world.call('POST', '/api/v1/telemetry/intake/1GHD00000000000A1', { token, ...body })).status).toBe(401);
@@ -99,12 +139,18 @@ test('a missing scope is 403, over HTTP and gRPC, and the other audience is 401'
 
 test('a plant the key is not restricted to is 404, as one that is not there, over HTTP and gRPC', async () => {
   const { world, admin, make, tokenOf, change } = await openWorld();
-  const plant = async () => (await send(world, 'POST', '/organizations/customer/plants', { name: 'P' }, admin)).json.id as string;
+  const plant = async () =>
+    (await send(world, 'POST', '/organizations/customer/plants', { name: 'P' }, admin)).json.id as string;
   const [mine, other] = [await plant(), await plant()];
   const unknown = '01920000-0000-7000-8000-000000000000';
   const writer = await make({ ...WRITING, allowedPlantIds: [mine] });
   const token = await tokenOf(writer.key, 'partner');
-  const post = (id: string) => world.call('POST', `/api/v1/telemetry/intake/plants/${id}`, { token, headers: { 'content-type': 'application/json' }, body: PAYLOAD });
+  const post = (id: string) =>
+    world.call('POST', `/api/v1/telemetry/intake/plants/${id}`, {
+      token,
+      headers: { 'content-type': 'application/json' },
+      body: PAYLOAD,
+    });
   expect((await post(mine)).status).toBe(202);
   const [foreign, missing] = [await post(other), await post(unknown)];
   expect([foreign.status, missing.status]).toEqual([404, 404]);
@@ -135,8 +181,11 @@ test('a revoked key is refused at the next request, and every stream of it ends'
   expect((await send(world, 'DELETE', `/partner/api-keys/${doomed.id}`, undefined, admin)).status).toBe(200);
   expect((await fleets(token)).json).toMatchObject({ status: 401, code: 'invalid-token' });
   expect((await exchange(doomed.key)).status).toBe(401);
-  for (const stream of streams) expect(await stream.ended).toMatchObject({ code: status.UNAUTHENTICATED, errorCode: 'invalid-token' });
-  console.log(`streams of a revoked key had ended ${Math.round(performance.now() - startedAt)} ms after the revocation was asked for`);
+  for (const stream of streams)
+    expect(await stream.ended).toMatchObject({ code: status.UNAUTHENTICATED, errorCode: 'invalid-token' });
+  console.log(
+    `streams of a revoked key had ended ${Math.round(performance.now() - startedAt)} ms after the revocation was asked for`,
+  );
   expect((await fleets(otherToken)).status).toBe(200);
   const isOpen = await Promise.race([bystander.ended.then(() => false), fleets(otherToken).then(() => true)]);
   expect(isOpen).toBe(true);
@@ -150,10 +199,17 @@ test('a rotation without overlap ends the old key, its tokens and its streams wi
   await stream.begun();
   const rotated = await world.call('PUT', '/api/v1/customers/rotate', { token });
   expect(rotated.status, rotated.text).toBe(200);
-  expect(rotated.json).toEqual({ key: expect.any(String), keyPrefix: expect.any(String), signingKey: expect.stringMatching(/^[0-9a-f]{64}$/), generation: 2, previousKeyExpiresAt: expect.any(String) });
+  expect(rotated.json).toEqual({
+    key: expect.any(String),
+    keyPrefix: expect.any(String),
+    signingKey: expect.stringMatching(/^[0-9a-f]{64}$/),
+    generation: 2,
+    previousKeyExpiresAt: expect.any(String),
+  });
   expect(rotated.json.key.startsWith(`${rotated.json.keyPrefix}_`)).toBe(true);
   expect(rotated.headers.get('cache-control')).toBe('no-store');
-  for (const old of [token, sibling]) expect((await fleets(old)).json).toMatchObject({ status: 401, code: 'invalid-token' });
+  for (const old of [token, sibling])
+    expect((await fleets(old)).json).toMatchObject({ status: 401, code: 'invalid-token' });
   expect((await exchange(key)).json.code).toBe('invalid-api-key');
   expect((await stream.ended).code).toBe(status.UNAUTHENTICATED);
   const fresh = await exchange(rotated.json.key);
@@ -161,7 +217,10 @@ test('a rotation without overlap ends the old key, its tokens and its streams wi
   expect((await fleets(fresh.json.accessToken)).status).toBe(200);
   const { json } = await send(world, 'GET', `/partner/api-keys/${id}`, undefined, admin);
   expect(json).toMatchObject({ keyPrefix: rotated.json.keyPrefix, isActive: true });
-  expect(json.generations.map(({ generation, expiresAt }: any) => [generation, expiresAt])).toEqual([[2, null], [1, rotated.json.previousKeyExpiresAt]]);
+  expect(json.generations.map(({ generation, expiresAt }: any) => [generation, expiresAt])).toEqual([
+    [2, null],
+    [1, rotated.json.previousKeyExpiresAt],
+  ]);
 });
 
 test('in the overlap both generations are good, and answers to the old one say since when and until when', async () => {
@@ -172,7 +231,12 @@ test('in the overlap both generations are good, and answers to the old one say s
   const rotated = await put(token, { overlapSeconds: 3_600 });
   const until = Date.parse(rotated.json.previousKeyExpiresAt);
   expect(Math.abs(until - Date.now() - 3_600_000)).toBeLessThan(60_000);
-  const post = (bearer: string) => world.call('POST', '/api/v1/telemetry/intake/1GHD00000000000A1', { token: bearer, headers: { 'content-type': 'application/json' }, body: PAYLOAD });
+  const post = (bearer: string) =>
+    world.call('POST', '/api/v1/telemetry/intake/1GHD00000000000A1', {
+      token: bearer,
+      headers: { 'content-type': 'application/json' },
+      body: PAYLOAD,
+    });
   const again = await exchange(key, 'partner');
   const old = await post(token);
   for (const answer of [again, old]) {
@@ -193,7 +257,11 @@ test('in the overlap both generations are good, and answers to the old one say s
   expect((await exchange(key, 'partner')).status).toBe(401);
   expect((await post(fresh)).status).toBe(202);
   for (const overlapSeconds of [-1, 604_801, 1.5, '60', null]) {
-    expect((await put(await tokenOf(third.json.key, 'partner'), { overlapSeconds })).json).toMatchObject({ status: 400, code: 'validation-failed', errors: [{ pointer: '/overlapSeconds' }] });
+    expect((await put(await tokenOf(third.json.key, 'partner'), { overlapSeconds })).json).toMatchObject({
+      status: 400,
+      code: 'validation-failed',
+      errors: [{ pointer: '/overlapSeconds' }],
+    });
   }
 });
 
@@ -201,9 +269,12 @@ test('of rotations at the same time one wins, and a key never has three good gen
   const { world, make, tokenOf, exchange } = await openWorld();
   const { key } = await make(READING);
   const token = await tokenOf(key);
-  const answers = await Promise.all(Array.from({ length: 12 }, () => send(world, 'PUT', '/customers/rotate', { overlapSeconds: 600 }, token)));
+  const answers = await Promise.all(
+    Array.from({ length: 12 }, () => send(world, 'PUT', '/customers/rotate', { overlapSeconds: 600 }, token)),
+  );
   expect(answers.filter(({ status: code }) => code === 200)).toHaveLength(1);
-  for (const { status: code, json } of answers) if (code !== 200) expect([code, json.code]).toEqual([409, 'rotation-in-progress']);
+  for (const { status: code, json } of answers)
+    if (code !== 200) expect([code, json.code]).toEqual([409, 'rotation-in-progress']);
   const winner = answers.find(({ status: code }) => code === 200)!.json;
   expect((await exchange(key)).status).toBe(200);
   expect((await exchange(winner.key)).status).toBe(200);
@@ -213,23 +284,32 @@ test('the routes of rotation are for keys of their own audience', async () => {
   const { world, admin, make, tokenOf } = await openWorld();
   const [reader, writer] = [await make(READING), await make(WRITING)];
   expect((await send(world, 'PUT', '/partners/rotate', undefined, await tokenOf(reader.key))).status).toBe(401);
-  expect((await send(world, 'PUT', '/customers/rotate', undefined, await tokenOf(writer.key, 'partner'))).status).toBe(401);
+  expect((await send(world, 'PUT', '/customers/rotate', undefined, await tokenOf(writer.key, 'partner'))).status).toBe(
+    401,
+  );
   expect((await send(world, 'PUT', '/customers/rotate', undefined, admin)).status).toBe(403);
   expect((await send(world, 'PUT', '/customers/rotate')).status).toBe(401);
-  expect((await world.call('PUT', '/api/v1/customers/rotate', { headers: { 'x-api-key': reader.key } })).status).toBe(401);
+  expect((await world.call('PUT', '/api/v1/customers/rotate', { headers: { 'x-api-key': reader.key } })).status).toBe(
+    401,
+  );
 });
 
 test('an admin sees when and from where each generation was last used, by exchange or by token', async () => {
   const { world, admin, make, tokenOf, fleets } = await openWorld();
   const { id, key } = await make(READING);
   const token = await tokenOf(key);
-  const generations = async () => (await send(world, 'GET', `/partner/api-keys/${id}`, undefined, admin)).json.generations;
-  await expect.poll(generations, { timeout: 20_000, interval: 200 }).toMatchObject([{ generation: 1, lastUsedAddress: '127.0.0.1', lastUsedAt: expect.any(String) }]);
+  const generations = async () =>
+    (await send(world, 'GET', `/partner/api-keys/${id}`, undefined, admin)).json.generations;
+  await expect
+    .poll(generations, { timeout: 20_000, interval: 200 })
+    .toMatchObject([{ generation: 1, lastUsedAddress: '127.0.0.1', lastUsedAt: expect.any(String) }]);
   const rotated = (await send(world, 'PUT', '/customers/rotate', { overlapSeconds: 600 }, token)).json;
   expect((await generations())[0]).toMatchObject({ generation: 2, lastUsedAt: null, lastUsedAddress: null });
   const fresh = await tokenOf(rotated.key);
   await fleets(fresh);
-  await expect.poll(async () => (await generations())[0], { timeout: 20_000, interval: 200 }).toMatchObject({ generation: 2, lastUsedAddress: '127.0.0.1' });
+  await expect
+    .poll(async () => (await generations())[0], { timeout: 20_000, interval: 200 })
+    .toMatchObject({ generation: 2, lastUsedAddress: '127.0.0.1' });
   const { lastUsedAt } = (await send(world, 'GET', `/partner/api-keys/${id}`, undefined, admin)).json;
   expect(lastUsedAt).toBe((await generations())[0].lastUsedAt);
 });

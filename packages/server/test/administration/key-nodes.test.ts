@@ -13,9 +13,12 @@ async function openNodes() {
   const one = await openTestApp({ flags: { 'access.secret': SECRET } });
   const { host, port, user, password, database } = one.app.backends.database.host.connection;
   const url = `postgres://${user}:${encodeURIComponent(String(password))}@/${database}?host=${encodeURIComponent(String(host))}&port=${port}`;
-  const process = startServer(['serve', '--no-demo', '--http-port', '0', '--grpc-port', '0', '--data-directory', 'data'], {
-    env: { GLADHAND_DATABASE_URL: url, GLADHAND_ACCESS_SECRET: SECRET },
-  });
+  const process = startServer(
+    ['serve', '--no-demo', '--http-port', '0', '--grpc-port', '0', '--data-directory', 'data'],
+    {
+      env: { GLADHAND_DATABASE_URL: url, GLADHAND_ACCESS_SECRET: SECRET },
+    },
+  );
   const otherPort = () => /"http":(\d+)/.exec(process.logged())?.[1];
   await expect.poll(otherPort, { timeout: 30_000 }).toBeDefined();
   expect(process.child.pid).not.toBe(globalThis.process.pid);
@@ -26,11 +29,16 @@ async function openNodes() {
     admin,
     async make() {
       const { apiKey, key } = (await send(one, 'POST', '/partner/api-keys', READING, admin)).json;
-      const { accessToken } = (await one.call('POST', '/api/v1/customers/authenticate', { headers: { 'x-api-key': key } })).json;
+      const { accessToken } = (
+        await one.call('POST', '/api/v1/customers/authenticate', { headers: { 'x-api-key': key } })
+      ).json;
       return { id: apiKey.id as string, key: key as string, token: accessToken as string };
     },
     async exchangeOnOther(key: string) {
-      const answer = await fetch(`${other}/api/v1/customers/authenticate`, { method: 'POST', headers: { 'x-api-key': key } });
+      const answer = await fetch(`${other}/api/v1/customers/authenticate`, {
+        method: 'POST',
+        headers: { 'x-api-key': key },
+      });
       await answer.arrayBuffer();
       return answer.status;
     },
@@ -100,7 +108,9 @@ test('a key that is revoked on one node is refused by another process, rung or, 
   for (let round = 0; round < 40; round += 1) {
     const { id, key, token } = await make();
     doorbell.ring = round % 2 === 0 ? ring : () => {};
-    const measured = await measure(nodes, token, () => send(one, 'DELETE', `/partner/api-keys/${id}`, undefined, admin));
+    const measured = await measure(nodes, token, () =>
+      send(one, 'DELETE', `/partner/api-keys/${id}`, undefined, admin),
+    );
     (round % 2 === 0 ? rung : lost).push(measured);
     expect(await nodes.exchangeOnOther(key)).toBe(401);
   }

@@ -10,10 +10,11 @@ const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '..', '..', '..', '..');
 const GUIDES = ['partner-guide', 'customer-guide', 'products', 'operating'] as const;
 
+const readGuide = (guide: string) => readFileSync(join(ROOT, 'docs', `${guide}.md`), 'utf8');
+
 /** The `sh` blocks of a guide, each without the indentation of a list it stands in. */
 function blocksOf(guide: string): string[] {
-  const text = readFileSync(join(ROOT, 'docs', `${guide}.md`), 'utf8');
-  return [...text.matchAll(/^( *)```sh\n([\s\S]*?)^ *```$/gm)].map(([, indent, block]) =>
+  return [...readGuide(guide).matchAll(/^( *)```sh\n([\s\S]*?)^ *```$/gm)].map(([, indent, block]) =>
     block!.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
   );
 }
@@ -51,7 +52,7 @@ test('every command of the guides runs, in order, and answers what it says', asy
   const customer = (at: number) =>
     said[`customer-guide ${at}`]!.trim()
       .split('\n')
-      .filter((line) => line.startsWith('{'))
+      .filter((line) => line.startsWith('{"'))
       .map((line) => JSON.parse(line));
   const [fleets, trailers, trailer, devices, units] = customer(1);
   expect([fleets.data.length, trailers.data.length, devices.data.length, units.data.length]).toEqual([2, 2, 1, 2]);
@@ -64,5 +65,20 @@ test('every command of the guides runs, in order, and answers what it says', asy
   expect(customer(7)).toHaveLength(3);
   expect(customer(8)[0].vin).toBe(trailer.vin);
   expect(customer(9)[0]).toHaveProperty('position');
+  expect(said['products 2']).toContain('acme-gate: version 1');
+  const tried = JSON.parse(said['products 2']!.slice(said['products 2']!.indexOf('{')));
+  expect([tried.records.length, tried.rejects.length, tried.skipped]).toEqual([1, 1, 1]);
+  expect(tried.records[0]).toMatchObject(
+    JSON.parse(/```json\n([\s\S]*?)```/.exec(readGuide('products'))![1]!, (key, value) =>
+      key === 'observedAt' ? tried.records[0].observedAt : value,
+    ),
+  );
+  // What goes wrong is shown in the guide as it is said.
+  expect(said['products 3']!.trim()).toBe(/```text\n([\s\S]*?)```/.exec(readGuide('products'))![1]!.trim());
+  expect(said['operating 1']).toContain('"status":"ready"');
+  expect(Number(said['operating 2'])).toBeGreaterThan(50);
+  const metrics = await (await fetch(`${demo.http}/metrics`)).text();
+  for (const [, name] of readGuide('operating').matchAll(/`(gladhand_[a-z_]+)`/g))
+    expect(metrics).toContain(`# HELP ${name} `);
   expect(stdout).not.toMatch(/^\s+at .*\.ts:\d+/m);
 }, 180_000);

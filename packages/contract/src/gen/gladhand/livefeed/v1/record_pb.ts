@@ -891,7 +891,7 @@ export type ReeferAlarm = Message<"gladhand.livefeed.v1.ReeferAlarm"> & {
   code: string;
 
   /**
-   * `info`, `check`, `warning`, `shutdown`.
+   * `info`, `check`, `warning`, `immediate`.
    *
    * @generated from field: optional string severity = 2;
    */

@@ -1,0 +1,334 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import { openChild } from '../child.ts';
+import { createRandom } from '../random.ts';
+import { type Report, say } from '../report.ts';
+import type { Scratch } from '../scratch.ts';
+import { formatTable, round } from '../table.ts';
+import { waitFor } from '../wait.ts';
+import { type Api, createApi, createMarker, furnish, type House } from './organizations/furnish.ts';
+import { type HttpClient, openHttpClient } from './organizations/http-client.ts';
+import type { Secrets } from './organizations/judge.ts';
+import { proveLive } from './organizations/live.ts';
+import { type Operation, readOperations } from './organizations/operations.ts';
+import { planProbes, type Probe, type Victim } from './organizations/probes.ts';
+import { type Reached, reachAll } from './organizations/reach.ts';
+import { createFindings, type Findings, noteLeak, runProbes } from './organizations/run-probes.ts';
+import type { OpenedServer, ServerQuestion } from './organizations/server.ts';
+
+/**
+ * Organizations are kept apart. Every route of the OpenAPI document and the stream are asked by every sort of caller
+ * of one organization for what belongs to another: nothing of it may be shown or changed, and the answer may not
+ * depend on whether it exists. Three times: as the server is shipped; with its own conditions switched off, so that
+ * row-level security stands alone; and with both walls down, where the proof must find leaks or is worth nothing.
+ */
+export interface OrganizationsProofOptions {
+  /** Probes in each of the first two passes. */
+  readonly probes: number;
+  readonly seed?: number;
+  /** Empty: an embedded PostgreSQL of the proof's own. */
+  readonly databaseUrl?: string;
+}
+
+interface Pass {
+  readonly name: string;
+  readonly hasFirstWall: boolean;
+  readonly hasSecondWall: boolean;
+}
+
+const PASSES: readonly Pass[] = [
+  { name: 'as shipped', hasFirstWall: true, hasSecondWall: true },
+  { name: 'row-level security alone', hasFirstWall: false, hasSecondWall: true },
+  { name: 'both walls down', hasFirstWall: false, hasSecondWall: false },
+];
+/** Enough to see leaks everywhere once nothing holds them back. */
+const CONTROL_PROBES_MAX = 3_000;
+/** Opening a stream costs as much as several requests. */
+const LIVE_SHARE = 0.03;
+const LIVE_PROBES_MAX = 1_500;
+const CONNECTIONS = 24;
+const WITHOUT_FIRST_WALL = join(import.meta.dirname, '..', '..', 'packages', 'server', 'test', 'without-first-wall.ts');
+const ROOT_EMAIL = 'root@example.com';
+
+interface World {
+  readonly operations: readonly Operation[];
+  readonly unknown: readonly string[];
+  readonly houses: readonly House[];
+  readonly root: string;
+  readonly secretsOf: (house: House, victim: Victim) => Secrets;
+}
+
+interface Outcome {
+  readonly pass: Pass;
+  readonly findings: Findings;
+  readonly reached: Reached;
+  readonly streams: number;
+  readonly records: number;
+  readonly seconds: number;
+}
+
+export async function proveOrganizations(scratch: Scratch, options: OrganizationsProofOptions): Promise<Report> {
+  const seed = options.seed ?? randomInt(2 ** 31);
+  const dataDirectory = await scratch.folder();
+  let world: World | undefined;
+  let probes: Probe[] = [];
+  const outcomes: Outcome[] = [];
+  for (const pass of PASSES) {
+    say(`${pass.name}: starting the server`);
+    const server = openServer(scratch, pass);
+    const { httpPort, grpcPort } = await server.ask<OpenedServer>({
+      kind: 'open',
+      dataDirectory,
+      databaseUrl: options.databaseUrl ?? '',
+    });
+    const http = openHttpClient(httpPort, CONNECTIONS);
+    const api = createApi(http);
+    if (world === undefined) {
+      world = await createWorld(server, http, api);
+      const count = options.probes - liveProbes(options.probes);
+      probes = planProbes(world.operations, world.houses, count, createRandom(seed));
+      say(`${probes.length} probes are planned`);
+    }
+    if (!pass.hasSecondWall) await server.ask({ kind: 'drop-second-wall' });
+    const chosen = pass.hasSecondWall ? probes : probes.slice(0, CONTROL_PROBES_MAX);
+    const liveMax = liveProbes(options.probes);
+    outcomes.push(await runPass({ pass, world, server, http, api, grpcPort, probes: chosen, liveMax, random: createRandom(seed) }));
+    http.close();
+    await server.ask({ kind: 'close' });
+    server.close();
+  }
+  return toReport(world!, outcomes, seed);
+}
+
+function liveProbes(count: number): number {
+  return Math.min(LIVE_PROBES_MAX, Math.ceil(count * LIVE_SHARE));
+}
+
+interface Server {
+  ask<Answer>(question: ServerQuestion): Promise<Answer>;
+  close(): void;
+}
+
+function openServer(scratch: Scratch, pass: Pass): Server {
+  const child = openChild(
+    scratch,
+    join(import.meta.dirname, 'organizations', 'server.ts'),
+    pass.hasFirstWall ? [] : ['--import', WITHOUT_FIRST_WALL],
+  );
+  return { ask: <Answer>(question: ServerQuestion) => child.ask<Answer>(question), close: child.close };
+}
+
+async function createWorld(server: Server, http: HttpClient, api: Api): Promise<World> {
+  const { operations, unknown } = readOperations(await server.ask({ kind: 'document' }));
+  const password = randomBytes(20).toString('hex');
+  const operator = await server.ask<{ id: string; slug: string }>({
+    kind: 'first-admin',
+    email: ROOT_EMAIL,
+    name: 'Root',
+    password,
+  });
+  const root = (await api.call('POST', '/auth/sign-in', { body: { email: ROOT_EMAIL, password } }))
+    .accessToken as string;
+  const houses: House[] = [];
+  for (const which of ['one', 'two', 'operator']) {
+    say(`furnishing the organization ${which}`);
+    const marker = createMarker();
+    const organization =
+      which === 'operator'
+        ? operator
+        : await api.call('POST', '/organizations', {
+            token: root,
+            body: { slug: `${which}-${marker}`, name: `Organization ${marker}` },
+          });
+    await api.call('PATCH', `/organizations/${organization.id}`, {
+      token: root,
+      body: { name: `Organization ${marker}` },
+    });
+    const expireKey = async (keyId: string) => void (await server.ask({ kind: 'expire-key', keyId }));
+    houses.push(
+      await furnish(
+        { api, http, operations, root, expireKey },
+        { id: organization.id, slug: organization.slug, marker },
+      ),
+    );
+  }
+  const values = new Map<string, string[]>();
+  for (const { id } of houses) values.set(id, await server.ask({ kind: 'values', organizationId: id }));
+  const known = new Map<string, Secrets>();
+  const secretsOf = (house: House, victim: Victim): Secrets => {
+    const name = `${house.id} ${victim.name}`;
+    const found = known.get(name) ?? createSecrets(house, victim, houses, values);
+    known.set(name, found);
+    return found;
+  };
+  return { operations, unknown, houses, root, secretsOf };
+}
+
+/** All that the victim's rows held when it was furnished and the caller's did not. */
+function createSecrets(
+  house: House,
+  victim: Victim,
+  houses: readonly House[],
+  values: ReadonlyMap<string, string[]>,
+): Secrets {
+  if (victim.organizationId === null) {
+    return { values: new Set([house.hidden.plant, house.hidden.device, ...house.hidden.records]), markers: [] };
+  }
+  const own = new Set(values.get(house.id));
+  const theirs = (values.get(victim.organizationId) ?? []).filter((value) => !own.has(value));
+  const { marker } = houses.find(({ id }) => id === victim.organizationId)!;
+  return { values: new Set(theirs), markers: [marker] };
+}
+
+interface PassParts {
+  readonly pass: Pass;
+  readonly world: World;
+  readonly server: Server;
+  readonly http: HttpClient;
+  readonly api: Api;
+  readonly grpcPort: number;
+  readonly probes: readonly Probe[];
+  readonly liveMax: number;
+  readonly random: () => number;
+}
+
+async function runPass({ pass, world, server, http, api, grpcPort, probes, liveMax, random }: PassParts): Promise<Outcome> {
+  const beganMs = performance.now();
+  const { operations, houses, secretsOf, root } = world;
+  const findings = createFindings();
+  for (const house of houses) {
+    const own = probes.filter((probe) => probe.house === house);
+    say(`${pass.name}: ${own.length} probes by the callers of ${house.slug}`);
+    await keepingRows({ server, http, findings }, house, houses, () =>
+      runProbes(http, own, (probe) => secretsOf(probe.house, probe.victim), findings),
+    );
+  }
+  say(`${pass.name}: the stream`);
+  // Whoever's credential a leak has ended cannot subscribe any more: with the walls down only HTTP is asked.
+  const live = pass.hasSecondWall
+    ? await proveLive({ port: grpcPort, api, houses, secretsOf, findings, probesMax: liveMax, random })
+    : { streams: 0, records: 0 };
+  let reached: Reached = { unreached: [], lostCallers: [] };
+  if (pass.hasSecondWall) {
+    const [house, other] = houses as [House, House];
+    await drain(http);
+    await keepingRows({ server, http, findings }, house, [house, other], async () => {
+      reached = await reachAll({ api, http, operations, root, findings }, house, other);
+    });
+  }
+  return { pass, findings, reached, ...live, seconds: (performance.now() - beganMs) / 1000 };
+}
+
+/** Runs `work` of `house`; whatever row of another organization is different afterwards is a leak. */
+async function keepingRows(
+  { server, http, findings }: { server: Server; http: HttpClient; findings: Findings },
+  house: House,
+  houses: readonly House[],
+  work: () => Promise<void>,
+): Promise<void> {
+  const others = houses.filter((one) => one !== house);
+  const read = () =>
+    Promise.all(others.map(({ id }) => server.ask<Record<string, string>>({ kind: 'digests', organizationId: id })));
+  const before = await read();
+  await work();
+  await drain(http);
+  const after = await read();
+  for (const [place, other] of others.entries()) {
+    const changed = Object.keys(after[place]!).filter((table) => after[place]![table] !== before[place]![table]);
+    if (changed.length > 0)
+      noteLeak(findings, `callers of ${house.slug} changed rows of ${other.slug}: ${changed.join(', ')}`);
+    const acts = await server.ask<number>({
+      kind: 'acts-of-others',
+      organizationId: other.id,
+      callerOrganizationId: house.id,
+    });
+    if (acts > 0) noteLeak(findings, `${acts} acts of callers of ${house.slug} in the audit log of ${other.slug}`);
+  }
+}
+
+/** Waits until what was sent is mapped, so that it is known where it went. */
+function drain(http: HttpClient): Promise<true> {
+  return waitFor(
+    'the backlog to drain',
+    async () => {
+      const { body } = await http.send({ method: 'GET', path: '/metrics', headers: {} });
+      return /^gladhand_intake_backlog_envelopes 0$/m.test(body) || undefined;
+    },
+    { everyMs: 50 },
+  );
+}
+
+function toReport(world: World, outcomes: readonly Outcome[], seed: number): Report {
+  const [shipped, alone, control] = outcomes as [Outcome, Outcome, Outcome];
+  const { operations, unknown } = world;
+  const uncovered = [
+    ...unknown,
+    ...operations.filter(({ id }) => !isCovered(id, shipped.findings)).map(({ id }) => `${id}: not probed`),
+    ...shipped.reached.unreached,
+  ];
+  const table = formatTable([
+    ['pass', 'probes', 'twins', 'leaks', 'routes', 'streams', 'records', 'seconds'],
+    ...outcomes.map(({ pass, findings, streams, records, seconds }) => [
+      ...[
+        pass.name,
+        findings.probes,
+        findings.twins,
+        findings.leaks,
+        findings.probed.size,
+        streams,
+        records,
+        round(seconds),
+      ],
+    ]),
+  ]);
+  const words = [
+    `Seed ${seed}. ${operations.length} routes x ${world.houses.map(({ callers }) => callers.length).join(' + ')} callers of three organizations.`,
+    `Statuses as shipped: ${[...shipped.findings.statuses]
+      .sort(([one], [other]) => one - other)
+      .map(([code, times]) => `${code} x ${times}`)
+      .join(', ')}.`,
+    ...outcomes.slice(0, 2).flatMap(({ pass, findings }) => findings.examples.map((text) => `${pass.name}: ${text}`)),
+    ...uncovered.map((text) => `Not covered: ${text}`),
+    ...[...shipped.reached.lostCallers, ...alone.reached.lostCallers].map((text) => `Lost its credential: ${text}`),
+    `With both walls down, for one: ${control.findings.examples[0] ?? 'nothing was found'}`,
+  ];
+  const none = (name: string, figure: number) => ({ name, figure, goal: '0', isMet: figure === 0 });
+  const sum = (read: (outcome: Outcome) => number) => read(shipped) + read(alone);
+  const limited = sum(({ findings }) => findings.limited);
+  const failures = sum(({ findings }) => findings.failures);
+  const lost = sum(({ reached }) => reached.lostCallers.length);
+  return {
+    name: 'tenants',
+    text: `${table}\n\n${words.join('\n')}`,
+    figures: {
+      ...{ probes: shipped.findings.probes, leaks: shipped.findings.leaks },
+      ...{ probesRowSecurityAlone: alone.findings.probes, leaksRowSecurityAlone: alone.findings.leaks },
+      ...{ leaksBothWallsDown: control.findings.leaks, routes: operations.length, routesNotCovered: uncovered.length },
+      ...{
+        streams: shipped.streams + alone.streams,
+        limited,
+        failures,
+        seed,
+        seconds: round(outcomes.reduce((total, { seconds }) => total + seconds, 0)),
+      },
+    },
+    goals: [
+      none('leaks as shipped', shipped.findings.leaks),
+      none('leaks with row-level security alone', alone.findings.leaks),
+      {
+        name: 'leaks found with both walls down',
+        figure: control.findings.leaks,
+        goal: '> 0',
+        isMet: control.findings.leaks > 0,
+      },
+      none('routes not covered', uncovered.length),
+      none('callers that lost their credential', lost),
+      none('answers of 5xx', failures),
+      none('answers of 429, which prove nothing', limited),
+    ],
+  };
+}
+
+function isCovered(id: string, findings: Findings): boolean {
+  return findings.probed.has(id) || /\/(sign-out|password|rotate)$/.test(id);
+}
