@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { present } from '../report.ts';
+import { benchAuth } from './auth.ts';
 import { benchIntake } from './intake.ts';
 import { benchLimits } from './limits.ts';
 import { benchPipeline } from './pipeline.ts';
@@ -33,5 +34,14 @@ program
   .option('--seconds <seconds>', 'length of each round', Number, 3)
   .option('--json', 'one line of JSON on stdout and nothing else')
   .action((options) => present((scratch) => benchLimits(scratch, options), options));
+
+program
+  .command('auth')
+  .description('recognizing a caller and trading a key for a token, beside a bare node:http server')
+  .option('--n <rounds>', 'rounds', Number, 5)
+  .option('--seconds <seconds>', 'length of a round for each', Number, 3)
+  .option('--connections <count>', 'connections, each with one request at a time', Number, 50)
+  .option('--json', 'one line of JSON on stdout and nothing else')
+  .action((options) => present((scratch) => benchAuth(scratch, { ...options, rounds: options.n }), options));
 
 await program.parseAsync();

@@ -4,7 +4,7 @@ import { openAccess } from '../../packages/server/src/access/access.ts';
 import { registerAccessRoutes } from '../../packages/server/src/access/routes.ts';
 import { createSecrets, readSecretFile } from '../../packages/server/src/access/secrets.ts';
 import { openBackends, secretFile } from '../../packages/server/src/app/backends.ts';
-import { PRODUCTS_DIRECTORY } from '../../packages/server/src/app/build.ts';
+import { PRODUCTS_DIRECTORY } from '../../packages/server/src/app/products-directory.ts';
 import { createGuard } from '../../packages/server/src/edge/guard.ts';
 import { createHttp } from '../../packages/server/src/edge/http.ts';
 import { createIntake } from '../../packages/server/src/intake/accept.ts';

@@ -92,7 +92,9 @@ export async function proveOrganizations(scratch: Scratch, options: Organization
     if (!pass.hasSecondWall) await server.ask({ kind: 'drop-second-wall' });
     const chosen = pass.hasSecondWall ? probes : probes.slice(0, CONTROL_PROBES_MAX);
     const liveMax = liveProbes(options.probes);
-    outcomes.push(await runPass({ pass, world, server, http, api, grpcPort, probes: chosen, liveMax, random: createRandom(seed) }));
+    outcomes.push(
+      await runPass({ pass, world, server, http, api, grpcPort, probes: chosen, liveMax, random: createRandom(seed) }),
+    );
     http.close();
     await server.ask({ kind: 'close' });
     server.close();
@@ -129,9 +131,7 @@ async function createWorld(server: Server, http: HttpClient, api: Api): Promise<
   });
   const root = (await api.call('POST', '/auth/sign-in', { body: { email: ROOT_EMAIL, password } }))
     .accessToken as string;
-  const houses: House[] = [];
-  for (const which of ['one', 'two', 'operator']) {
-    say(`furnishing the organization ${which}`);
+  const furnishOne = async (which: string): Promise<House> => {
     const marker = createMarker();
     const organization =
       which === 'operator'
@@ -145,13 +145,13 @@ async function createWorld(server: Server, http: HttpClient, api: Api): Promise<
       body: { name: `Organization ${marker}` },
     });
     const expireKey = async (keyId: string) => void (await server.ask({ kind: 'expire-key', keyId }));
-    houses.push(
-      await furnish(
-        { api, http, operations, root, expireKey },
-        { id: organization.id, slug: organization.slug, marker },
-      ),
+    return furnish(
+      { api, http, operations, root, expireKey },
+      { id: organization.id, slug: organization.slug, marker },
     );
-  }
+  };
+  say('furnishing three organizations');
+  const houses = await Promise.all(['one', 'two', 'operator'].map(furnishOne));
   const values = new Map<string, string[]>();
   for (const { id } of houses) values.set(id, await server.ask({ kind: 'values', organizationId: id }));
   const known = new Map<string, Secrets>();
@@ -192,7 +192,17 @@ interface PassParts {
   readonly random: () => number;
 }
 
-async function runPass({ pass, world, server, http, api, grpcPort, probes, liveMax, random }: PassParts): Promise<Outcome> {
+async function runPass({
+  pass,
+  world,
+  server,
+  http,
+  api,
+  grpcPort,
+  probes,
+  liveMax,
+  random,
+}: PassParts): Promise<Outcome> {
   const beganMs = performance.now();
   const { operations, houses, secretsOf, root } = world;
   const findings = createFindings();
@@ -236,13 +246,14 @@ async function keepingRows(
   for (const [place, other] of others.entries()) {
     const changed = Object.keys(after[place]!).filter((table) => after[place]![table] !== before[place]![table]);
     if (changed.length > 0)
-      noteLeak(findings, `callers of ${house.slug} changed rows of ${other.slug}: ${changed.join(', ')}`);
+      noteLeak(findings, 'changed', `callers of ${house.slug} changed rows of ${other.slug}: ${changed.join(', ')}`);
     const acts = await server.ask<number>({
       kind: 'acts-of-others',
       organizationId: other.id,
       callerOrganizationId: house.id,
     });
-    if (acts > 0) noteLeak(findings, `${acts} acts of callers of ${house.slug} in the audit log of ${other.slug}`);
+    if (acts > 0)
+      noteLeak(findings, 'changed', `${acts} acts of callers of ${house.slug} in the audit log of ${other.slug}`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { present } from '../report.ts';
 import { proveKill } from './kill.ts';
+import { PART_NAMES, proveLimits } from './limits.ts';
 import { proveOrganizations } from './organizations.ts';
 
 /** `npm run prove -- <name>`: each prints its figures on its last line and exits with 1 when the promise is broken. */
@@ -22,5 +23,15 @@ program
   .option('--seed <number>', 'repeats the choices of a run', Number)
   .option('--json', 'one line of JSON on stdout and nothing else')
   .action((options) => present((scratch) => proveOrganizations(scratch, { ...options, probes: options.n }), options));
+
+program
+  .command('limits')
+  .description('several servers and many clients on one limit; nodes and Redis killed; one customer against another; overload')
+  .option('--n <windows>', 'windows each limit is hammered for', Number, 5)
+  .option('--rounds <rounds>', 'rounds of one customer beside another', Number, 8)
+  .option('--seconds <seconds>', 'of overload', Number, 60)
+  .option('--parts <names...>', `some of ${PART_NAMES.join(', ')}`, [...PART_NAMES])
+  .option('--json', 'one line of JSON on stdout and nothing else')
+  .action((options) => present((scratch) => proveLimits(scratch, { ...options, windows: options.n }), options));
 
 await program.parseAsync();

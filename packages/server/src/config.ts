@@ -10,11 +10,16 @@ import { type Static, Type } from 'typebox';
  */
 const port = Type.Integer({ minimum: 0, maximum: 65_535 });
 const days = Type.Integer({ minimum: 1, maximum: 36_500 });
-const section = <T extends Parameters<typeof Type.Object>[0]>(fields: T) => Type.Object(fields, { additionalProperties: false });
+const section = <T extends Parameters<typeof Type.Object>[0]>(fields: T) =>
+  Type.Object(fields, { additionalProperties: false });
 
 const ConfigSchema = section({
   http: section({ host: Type.String({ minLength: 1 }), port, trustedProxies: Type.Array(Type.String()) }),
-  grpc: section({ host: Type.String({ minLength: 1 }), port, heartbeatSeconds: Type.Integer({ minimum: 1, maximum: 60 }) }),
+  grpc: section({
+    host: Type.String({ minLength: 1 }),
+    port,
+    heartbeatSeconds: Type.Integer({ minimum: 1, maximum: 60 }),
+  }),
   data: section({ directory: Type.String({ minLength: 1 }) }),
   database: section({ url: Type.String(), poolSizeMax: Type.Integer({ minimum: 3, maximum: 200 }) }),
   access: section({
@@ -33,6 +38,7 @@ const ConfigSchema = section({
     clientSecret: Type.String(),
     redirectUri: Type.String({ pattern: '^(https?://.+)?$' }),
   }),
+  mapping: section({ ownThread: Type.Boolean() }),
   telemetry: section({ recordRetentionDays: days }),
   log: section({ level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], { type: 'string' }) }),
   demo: section({ enabled: Type.Boolean() }),
@@ -46,7 +52,9 @@ export const DEFAULTS_FILE = join(import.meta.dirname, '..', 'config.default.tom
 const OWN_FILE = 'gladhand.toml';
 
 /** `flags` are `section.key` -> value, from the command line. */
-export function loadConfig(options: { file?: string | undefined; flags?: Readonly<Record<string, unknown>>; env?: NodeJS.ProcessEnv } = {}): Config {
+export function loadConfig(
+  options: { file?: string | undefined; flags?: Readonly<Record<string, unknown>>; env?: NodeJS.ProcessEnv } = {},
+): Config {
   const env = options.env ?? process.env;
   const defaults = parseToml(readFileSync(DEFAULTS_FILE, 'utf8')) as Sections;
   const merged = structuredClone(defaults);
@@ -71,7 +79,8 @@ function readFile(file: string): Sections {
 function overlay(target: Sections, source: Sections, from: string): void {
   for (const [name, values] of Object.entries(source)) {
     const known = target[name];
-    if (known === undefined) throw new ConfigError(`${from}: there is no section [${name}]; config.default.toml lists all`);
+    if (known === undefined)
+      throw new ConfigError(`${from}: there is no section [${name}]; config.default.toml lists all`);
     for (const [key, value] of Object.entries(values)) {
       if (!(key in known)) throw new ConfigError(`${from}: [${name}] has no key ${key}; config.default.toml lists all`);
       known[key] = value;
@@ -93,18 +102,26 @@ function fromEnvironment(defaults: Sections, env: NodeJS.ProcessEnv): Sections {
 }
 
 function fromText(text: string, standard: unknown, variable: string): unknown {
-  if (Array.isArray(standard)) return text.split(',').map((item) => item.trim()).filter((item) => item !== '');
+  if (Array.isArray(standard))
+    return text
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '');
   if (typeof standard === 'string') return text;
   if (typeof standard === 'number' && /^\d+$/.test(text)) return Number(text);
   if (typeof standard === 'boolean' && /^(true|false)$/.test(text)) return text === 'true';
-  throw new ConfigError(`${variable} must be ${typeof standard === 'number' ? 'a whole number' : '`true` or `false`'}, not \`${text}\``);
+  throw new ConfigError(
+    `${variable} must be ${typeof standard === 'number' ? 'a whole number' : '`true` or `false`'}, not \`${text}\``,
+  );
 }
 
 function validated(merged: Sections): Config {
   const ajv = new Ajv2020({ allErrors: true, strict: false });
   const validate = ajv.compile<Config>(ConfigSchema);
   if (!validate(merged)) {
-    const lines = (validate.errors ?? []).map((error) => `${error.instancePath.slice(1).replace('/', '.')} ${error.message}`);
+    const lines = (validate.errors ?? []).map(
+      (error) => `${error.instancePath.slice(1).replace('/', '.')} ${error.message}`,
+    );
     throw new ConfigError(`The configuration is not valid: ${lines.join('; ')}`);
   }
   for (const values of Object.values(merged)) Object.freeze(values);

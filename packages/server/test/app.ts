@@ -68,6 +68,7 @@ export async function openTestApp(options: { clock?: Clock; flags?: Record<strin
     'data.directory': directory,
     'database.url': url,
     'demo.enabled': false,
+    'mapping.ownThread': false,
     ...options.flags,
   };
   const around = { clock, ids: systemIds, log: silentLogger };

@@ -106,6 +106,7 @@ export async function openCluster(scratch: Scratch, nodeCount: number, order: In
 /** Memory of a process that is resident, and the most it ever was, in MiB (proc(5)). */
 export function memoryOf(pid: number): { readonly nowMiB: number; readonly peakMiB: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const read = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024;
+  const read = (name: string) =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024;
   return { nowMiB: read('VmRSS'), peakMiB: read('VmHWM') };
 }

@@ -49,8 +49,14 @@ interface Outcome {
 
 export async function proveExactness(cluster: Cluster, hammer: Hammer, options: ExactnessOptions): Promise<Part> {
   const { installation } = cluster;
-  await editProduct(cluster, 'traccar', { perProduct: PLENTY, perVin: { limit: VIN_LIMIT, windowSeconds: WINDOW_SECONDS } });
-  await editProduct(cluster, 'flespi', { perProduct: { limit: PRODUCT_LIMIT, windowSeconds: WINDOW_SECONDS }, perVin: PLENTY });
+  await editProduct(cluster, 'traccar', {
+    perProduct: PLENTY,
+    perVin: { limit: VIN_LIMIT, windowSeconds: WINDOW_SECONDS },
+  });
+  await editProduct(cluster, 'flespi', {
+    perProduct: { limit: PRODUCT_LIMIT, windowSeconds: WINDOW_SECONDS },
+    perVin: PLENTY,
+  });
   await editPlan(cluster, 'bucket', { capacity: CAPACITY, refillPerSecond: REFILL_PER_SECOND, concurrentMax: 10_000 });
   const bucketToken = await cluster.tokenOf({ customer: 'bucket' });
   const { vins, fleetId } = installation.customers.bucket!;
@@ -106,7 +112,10 @@ async function hammerOne(cluster: Cluster, hammer: Hammer, limit: Limit, connect
     untilMs,
   });
   const groups = limit.isPerRequest ? limit.requests.map((_, request) => request) : [undefined];
-  const asked = groups.map((group) => ({ admitted: askedWith(result, true, group), refused: askedWith(result, false, group) }));
+  const asked = groups.map((group) => ({
+    admitted: askedWith(result, true, group),
+    refused: askedWith(result, false, group),
+  }));
   const checks = asked.map(({ admitted, refused }) => checkAdmitted(admitted, refused, limit.budget));
   const sum = (read: (check: Admitted) => number) => checks.reduce((total, check) => total + read(check), 0);
   const most = (read: (check: Admitted) => number) => Math.max(...checks.map(read));
@@ -155,14 +164,18 @@ function askedWith(result: Hammered, isAdmitted: boolean, request: number | unde
   return asked;
 }
 
-/** The check is worth what it finds: one admission more has to break it, and so have 3 % less. */
+/** The check is worth what it finds: one admission more than there is room for has to break it, and so have 3 % less. */
 function missedDamages(admitted: readonly Asked[], refused: readonly Asked[], { name, budget }: Limit): string[] {
-  const more = [...admitted, ...admitted.slice(0, 1)];
+  const { admissible } = checkAdmitted(admitted, refused, budget);
+  const tooMany = Math.max(1, admissible - admitted.length + 1);
+  const more = [...admitted, ...Array.from({ length: tooMany }, () => admitted[0]!)];
   const lost = Math.ceil(admitted.length * 0.03) + 1;
   const less = admitted.slice(lost);
   return [
     ...(checkAdmitted(more, refused, budget).over > 0 ? [] : [`${name}: one admission too many`]),
-    ...(checkAdmitted(less, refused, budget).shortPercent > SHORT_PERCENT_MAX ? [] : [`${name}: ${lost} admissions less`]),
+    ...(checkAdmitted(less, refused, budget).shortPercent > SHORT_PERCENT_MAX
+      ? []
+      : [`${name}: ${lost} admissions less`]),
   ];
 }
 
@@ -176,7 +189,9 @@ function toPart(options: ExactnessOptions, cluster: Cluster, outcomes: readonly 
     ['', 'asked', 'admitted', 'admissible', 'over', 'short %', 'answers'],
     ...outcomes.map(({ name, asked, admitted, admissible, worst, statuses }) => [
       ...[name, asked, admitted, admissible, worst.over, round(worst.shortPercent, 2)],
-      Object.entries(statuses).map(([code, count]) => `${code} x ${count}`).join(', '),
+      Object.entries(statuses)
+        .map(([code, count]) => `${code} x ${count}`)
+        .join(', '),
     ]),
   ]);
   const goals: Goal[] = outcomes.flatMap(({ name, worst }) => [

@@ -25,7 +25,6 @@ const RETRY_AFTER = /\r\nretry-after: *(\d+)/i;
 interface Lane {
   wire: Wire | undefined;
   readonly port: number;
-  next: number;
 }
 
 async function run(order: HammerOrder): Promise<Hammered> {
@@ -35,22 +34,24 @@ async function run(order: HammerOrder): Promise<Hammered> {
     Array.from({ length: order.connections }, async (_, place) => ({
       wire: await openWire(order.ports[place % order.ports.length]!),
       port: place % order.ports.length,
-      next: place % order.requests.length,
     })),
   );
+  const refused: number[] = [];
+  let next = 0;
   /** Sends on a lane's own connection, which is open. */
   const send = (lane: Lane, dueMs: number): Promise<void> => {
     const sentMs = nowMs();
-    const request = lane.next;
-    lane.next = (lane.next + 1) % order.requests.length;
+    const request = refused.pop() ?? next++ % order.requests.length;
     return new Promise((resolve) => {
       lane.wire!.send(order.requests[request]!, (answer) => {
+        const status = answer?.status ?? 0;
+        if (order.isRetrying && (status < 200 || status > 299)) refused.push(request);
         const retryAfter = answer === undefined ? undefined : RETRY_AFTER.exec(answer.head)?.[1];
         lines.push({
           dueMs,
           sentMs,
           answeredMs: nowMs(),
-          status: answer?.status ?? 0,
+          status,
           port: lane.port,
           request,
           retryAfter: retryAfter === undefined ? -1 : Number(retryAfter),

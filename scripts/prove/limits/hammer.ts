@@ -7,8 +7,10 @@ export interface HammerOrder {
   /** Connections are dealt out to them in turn. */
   readonly ports: readonly number[];
   readonly connections: number;
-  /** Whole HTTP requests; each connection sends them in turn, beginning at its own. */
+  /** Whole HTTP requests; all connections together send them in turn, and then again from the first. */
   readonly requests: readonly Uint8Array[];
+  /** What was refused or not answered is sent again before what was never sent, so that as few as possible come twice. */
+  readonly isRetrying?: boolean;
   /**
    * `closed`: each connection sends its next request `pauseMs` after its answer. `open`: requests are due at a constant
    * rate whatever the servers do; one that finds no free connection waits, at most `patienceMs`, then it is given up.

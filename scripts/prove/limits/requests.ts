@@ -3,8 +3,13 @@ import { createTraccarWriter, flespiPayload } from '../../partner-request.ts';
 /** Ready bytes for the hammer. */
 export function intakeRequest(product: 'traccar' | 'flespi', token: string, vin: string, sequence = 1): Buffer {
   const atMs = Date.now() - 60 * 60 * 1000;
-  if (product === 'traccar') return Buffer.from(createTraccarWriter({ token, startedAtMs: atMs }).write(vin, sequence, atMs));
-  return postRequest(`/api/v1/telemetry/intake/${vin}`, { authorization: `Bearer ${token}` }, JSON.stringify(flespiPayload(vin, sequence, 1, atMs)));
+  if (product === 'traccar')
+    return Buffer.from(createTraccarWriter({ token, startedAtMs: atMs }).write(vin, sequence, atMs));
+  return postRequest(
+    `/api/v1/telemetry/intake/${vin}`,
+    { authorization: `Bearer ${token}` },
+    JSON.stringify(flespiPayload(vin, sequence, 1, atMs)),
+  );
 }
 
 export function authenticateRequest(key: string): Buffer {

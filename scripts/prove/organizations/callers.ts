@@ -32,11 +32,18 @@ export function tokenCaller(
   grants: readonly string[],
   isRestricted = false,
 ): Caller {
-  return { name: `${audience} ${what}`, headers: bearer(token), scheme: `${audience}Token`, grants, token, isRestricted };
+  return {
+    name: `${audience} ${what}`,
+    headers: bearer(token),
+    scheme: `${audience}Token`,
+    grants,
+    token,
+    isRestricted,
+  };
 }
 
-export function keyCaller(what: string, key: string, grants: readonly string[]): Caller {
-  return { name: `key ${what}`, headers: { 'x-api-key': key }, scheme: 'apiKey', grants };
+export function keyCaller(what: string, key: string, grants: readonly string[], isRestricted = false): Caller {
+  return { name: `key ${what}`, headers: { 'x-api-key': key }, scheme: 'apiKey', grants, isRestricted };
 }
 
 export function deadCaller(name: string, token?: string): Caller {

@@ -37,12 +37,24 @@ export interface House {
 const REPEATS = 36;
 
 export const PASSWORD = 'correct horse battery';
-export const CUSTOMER_SCOPES = ['fleets:read', 'trailers:read', 'devices:read', 'deliversafe:read', 'telemetry:read', 'plants:read', 'livefeed:connect'];
+export const CUSTOMER_SCOPES = [
+  'fleets:read',
+  'trailers:read',
+  'devices:read',
+  'deliversafe:read',
+  'telemetry:read',
+  'plants:read',
+  'livefeed:connect',
+];
 const PARTNER_SCOPES = ['telemetry:write', 'product:traccar'];
 
 export interface Api {
   /** The parsed body of a 2xx; throws on any other answer. */
-  call(method: string, path: string, options?: { token?: string; headers?: Record<string, string>; body?: unknown }): Promise<any>;
+  call(
+    method: string,
+    path: string,
+    options?: { token?: string; headers?: Record<string, string>; body?: unknown },
+  ): Promise<any>;
 }
 
 export function createApi(http: HttpClient): Api {
@@ -51,7 +63,11 @@ export function createApi(http: HttpClient): Api {
       const answer = await http.send({
         method,
         path: `/api/v1${path}`,
-        headers: { ...(token !== undefined && bearer(token)), ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+        headers: {
+          ...(token !== undefined && bearer(token)),
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...headers,
+        },
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });
       if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${answer.body}`);
@@ -63,7 +79,18 @@ export function createApi(http: HttpClient): Api {
 /** A position as Traccar sends it. */
 export function traccarBody(externalId: string): string {
   const at = new Date(Date.now() - randomInt(3_600_000)).toISOString();
-  const position = { attributes: { motion: true }, serverTime: at, deviceTime: at, fixTime: at, valid: true, latitude: 40, longitude: -86, altitude: 1, speed: 50, course: 1 };
+  const position = {
+    attributes: { motion: true },
+    serverTime: at,
+    deviceTime: at,
+    fixTime: at,
+    valid: true,
+    latitude: 40,
+    longitude: -86,
+    altitude: 1,
+    speed: 50,
+    course: 1,
+  };
   return JSON.stringify({ position, device: { uniqueId: externalId } });
 }
 
@@ -76,7 +103,10 @@ export interface Surroundings {
   readonly expireKey: (keyId: string) => Promise<void>;
 }
 
-export async function furnish(around: Surroundings, organization: { id: string; slug: string; marker: string }): Promise<House> {
+export async function furnish(
+  around: Surroundings,
+  organization: { id: string; slug: string; marker: string },
+): Promise<House> {
   const { api, root } = around;
   const { id, slug, marker } = organization;
   const base = `/organizations/${id}`;
@@ -86,7 +116,8 @@ export async function furnish(around: Surroundings, organization: { id: string; 
   const fleets = [await make('fleets', { name: named('North') }), await make('fleets', { name: named('South') })];
   const fleetId = fleets[0].id;
   const trailers = [];
-  for (let n = 0; n < 3; n++) trailers.push(await make('trailers', { vin: freshVin(), name: named('Trailer'), fleetId }));
+  for (let n = 0; n < 3; n++)
+    trailers.push(await make('trailers', { vin: freshVin(), name: named('Trailer'), fleetId }));
   const units = [];
   for (let n = 0; n < 2; n++) {
     const serialNumber = `serial-${n}-${marker}`;
@@ -99,17 +130,23 @@ export async function furnish(around: Surroundings, organization: { id: string; 
     devices.push(await make('devices', { assetId: asset.id, product: 'traccar', externalId, kind: 'gateway' }));
   }
 
-  const users = [];
-  const callers: Caller[] = [];
-  for (const role of ['VIEWER', 'OPERATOR', 'ADMIN']) {
-    const email = `${role.toLowerCase()}-${marker}@example.com`;
-    users.push(await make('users', { email, name: named('Person'), role, password: PASSWORD }));
-    callers.push(...sessionCallers(role, await signIn(api, email)));
-  }
+  const people = await Promise.all(
+    ['VIEWER', 'OPERATOR', 'ADMIN'].map(async (role) => {
+      const email = `${role.toLowerCase()}-${marker}@example.com`;
+      const user = await make('users', { email, name: named('Person'), role, password: PASSWORD });
+      return { user, callers: sessionCallers(role, await signIn(api, email)) };
+    }),
+  );
+  const users = people.map(({ user }) => user);
+  const callers: Caller[] = people.flatMap((person) => person.callers);
   const spare = await make('users', { email: `spare-${marker}@example.com`, name: named('Spare'), role: 'VIEWER' });
   const ended = await signIn(api, users[2].email);
   await api.call('POST', '/auth/sign-out', { token: ended });
-  callers.push(deadCaller('ended session', ended), deadCaller('nobody'), deadCaller('forged token', `${ended.slice(0, -4)}AAAA`));
+  callers.push(
+    deadCaller('ended session', ended),
+    deadCaller('nobody'),
+    deadCaller('forged token', `${ended.slice(0, -4)}AAAA`),
+  );
 
   const keyIds: string[] = [];
   const issue = async (scopes: readonly string[], more: object = {}, partnerId = `partner-${marker}`) => {
@@ -117,38 +154,57 @@ export async function furnish(around: Surroundings, organization: { id: string; 
     keyIds.push(made.apiKey.id);
     const audience: 'partner' | 'customer' = made.apiKey.audience;
     const key: string = made.key;
-    const token = (await api.call('POST', `/${audience}s/authenticate`, { headers: { 'x-api-key': key } })).accessToken as string;
+    const token = (await api.call('POST', `/${audience}s/authenticate`, { headers: { 'x-api-key': key } }))
+      .accessToken as string;
     return { id: made.apiKey.id as string, key, token };
   };
   const onlyPlant = { allowedPlantIds: [plants[0].id] };
   const partner = await issue(PARTNER_SCOPES);
   const customer = await issue(CUSTOMER_SCOPES);
   const second = ['telemetry:write', 'product:flespi'];
+  const [flespi, partnerOfPlant, customerOfPlant, expired, revoked, ...single] = await Promise.all([
+    issue(second, {}, `second-${marker}`),
+    issue(PARTNER_SCOPES, onlyPlant),
+    issue(CUSTOMER_SCOPES, onlyPlant),
+    issue(CUSTOMER_SCOPES),
+    issue(CUSTOMER_SCOPES),
+    ...CUSTOMER_SCOPES.map((scope) => issue([scope])),
+  ]);
   callers.push(
     tokenCaller('partner', 'traccar', partner.token, PARTNER_SCOPES),
-    tokenCaller('partner', 'flespi', (await issue(second, {}, `second-${marker}`)).token, second),
-    tokenCaller('partner', 'one plant', (await issue(PARTNER_SCOPES, onlyPlant)).token, PARTNER_SCOPES, true),
+    tokenCaller('partner', 'flespi', flespi.token, second),
+    tokenCaller('partner', 'one plant', partnerOfPlant.token, PARTNER_SCOPES, true),
     tokenCaller('customer', 'full', customer.token, CUSTOMER_SCOPES),
-    tokenCaller('customer', 'one plant', (await issue(CUSTOMER_SCOPES, onlyPlant)).token, CUSTOMER_SCOPES, true),
+    tokenCaller('customer', 'one plant', customerOfPlant.token, CUSTOMER_SCOPES, true),
     keyCaller('of a partner', partner.key, PARTNER_SCOPES),
     keyCaller('of a customer', customer.key, CUSTOMER_SCOPES),
+    keyCaller('of one plant', customerOfPlant.key, CUSTOMER_SCOPES, true),
+    ...single.map(({ token }, place) =>
+      tokenCaller('customer', CUSTOMER_SCOPES[place]!, token, [CUSTOMER_SCOPES[place]!]),
+    ),
   );
-  for (const scope of CUSTOMER_SCOPES) callers.push(tokenCaller('customer', scope, (await issue([scope])).token, [scope]));
-  const expired = await issue(CUSTOMER_SCOPES);
   await around.expireKey(expired.id);
-  const revoked = await issue(CUSTOMER_SCOPES);
   await api.call('DELETE', `${base}/api-keys/${revoked.id}`, { token: root });
   callers.push(deadCaller('expired key', expired.token), deadCaller('revoked key', revoked.token));
   const spareKey = await make('api-keys', { name: named('Spare'), partnerId: 'spare', scopes: ['fleets:read'] });
 
-  const repeated = { vin: trailers[0].vin as string, idempotencyKeys: [] as string[], body: traccarBody(devices[0].externalId) };
+  const repeated = {
+    vin: trailers[0].vin as string,
+    idempotencyKeys: [] as string[],
+    body: traccarBody(devices[0].externalId),
+  };
   for (let n = 0; n < REPEATS; n++) repeated.idempotencyKeys.push(`repeat-${100 + n}-${marker}`);
   const send = (place: string, body: string, headers: Record<string, string> = {}) =>
     api.call('POST', `/telemetry/intake/${place}`, { token: partner.token, headers, body: JSON.parse(body) });
-  await inParallel(repeated.idempotencyKeys, 8, async (key) => void (await send(repeated.vin, repeated.body, { 'idempotency-key': key })));
+  await inParallel(
+    repeated.idempotencyKeys,
+    8,
+    async (key) => void (await send(repeated.vin, repeated.body, { 'idempotency-key': key })),
+  );
   const sent: { place: string; body: string }[] = [];
   for (const [n, asset] of [...trailers, ...units, ...plants].entries()) {
-    for (let time = 0; time < 3; time++) sent.push({ place: asset.vin ?? `plants/${asset.id}`, body: traccarBody(devices[n].externalId) });
+    for (let time = 0; time < 3; time++)
+      sent.push({ place: asset.vin ?? `plants/${asset.id}`, body: traccarBody(devices[n].externalId) });
   }
   const receipts: string[] = [];
   const records: string[] = [];
@@ -197,7 +253,11 @@ export async function furnish(around: Surroundings, organization: { id: string; 
     keys: { partner: partner.key, customer: customer.key },
   };
   const cursors = await readCursors(around, house);
-  return { ...house, cursors: cursors.map(({ cursor }) => cursor), feedCursor: cursors.find(({ of }) => of.endsWith('/telemetry/feed'))!.cursor };
+  return {
+    ...house,
+    cursors: cursors.map(({ cursor }) => cursor),
+    feedCursor: cursors.find(({ of }) => of.endsWith('/telemetry/feed'))!.cursor,
+  };
 }
 
 export async function signIn(api: Api, email: string): Promise<string> {
@@ -212,7 +272,9 @@ async function readCursors({ http, operations }: Surroundings, house: Omit<House
     if (caller === undefined) continue;
     const asked = ownRequest(operation, house);
     for (const path of 'id' in asked.path ? [asked.path, { ...asked.path, id: house.own.fleet }] : [asked.path]) {
-      const answer = await http.send(toRequest(operation, { ...asked, path, query: { ...asked.query, take: '1' } }, caller));
+      const answer = await http.send(
+        toRequest(operation, { ...asked, path, query: { ...asked.query, take: '1' } }, caller),
+      );
       const next: unknown = answer.status === 200 ? JSON.parse(answer.body).next : null;
       if (typeof next === 'string') cursors.push({ of: operation.path, cursor: next });
     }

@@ -31,7 +31,9 @@ export function openHttpClient(port: number, connections: number): HttpClient {
           response.on('data', (chunk: string) => {
             text += chunk;
           });
-          response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
+          response.on('end', () =>
+            resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }),
+          );
           response.on('error', reject);
         });
         sending.on('error', reject);
@@ -42,7 +44,11 @@ export function openHttpClient(port: number, connections: number): HttpClient {
 }
 
 /** Runs `work` on every item, `width` at a time. */
-export async function inParallel<Item>(items: readonly Item[], width: number, work: (item: Item) => Promise<void>): Promise<void> {
+export async function inParallel<Item>(
+  items: readonly Item[],
+  width: number,
+  work: (item: Item) => Promise<void>,
+): Promise<void> {
   let next = 0;
   const runner = async () => {
     for (let item = items[next++]; item !== undefined; item = items[next++]) await work(item);

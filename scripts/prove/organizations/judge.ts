@@ -30,7 +30,10 @@ export function findDifference(
   foreign: { answer: Answer; sent: readonly string[] },
   twin: { answer: Answer; sent: readonly string[] },
 ): string | undefined {
-  return differenceOf({ text: comparable(foreign.answer), sent: foreign.sent }, { text: comparable(twin.answer), sent: twin.sent });
+  return differenceOf(
+    { text: comparable(foreign.answer), sent: foreign.sent },
+    { text: comparable(twin.answer), sent: twin.sent },
+  );
 }
 
 /** The same for two texts, which may repeat what was sent. */
@@ -43,7 +46,14 @@ export function differenceOf(
 }
 
 /** Headers that say something about what was found. */
-const HEADERS = ['content-type', 'www-authenticate', 'retry-after', 'cache-control', 'deprecation', 'idempotency-replayed'];
+const HEADERS = [
+  'content-type',
+  'www-authenticate',
+  'retry-after',
+  'cache-control',
+  'deprecation',
+  'idempotency-replayed',
+];
 
 /**
  * All of a refusal, byte for byte, but for the id of the request; of a success only what it is, because two successes

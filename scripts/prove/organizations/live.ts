@@ -13,7 +13,7 @@ import { inParallel } from './http-client.ts';
 import { differenceOf, findShown, type Secrets } from './judge.ts';
 import { freshWord, nonexistentLike } from './names.ts';
 import { hiddenVictim, type Victim, victimOf } from './probes.ts';
-import { type Findings, noteLeak } from './run-probes.ts';
+import { type Findings, type LeakKind, noteLeak } from './run-probes.ts';
 
 /**
  * The same for the stream: filters that name another organization's things and cursors that were another's end exactly
@@ -57,14 +57,21 @@ interface LiveProbe {
 
 const SLOTS = { fleets: 'fleet', trailers: 'trailer', deliverSafe: 'unit', plants: 'plant' } as const;
 
-async function probeFilters(client: Client, { houses, findings, probesMax, random, secretsOf }: LiveParts): Promise<void> {
+async function probeFilters(
+  client: Client,
+  { houses, findings, probesMax, random, secretsOf }: LiveParts,
+): Promise<void> {
   const probes: LiveProbe[] = [];
   for (const house of houses) {
     for (const caller of house.callers.filter(({ scheme }) => scheme !== 'session' && scheme !== 'apiKey')) {
       for (const victim of [...houses.filter((one) => one !== house).map(victimOf), hiddenVictim(house)]) {
         if (victim.organizationId === null && !caller.isRestricted) continue;
-        const named = Object.entries(SLOTS).flatMap(([slot, kind]) => (victim.values[kind] ?? []).map((value) => ({ slot, value })));
-        const mixed = (victim.values.fleet ?? []).flatMap((value) => Object.keys(SLOTS).map((slot) => ({ slot, value })));
+        const named = Object.entries(SLOTS).flatMap(([slot, kind]) =>
+          (victim.values[kind] ?? []).map((value) => ({ slot, value })),
+        );
+        const mixed = (victim.values.fleet ?? []).flatMap((value) =>
+          Object.keys(SLOTS).map((slot) => ({ slot, value })),
+        );
         const cursors = victim.cursors.map((value) => ({ slot: 'cursor', value }));
         const all = [...named, ...mixed, ...cursors].map((one) => ({ house, caller, victim, ...one }));
         // Whoever may not connect is refused before anything is looked at; two tries show it.
@@ -81,11 +88,16 @@ async function probeFilters(client: Client, { houses, findings, probesMax, rando
     const difference = differenceOf({ text: foreign, sent: [value] }, { text: twin, sent: [nonexistent] });
     findings.probes += 1;
     findings.twins += 1;
-    const tell = (what: string) => noteLeak(findings, `LiveFeed: ${caller.name} of ${house.slug}, ${slot} ${value.slice(0, 60)} of ${victim.name}: ${what}`);
+    const tell = (kind: LeakKind, what: string) =>
+      noteLeak(
+        findings,
+        kind,
+        `LiveFeed: ${caller.name} of ${house.slug}, ${slot} ${value.slice(0, 60)} of ${victim.name}: ${what}`,
+      );
     const shown = findShown(foreign, secretsOf(house, victim), [value]);
-    if (shown !== undefined) tell(`shows ${shown}`);
-    else if (difference !== undefined) tell(difference);
-    else if (foreign === 'open' && !caller.grants.includes(MAY_CONNECT)) tell('let in without the scope');
+    if (shown !== undefined) tell('shown', `shows ${shown}`);
+    else if (difference !== undefined) tell('different', difference);
+    else if (foreign === 'open' && !caller.grants.includes(MAY_CONNECT)) tell('admitted', 'let in without the scope');
   });
 }
 
@@ -126,7 +138,10 @@ interface Watched {
   ending: string | null;
 }
 
-async function watchStreams(client: Client, { houses, api, secretsOf, findings }: LiveParts): Promise<{ streams: number; records: number }> {
+async function watchStreams(
+  client: Client,
+  { houses, api, secretsOf, findings }: LiveParts,
+): Promise<{ streams: number; records: number }> {
   const watched: Watched[] = houses.flatMap((house) =>
     house.callers
       .filter(({ grants }) => grants.includes(MAY_CONNECT))
@@ -156,10 +171,14 @@ async function watchStreams(client: Client, { houses, api, secretsOf, findings }
   try {
     const allOf = (test: (one: Watched) => boolean) => () => {
       const ended = watched.find(({ ending }) => ending !== null);
-      if (ended !== undefined) throw new Error(`the stream ${ended.name} of ${ended.house.slug} ended: ${ended.ending}`);
+      if (ended !== undefined)
+        throw new Error(`the stream ${ended.name} of ${ended.house.slug} ended: ${ended.ending}`);
       return watched.every(test) || undefined;
     };
-    await waitFor('every stream to begin', allOf(({ messages }) => messages.length > 0));
+    await waitFor(
+      'every stream to begin',
+      allOf(({ messages }) => messages.length > 0),
+    );
     for (let round = 0; round < ROUNDS; round++) {
       await inParallel(houses, houses.length, async (house) => {
         for (const place of [...house.values.vin, `plants/${house.own.plant}`, `plants/${house.hidden.plant}`]) {
@@ -178,7 +197,8 @@ async function watchStreams(client: Client, { houses, api, secretsOf, findings }
         const text = toJsonString(SubscribeResponseSchema, message);
         for (const victim of victims) {
           const shown = findShown(text, secretsOf(house, victim), []);
-          if (shown !== undefined) noteLeak(findings, `LiveFeed: ${name} of ${house.slug} carries ${shown} of ${victim.name}`);
+          if (shown !== undefined)
+            noteLeak(findings, 'shown', `LiveFeed: ${name} of ${house.slug} carries ${shown} of ${victim.name}`);
         }
       }
     }

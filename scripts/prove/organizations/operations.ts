@@ -16,6 +16,8 @@ export interface Operation {
   /** Query parameters that name something. */
   readonly queryKinds: Readonly<Record<string, Kind>>;
   readonly takesCursor: boolean;
+  /** Query parameters that have to be sent. */
+  readonly queryRequired: readonly string[];
   /** Properties of the body; null: there is none, or it is a partner's own JSON. */
   readonly body: Readonly<Record<string, BodyProperty>> | null;
   readonly isIntake: boolean;
@@ -39,16 +41,42 @@ export type Kind =
 /** Path parameters by name; `id` names what the nearest segment before it says. */
 const PATH_KINDS: Readonly<Record<string, Kind>> = {
   ...{ organization: 'organization', user: 'user', fleet: 'fleet', trailer: 'trailer', device: 'device' },
-  ...{ vin: 'vin', plantId: 'plant' },
+  ...{ vin: 'vin', plant: 'plant', plantId: 'plant' },
 };
 const SEGMENT_KINDS: Readonly<Record<string, Kind>> = {
   ...{ fleets: 'fleet', trailers: 'trailer', devices: 'device', deliversafe: 'unit', plants: 'plant' },
   ...{ 'api-keys': 'key', receipts: 'receipt', users: 'user' },
 };
-const QUERY_KINDS: Readonly<Record<string, Kind>> = { fleet: 'fleet', trailer: 'trailer', plantId: 'plant', plant: 'plant' };
-const PLAIN_QUERY = ['take', 'next', 'from', 'to', 'order', 'action', 'activeOnly', 'page', 'limit', 'signals'];
+const QUERY_KINDS: Readonly<Record<string, Kind>> = {
+  fleet: 'fleet',
+  trailer: 'trailer',
+  plantId: 'plant',
+  plant: 'plant',
+};
+const PLAIN_QUERY = [
+  'take',
+  'next',
+  'from',
+  'to',
+  'order',
+  'action',
+  'activeOnly',
+  'page',
+  'limit',
+  'signals',
+  'metric',
+  'bucket',
+];
 const BODY_KINDS: Readonly<Record<string, Kind>> = {
-  ...{ fleetId: 'fleet', assetId: 'trailer', allowedPlantIds: 'plant', id: 'plant', vin: 'vin', email: 'email', slug: 'slug' },
+  ...{
+    fleetId: 'fleet',
+    assetId: 'trailer',
+    allowedPlantIds: 'plant',
+    id: 'plant',
+    vin: 'vin',
+    email: 'email',
+    slug: 'slug',
+  },
 };
 /**
  * What names nothing of another organization's. Device ids and serial numbers count within an organization only, and
@@ -91,6 +119,7 @@ export function readOperations(document: Json): { operations: Operation[]; unkno
         ...{ id, method: method.toUpperCase(), path, pathKinds, queryKinds, isIntake },
         isPublic: security.length === 0 || path.endsWith('/authenticate'),
         security: security.flatMap((one) => Object.entries<string[]>(one)),
+        queryRequired: parameters.filter((one) => one.in === 'query' && one.required).map((one): string => one.name),
         takesCursor: named('query').includes('next'),
         body: body ?? null,
       };

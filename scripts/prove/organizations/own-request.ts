@@ -18,21 +18,41 @@ type Owner = Pick<House, 'own' | 'marker' | 'repeated'>;
 /** A request to this route that an organization may send about what it owns, with everything that is required. */
 export function ownRequest(operation: Operation, house: Owner): Draft {
   const path = Object.fromEntries(Object.entries(operation.pathKinds).map(([name, kind]) => [name, house.own[kind]]));
-  return { path, query: {}, headers: {}, body: operation.isIntake ? house.repeated.body : ownBody(operation, house) };
+  const query = Object.fromEntries(operation.queryRequired.map((name) => [name, ownParameter(operation, name, house)]));
+  return { path, query, headers: {}, body: operation.isIntake ? house.repeated.body : ownBody(operation, house) };
+}
+
+const PARAMETERS: Readonly<Record<string, string>> = { metric: 'gps.speedKph', bucket: '1h' };
+
+function ownParameter({ queryKinds }: Operation, name: string, house: Owner): string {
+  const kind = queryKinds[name];
+  return kind === undefined ? (PARAMETERS[name] ?? '') : house.own[kind];
 }
 
 function ownBody(operation: Operation, house: Owner): Record<string, unknown> | null {
   if (operation.body === null) return null;
   const properties = Object.entries(operation.body);
   const required = properties.filter(([, { isRequired }]) => isRequired);
-  const sent = required.length > 0 ? required : properties.filter(([name]) => name === 'name' || name === 'kind').slice(0, 1);
+  const sent =
+    required.length > 0 ? required : properties.filter(([name]) => name === 'name' || name === 'kind').slice(0, 1);
   return Object.fromEntries(sent.map(([name, property]) => [name, example(name, property, house)]));
 }
 
 function example(name: string, property: BodyProperty, house: Owner): unknown {
   const known: Readonly<Record<string, () => unknown>> = {
-    ...{ vin: freshVin, slug: freshWord, externalId: freshWord, role: () => 'VIEWER', product: () => 'traccar', kind: () => 'gateway' },
-    ...{ scopes: () => ['fleets:read'], password: () => freshWord().padEnd(20, 'x'), email: () => `${freshWord()}-${house.marker}@example.com` },
+    ...{
+      vin: freshVin,
+      slug: freshWord,
+      externalId: freshWord,
+      role: () => 'VIEWER',
+      product: () => 'traccar',
+      kind: () => 'gateway',
+    },
+    ...{
+      scopes: () => ['fleets:read'],
+      password: () => freshWord().padEnd(20, 'x'),
+      email: () => `${freshWord()}-${house.marker}@example.com`,
+    },
   };
   const make = known[name];
   if (make !== undefined) return make();

@@ -43,7 +43,12 @@ export interface Variation {
 
 const UNIQUE_NAMES = ['vin', 'email', 'slug', 'id'];
 /** They end the credential they are called with, so for who may call them they are proved with credentials of their own. */
-export const SELF_ENDING = ['post /api/v1/auth/sign-out', 'put /api/v1/auth/password', 'put /api/v1/partners/rotate', 'put /api/v1/customers/rotate'];
+export const SELF_ENDING = [
+  'post /api/v1/auth/sign-out',
+  'put /api/v1/auth/password',
+  'put /api/v1/partners/rotate',
+  'put /api/v1/customers/rotate',
+];
 /** Nobody's role matters there, and each try at a password costs some 40 ms. */
 const CALLERS_OF_PUBLIC_ROUTES = ['nobody', 'session ADMIN', 'customer full'];
 
@@ -53,15 +58,31 @@ export function victimOf(house: House): Victim {
 }
 
 export function hiddenVictim(house: House): Victim {
-  const values = { plant: [house.hidden.plant], device: [house.hidden.device], record: house.hidden.records.slice(0, 3) };
-  return { name: `${house.slug}, hidden plant`, organizationId: null, values, cursors: [], repeated: null, organization: null };
+  const values = {
+    plant: [house.hidden.plant],
+    device: [house.hidden.device],
+    record: house.hidden.records.slice(0, 3),
+  };
+  return {
+    name: `${house.slug}, hidden plant`,
+    organizationId: null,
+    values,
+    cursors: [],
+    repeated: null,
+    organization: null,
+  };
 }
 
 /**
  * At most `count` probes, the routes in turn, and of each route first those where a caller who is let in names
  * something of the right kind. `random` draws among them.
  */
-export function planProbes(operations: readonly Operation[], houses: readonly House[], count: number, random: () => number): Probe[] {
+export function planProbes(
+  operations: readonly Operation[],
+  houses: readonly House[],
+  count: number,
+  random: () => number,
+): Probe[] {
   const planned: { probe: Probe; turn: number }[] = [];
   for (const operation of operations) {
     const own: { probe: Probe; weight: number }[] = [];
@@ -103,15 +124,21 @@ function variationsOf(operation: Operation, victim: Victim): Variation[] {
     const twinValues = more.twinValues ?? values.map(nonexistentLike);
     variations.push({ isApt: false, isUniqueName: false, ...more, slot, values, twinValues, put });
   };
-  const inPath = (...names: string[]): Variation['put'] => (draft, values) => ({
-    ...draft,
-    path: { ...draft.path, ...Object.fromEntries(names.map((name, place) => [name, values[place]!])) },
-  });
-  const inQuery = (name: string): Variation['put'] => (draft, values) => ({ ...draft, query: { ...draft.query, [name]: values[0]! } });
-  const inBody = (name: string, isList: boolean): Variation['put'] => (draft, values) => ({
-    ...draft,
-    body: { ...(draft.body as object), [name]: isList ? values : values[0] },
-  });
+  const inPath =
+    (...names: string[]): Variation['put'] =>
+    (draft, values) => ({
+      ...draft,
+      path: { ...draft.path, ...Object.fromEntries(names.map((name, place) => [name, values[place]!])) },
+    });
+  const inQuery =
+    (name: string): Variation['put'] =>
+    (draft, values) => ({ ...draft, query: { ...draft.query, [name]: values[0]! } });
+  const inBody =
+    (name: string, isList: boolean): Variation['put'] =>
+    (draft, values) => ({
+      ...draft,
+      body: { ...(draft.body as object), [name]: isList ? values : values[0] },
+    });
 
   const paths = Object.entries(operation.pathKinds);
   for (const [name, kind] of paths) {
@@ -148,17 +175,22 @@ type Add = (slot: string, values: readonly string[], put: Variation['put'], more
 
 /** What no schema has: an organization, an owner or an author that the request names for itself. */
 function addSmuggled(operation: Operation, { id, slug, own }: Pick<House, 'id' | 'slug' | 'own'>, add: Add): void {
-  const into = (part: 'query' | 'headers', name: string): Variation['put'] => (draft, values) => ({
-    ...draft,
-    [part]: { ...draft[part], [name]: values[0]! },
-  });
+  const into =
+    (part: 'query' | 'headers', name: string): Variation['put'] =>
+    (draft, values) => ({
+      ...draft,
+      [part]: { ...draft[part], [name]: values[0]! },
+    });
   add('smuggled query organizationId', [id], into('query', 'organizationId'));
   add('smuggled query organization', [slug], into('query', 'organization'));
   add('smuggled header x-organization-id', [id], into('headers', 'x-organization-id'));
   if (operation.body === null) return;
   const smuggled = { organizationId: id, organization: slug, createdBy: own.user, partner: slug, keyId: own.key };
   for (const [name, value] of Object.entries(smuggled)) {
-    const put: Variation['put'] = (draft, values) => ({ ...draft, body: { ...(draft.body as object), [name]: values[0] } });
+    const put: Variation['put'] = (draft, values) => ({
+      ...draft,
+      body: { ...(draft.body as object), [name]: values[0] },
+    });
     add(`smuggled body ${name}`, [value], put, { isApt: name === 'organizationId' });
   }
 }
@@ -191,7 +223,9 @@ function repetitionOf({ vin, body, idempotencyKeys }: House['repeated']): Variat
 /** All values of the right kind, in both cases where case means nothing; of every other kind one. */
 function candidates(kind: Kind, victim: Victim): { value: string; isApt: boolean }[] {
   const apt = victim.values[kind] ?? [];
-  const turned = apt.filter((value) => /^[0-9a-f-]{36}$|^[A-Z0-9]{17}$/.test(value)).map((value) => (/[a-z]/.test(value) ? value.toUpperCase() : value.toLowerCase()));
+  const turned = apt
+    .filter((value) => /^[0-9a-f-]{36}$|^[A-Z0-9]{17}$/.test(value))
+    .map((value) => (/[a-z]/.test(value) ? value.toUpperCase() : value.toLowerCase()));
   const others = KINDS.filter((one) => one !== kind).flatMap((one) => (victim.values[one] ?? []).slice(0, 1));
   return [
     ...[...apt, ...turned.slice(0, 2)].map((value) => ({ value, isApt: true })),

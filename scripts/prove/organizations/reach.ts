@@ -47,20 +47,29 @@ export async function reachAll(parts: ReachParts, house: House, other: House): P
       answer = await http.send(toRequest(operation, draft, credential));
       if (answer.status < 300) break;
     }
-    if (answer === undefined || answer.status >= 300) unreached.push(`${operation.id}: ${answer?.status} ${answer?.body}`);
+    if (answer === undefined || answer.status >= 300)
+      unreached.push(`${operation.id}: ${answer?.status} ${answer?.body}`);
   }
   return { unreached, lostCallers: await findLost(parts, house) };
 }
 
 /** A credential that may end with the call, where it does. */
-async function credentialFor(parts: ReachParts, operation: Operation, house: House, caller: Caller): Promise<Pick<Caller, 'headers'>> {
+async function credentialFor(
+  parts: ReachParts,
+  operation: Operation,
+  house: House,
+  caller: Caller,
+): Promise<Pick<Caller, 'headers'>> {
   const audience = operation.path.includes('/partners/') ? 'partner' : 'customer';
   if (operation.path.endsWith('/authenticate')) return { headers: { 'x-api-key': house.keys[audience] } };
   if (!SELF_ENDING.includes(operation.id)) return caller;
   const { api, root } = parts;
   if (!operation.path.endsWith('/rotate')) {
     const email = `${freshWord()}-${house.marker}@example.com`;
-    await api.call('POST', `/organizations/${house.id}/users`, { token: root, body: { email, name: email, role: 'VIEWER', password: PASSWORD } });
+    await api.call('POST', `/organizations/${house.id}/users`, {
+      token: root,
+      body: { email, name: email, role: 'VIEWER', password: PASSWORD },
+    });
     return { headers: bearer(await signIn(api, email)) };
   }
   const scopes = audience === 'partner' ? ['telemetry:write', 'product:traccar'] : ['fleets:read'];
@@ -72,8 +81,10 @@ async function credentialFor(parts: ReachParts, operation: Operation, house: Hou
 
 async function draftFor(parts: ReachParts, operation: Operation, house: House): Promise<Draft> {
   const draft = ownRequest(operation, house);
-  if (operation.path.endsWith('/sign-in')) return { ...draft, body: { email: house.values.email[0], password: PASSWORD } };
-  if (operation.path.endsWith('/auth/password')) return { ...draft, body: { currentPassword: PASSWORD, newPassword: freshWord().padEnd(20, 'x') } };
+  if (operation.path.endsWith('/sign-in'))
+    return { ...draft, body: { email: house.values.email[0], password: PASSWORD } };
+  if (operation.path.endsWith('/auth/password'))
+    return { ...draft, body: { currentPassword: PASSWORD, newPassword: freshWord().padEnd(20, 'x') } };
   if (operation.method !== 'DELETE') return draft;
   // Deletes a thing of its own, made for that.
   const [, collection, name] = /^(.*)\/\{([^}]+)\}$/.exec(operation.path) ?? [];
@@ -95,14 +106,19 @@ async function probeSelfEnding(
   other: House,
 ): Promise<void> {
   if (operation.body === null) return;
-  for (const [name, value] of Object.entries({ organizationId: other.id, keyId: other.own.key, userId: other.own.user })) {
+  for (const [name, value] of Object.entries({
+    organizationId: other.id,
+    keyId: other.own.key,
+    userId: other.own.user,
+  })) {
     const ask = async (sent: string) => {
       const asked = { ...draft, body: { ...(draft.body as object), [name]: sent } };
       return { answer: await http.send(toRequest(operation, asked, credential)), sent: [sent] };
     };
     findings.probes += 1;
     const difference = findDifference(await ask(value), await ask(nonexistentLike(value)));
-    if (difference !== undefined) noteLeak(findings, `${operation.id}: ${name} of ${other.slug} by ${house.slug}: ${difference}`);
+    if (difference !== undefined)
+      noteLeak(findings, 'different', `${operation.id}: ${name} of ${other.slug} by ${house.slug}: ${difference}`);
   }
 }
 

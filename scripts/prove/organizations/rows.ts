@@ -62,11 +62,15 @@ export async function readValues(owner: Owner, organizationId: string): Promise<
   const values = new Set<string>();
   for (const { name, condition } of await readTables(owner)) {
     const { rows } = await sql<{ text: string }>`
-      select to_jsonb(t)::text as text from ${sql.table(name)} t where ${ownedBy(condition, organizationId)}`.execute(owner);
+      select to_jsonb(t)::text as text from ${sql.table(name)} t where ${ownedBy(condition, organizationId)}`.execute(
+      owner,
+    );
     for (const { text } of rows) for (const [value] of text.matchAll(TELLING)) values.add(value);
   }
   const { rows } = await sql<{ prefix: string }>`
-    select s.prefix from api_key_secret s join api_key k on k.id = s.key_id where k.organization_id = ${organizationId}::uuid`.execute(owner);
+    select s.prefix from api_key_secret s join api_key k on k.id = s.key_id where k.organization_id = ${organizationId}::uuid`.execute(
+    owner,
+  );
   for (const { prefix } of rows) values.add(prefix);
   return [...values];
 }

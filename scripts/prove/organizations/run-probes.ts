@@ -5,6 +5,9 @@ import { formOf } from './names.ts';
 import { ownRequest, toRequest } from './own-request.ts';
 import type { Probe } from './probes.ts';
 
+/** The other's value in an answer, an answer that depends on it, its rows changed, a caller let in who may not be. */
+export type LeakKind = 'shown' | 'different' | 'changed' | 'admitted';
+
 /** What the probes of one pass have found so far. */
 export interface Findings {
   probes: number;
@@ -14,6 +17,8 @@ export interface Findings {
   /** Answers of 5xx, which nobody's request may cause. */
   failures: number;
   leaks: number;
+  /** By what gave them away. */
+  readonly kinds: Record<LeakKind, number>;
   /** The first of them in words. */
   readonly examples: string[];
   /** Per route, how many probes had something of another's in them. */
@@ -25,11 +30,22 @@ const EXAMPLES_MAX = 15;
 const WIDTH = 24;
 
 export function createFindings(): Findings {
-  return { probes: 0, twins: 0, limited: 0, failures: 0, leaks: 0, examples: [], probed: new Map(), statuses: new Map() };
+  return {
+    probes: 0,
+    twins: 0,
+    limited: 0,
+    failures: 0,
+    leaks: 0,
+    kinds: { shown: 0, different: 0, changed: 0, admitted: 0 },
+    examples: [],
+    probed: new Map(),
+    statuses: new Map(),
+  };
 }
 
-export function noteLeak(findings: Findings, text: string): void {
+export function noteLeak(findings: Findings, kind: LeakKind, text: string): void {
   findings.leaks += 1;
+  findings.kinds[kind] += 1;
   if (findings.examples.length < EXAMPLES_MAX) findings.examples.push(text);
 }
 
@@ -67,20 +83,29 @@ export async function runProbes(
     findings.probes += 1;
     findings.statuses.set(status, (findings.statuses.get(status) ?? 0) + 1);
     findings.probed.set(operation.id, (findings.probed.get(operation.id) ?? 0) + 1);
-    const tell = (what: string) => {
+    const tell = (kind: LeakKind, what: string) => {
       const named = values.map((value) => value.slice(0, 60)).join(' ');
-      noteLeak(findings, `${operation.id}: ${caller.name} of ${house.slug}, ${variation.slot} ${named} of ${victim.name}: ${status}, ${what}`);
+      noteLeak(
+        findings,
+        kind,
+        `${operation.id}: ${caller.name} of ${house.slug}, ${variation.slot} ${named} of ${victim.name}: ${status}, ${what}`,
+      );
     };
     if (status >= 500) {
       findings.failures += 1;
-      if (findings.examples.length < EXAMPLES_MAX) findings.examples.push(`${operation.id}: ${caller.name}, ${variation.slot}: ${status} ${body}`);
+      if (findings.examples.length < EXAMPLES_MAX)
+        findings.examples.push(`${operation.id}: ${caller.name}, ${variation.slot}: ${status} ${body}`);
     }
-    if (status < 400 && !isAdmitted(operation, caller)) tell('let in although the document says otherwise');
-    const shown = findShown(`${body} ${headers.location ?? ''} ${headers['set-cookie'] ?? ''}`, secretsOf(probe), values);
-    if (shown !== undefined) return tell(`shows ${shown}`);
+    if (status < 400 && !isAdmitted(operation, caller)) tell('admitted', 'let in although the document says otherwise');
+    const shown = findShown(
+      `${body} ${headers.location ?? ''} ${headers['set-cookie'] ?? ''}`,
+      secretsOf(probe),
+      values,
+    );
+    if (shown !== undefined) return tell('shown', `shows ${shown}`);
     if (values.length === 0) return;
     if (variation.isUniqueName && status === 409) return;
     const difference = findDifference(foreign, await twinOf(probe, values));
-    if (difference !== undefined) tell(difference);
+    if (difference !== undefined) tell('different', difference);
   });
 }

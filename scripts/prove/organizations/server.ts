@@ -34,7 +34,12 @@ let app: App | undefined;
 
 async function open(question: ServerQuestion & { kind: 'open' }): Promise<OpenedServer> {
   const flags = {
-    ...{ 'http.port': 0, 'grpc.port': 0, 'data.directory': question.dataDirectory, 'database.url': question.databaseUrl },
+    ...{
+      'http.port': 0,
+      'grpc.port': 0,
+      'data.directory': question.dataDirectory,
+      'database.url': question.databaseUrl,
+    },
     ...{ 'demo.enabled': false, 'access.tokenTtlSeconds': 86_400, 'intake.requirePowerLossDurability': false },
     // Each request says another client address, so that what is counted by address meets nobody twice.
     'http.trustedProxies': ['127.0.0.1'],
@@ -52,10 +57,15 @@ async function answer(question: ServerQuestion): Promise<unknown> {
   switch (question.kind) {
     case 'first-admin': {
       const { email, name, password } = question;
-      return createFirstAdmin({ ...AROUND, database }, { email, name, password, organization: undefined, force: false });
+      return createFirstAdmin(
+        { ...AROUND, database },
+        { email, name, password, organization: undefined, force: false },
+      );
     }
     case 'expire-key':
-      await sql`update api_key set expires_at = now() - interval '1 second' where id = ${question.keyId}`.execute(database.owner);
+      await sql`update api_key set expires_at = now() - interval '1 second' where id = ${question.keyId}`.execute(
+        database.owner,
+      );
       doorbell.ring('keys');
       return null;
     case 'drop-second-wall':

@@ -63,6 +63,7 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
         { name: 'Devices' },
         { name: 'DeliverSafe' },
         { name: 'Telemetry', description: 'Records by time, by arrival, and the latest values' },
+        { name: 'Plants', description: 'Energy sites: their records over time, and the latest values' },
         { name: 'Signing in', description: 'People: a session for a password, or through an identity provider' },
         { name: 'Organizations', description: 'Who the installation serves' },
         { name: 'Users', description: 'The people of an organization, and what they may do' },

@@ -52,7 +52,11 @@ export async function openBackends(config: Config, around: Surroundings): Promis
   try {
     const host = await openHost(config, around);
     closers.push(() => host.close());
-    const database = await openDatabase(host, { poolSizeMax: config.database.poolSizeMax, log, applicationName: 'gladhand' });
+    const database = await openDatabase(host, {
+      poolSizeMax: config.database.poolSizeMax,
+      log,
+      applicationName: 'gladhand',
+    });
     closers.push(() => database.close());
     await migrate(database, log);
     const doorbell =

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { openAccess } from '../access/access.ts';
 import { issueKey } from '../access/issue-key.ts';
 import { createSecrets, parseSecret, readSecretFile, type Secrets } from '../access/secrets.ts';
@@ -24,7 +23,9 @@ import { createRegistry } from '../registry/registry.ts';
 import { createTelemetryReader } from '../telemetry/read.ts';
 import { type Backends, openBackends, type Surroundings, secretFile } from './backends.ts';
 import { openHousekeeper } from './housekeeper.ts';
+import { openMapperThread } from './mapper-thread.ts';
 import { createMetrics } from './metrics.ts';
+import { PRODUCTS_DIRECTORY } from './products-directory.ts';
 import { openDoors } from './routes.ts';
 
 /**
@@ -39,8 +40,6 @@ export interface App {
   readonly secrets: Secrets;
   close(): Promise<void>;
 }
-
-export const PRODUCTS_DIRECTORY = join(import.meta.dirname, '..', '..', 'products');
 
 export async function openApp(config: Config, around: Surroundings): Promise<App> {
   const { clock, ids, log } = around;
@@ -60,7 +59,14 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     requireDurability(config, backends);
     const metrics = createMetrics({ database, intakeLog });
 
-    const access = await openAccess({ ...around, database, doorbell, secrets, issuer: config.access.issuer, tokenTtlSeconds: config.access.tokenTtlSeconds });
+    const access = await openAccess({
+      ...around,
+      database,
+      doorbell,
+      secrets,
+      issuer: config.access.issuer,
+      tokenTtlSeconds: config.access.tokenTtlSeconds,
+    });
     closers.push(() => access.close());
     const signedRequests = createSignedRequests({ database, secrets, clock });
     const refusals = openRefusals({ database, clock, log });
@@ -81,7 +87,13 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
         }),
     });
     closers.push(() => sessions.close());
-    const identityProvider = createIdentityProvider({ ...config.oidc, cursors: createCursors(secrets.derive('oidc-state/1')), clock, ids, log });
+    const identityProvider = createIdentityProvider({
+      ...config.oidc,
+      cursors: createCursors(secrets.derive('oidc-state/1')),
+      clock,
+      ids,
+      log,
+    });
     const organizations = createOrganizations({ database, clock, ids });
     const people = createPeople({ database, clock, ids, doorbell });
     const apiKeys = createApiKeys({
@@ -91,17 +103,64 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       isProduct: (name) => products.find(name) !== undefined,
       onChanged: () => access.announceChange(),
     });
-    const administration = createAdministration({ database, clock, ids, recordAudit, onRegistered: () => doorbell.ring('intake') });
-    const intake = createIntake({ log: intakeLog, ids, findProduct: (name) => products.find(name), onAccepted: () => doorbell.ring('intake') });
-    const mapper = openMapper({ ...around, database, intakeLog, partitions, products, doorbell, onSettled: metrics.onSettled });
+    const administration = createAdministration({
+      database,
+      clock,
+      ids,
+      recordAudit,
+      onRegistered: () => doorbell.ring('intake'),
+    });
+    const intake = createIntake({
+      log: intakeLog,
+      ids,
+      findProduct: (name) => products.find(name),
+      onAccepted: () => doorbell.ring('intake'),
+    });
+    const { onSettled } = metrics;
+    const mapper = config.mapping.ownThread
+      ? openMapperThread({ config, host: database.host, doorbell, clock, log, onSettled })
+      : openMapper({ ...around, database, intakeLog, partitions, products, doorbell, onSettled });
     closers.push(() => mapper.close());
     const registry = createRegistry({ database, clock, ids });
     const reader = createTelemetryReader(database);
-    const housekeeper = openHousekeeper({ forgetSessions: (nowMs) => forgetSessions(database, nowMs), forgetNonces: (nowMs) => forgetNonces(database, new Date(nowMs)), intakeLog, partitions, clock, log, ...config.intake, ...config.telemetry });
+    const housekeeper = openHousekeeper({
+      forgetSessions: (nowMs) => forgetSessions(database, nowMs),
+      forgetNonces: (nowMs) => forgetNonces(database, new Date(nowMs)),
+      intakeLog,
+      partitions,
+      clock,
+      log,
+      ...config.intake,
+      ...config.telemetry,
+    });
     closers.push(() => housekeeper.close());
 
-    const rooms = { config, database, metrics, access, signedRequests, sessions, identityProvider, organizations, people, apiKeys, refusals, administration, intake, registry, reader, cursors, isClosing: () => isClosing };
-    const http = await openDoors(rooms, { log, ids, clock, trustedProxies: config.http.trustedProxies, onAnswered: metrics.onAnswered });
+    const rooms = {
+      config,
+      database,
+      metrics,
+      access,
+      signedRequests,
+      sessions,
+      identityProvider,
+      organizations,
+      people,
+      apiKeys,
+      refusals,
+      administration,
+      intake,
+      registry,
+      reader,
+      cursors,
+      isClosing: () => isClosing,
+    };
+    const http = await openDoors(rooms, {
+      log,
+      ids,
+      clock,
+      trustedProxies: config.http.trustedProxies,
+      onAnswered: metrics.onAnswered,
+    });
     closers.push(() => http.close());
     const live = await openLiveFeed({
       host: config.grpc.host,
@@ -139,6 +198,8 @@ function requireDurability(config: Config, backends: Backends): void {
   if (database.durability === 'power-loss') return;
   const setting = 'intake.requirePowerLossDurability = false';
   if (config.intake.requirePowerLossDurability) {
-    throw new StartRefusal(`PostgreSQL at ${database.host.place} would lose acknowledged data in a power cut: set fsync, full_page_writes and synchronous_commit to on, or accept the loss with ${setting}.`);
+    throw new StartRefusal(
+      `PostgreSQL at ${database.host.place} would lose acknowledged data in a power cut: set fsync, full_page_writes and synchronous_commit to on, or accept the loss with ${setting}.`,
+    );
   }
 }

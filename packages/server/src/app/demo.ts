@@ -32,17 +32,35 @@ export interface DemoCredentials {
 
 const SEED = 20_261_123;
 const PRODUCTS: readonly DemoProduct[] = ['traccar', 'deliversafe', 'flespi', 'samsara'];
-const CUSTOMER_SCOPES = ['fleets:read', 'trailers:read', 'devices:read', 'deliversafe:read', 'telemetry:read', 'livefeed:connect'];
+const CUSTOMER_SCOPES = [
+  'fleets:read',
+  'trailers:read',
+  'devices:read',
+  'deliversafe:read',
+  'telemetry:read',
+  'livefeed:connect',
+];
 
-export async function openDemo(app: App, config: Config, around: Surroundings): Promise<{ credentials: DemoCredentials; close(): Promise<void> } | undefined> {
+export async function openDemo(
+  app: App,
+  config: Config,
+  around: Surroundings,
+): Promise<{ credentials: DemoCredentials; close(): Promise<void> } | undefined> {
   const file = join(config.data.directory, 'demo.json');
   const world = createDemoWorld({ seed: SEED });
-  if (!(await hasOrganizations(app.backends.database.system))) writeCredentials(file, await createDemo(world, app, around));
+  if (!(await hasOrganizations(app.backends.database.system)))
+    writeCredentials(file, await createDemo(world, app, around));
   if (!existsSync(file)) return undefined;
   const stored = JSON.parse(readFileSync(file, 'utf8')) as DemoCredentials;
   const credentials = { ...stored, ...addresses(app, config) };
   writeCredentials(file, credentials);
-  const simulator = createSimulator({ world, keys: credentials.partners, baseUrl: credentials.http, clock: around.clock, log: around.log });
+  const simulator = createSimulator({
+    world,
+    keys: credentials.partners,
+    baseUrl: credentials.http,
+    clock: around.clock,
+    log: around.log,
+  });
   simulator.start();
   return { credentials, close: () => simulator.stop() };
 }
@@ -62,7 +80,11 @@ function writeCredentials(file: string, credentials: Omit<DemoCredentials, 'http
   renameSync(`${file}.new`, file);
 }
 
-async function createDemo(world: DemoWorld, app: App, around: Surroundings): Promise<Omit<DemoCredentials, 'http' | 'grpc'>> {
+async function createDemo(
+  world: DemoWorld,
+  app: App,
+  around: Surroundings,
+): Promise<Omit<DemoCredentials, 'http' | 'grpc'>> {
   const { ids, clock } = around;
   const at = new Date(clock.nowMs());
   const password = ids.randomBytes(12).toString('base64url');
@@ -70,22 +92,64 @@ async function createDemo(world: DemoWorld, app: App, around: Surroundings): Pro
   return app.backends.database.system.transaction().execute(async (trx) => {
     const operatorId = ids.uuid();
     const customerId = ids.uuid();
-    await insertOrganization(trx, { id: operatorId, slug: world.operator.slug, name: world.operator.name, kind: 'operator', at });
-    await insertOrganization(trx, { id: customerId, slug: world.customer.slug, name: world.customer.name, kind: 'customer', at });
+    await insertOrganization(trx, {
+      id: operatorId,
+      slug: world.operator.slug,
+      name: world.operator.name,
+      kind: 'operator',
+      at,
+    });
+    await insertOrganization(trx, {
+      id: customerId,
+      slug: world.customer.slug,
+      name: world.customer.name,
+      kind: 'customer',
+      at,
+    });
     const personId = ids.uuid();
-    await insertPerson(trx, { id: personId, organizationId: operatorId, email: world.operator.email, name: world.operator.name, role: 'ADMIN', passwordHash, at });
+    await insertPerson(trx, {
+      id: personId,
+      organizationId: operatorId,
+      email: world.operator.email,
+      name: world.operator.name,
+      role: 'ADMIN',
+      passwordHash,
+      at,
+    });
     const keyParts = { secrets: app.secrets, clock, ids };
     const partners = [];
     for (const product of PRODUCTS) {
       const scopes = ['telemetry:write', `product:${product}`];
-      const key = await issueKey(trx, keyParts, { organizationId: operatorId, audience: 'partner', partnerId: `demo-${product}`, name: `Demo ${product}`, scopes, createdBy: personId });
+      const key = await issueKey(trx, keyParts, {
+        organizationId: operatorId,
+        audience: 'partner',
+        partnerId: `demo-${product}`,
+        name: `Demo ${product}`,
+        scopes,
+        createdBy: personId,
+      });
       const vins = world.assets.filter((asset) => asset.product === product).map((asset) => asset.vin);
       partners.push({ product, key: key.plaintext, vins });
     }
-    const customerKey = await issueKey(trx, keyParts, { organizationId: customerId, audience: 'customer', partnerId: 'demo-customer', name: 'Demo customer', scopes: CUSTOMER_SCOPES, createdBy: personId });
+    const customerKey = await issueKey(trx, keyParts, {
+      organizationId: customerId,
+      audience: 'customer',
+      partnerId: 'demo-customer',
+      name: 'Demo customer',
+      scopes: CUSTOMER_SCOPES,
+      createdBy: personId,
+    });
     await narrow(trx, customerId);
-    const entered = await enterVehicles(world, customerId, createRegister({ database: { within: (_, work) => work(trx) }, clock, ids }));
-    return { operator: { email: world.operator.email, password }, partners, customer: { key: customerKey.plaintext, ...entered } };
+    const entered = await enterVehicles(
+      world,
+      customerId,
+      createRegister({ database: { within: (_, work) => work(trx) }, clock, ids }),
+    );
+    return {
+      operator: { email: world.operator.email, password },
+      partners,
+      customer: { key: customerKey.plaintext, ...entered },
+    };
   });
 }
 
@@ -95,19 +159,29 @@ async function enterVehicles(
   register: ReturnType<typeof createRegister>,
 ): Promise<Omit<DemoCredentials['customer'], 'key'>> {
   const fleets = new Map<string, string>();
-  for (const fleet of world.fleets) fleets.set(fleet.slug, (await register.createFleet(customerId, { name: fleet.name })).id);
+  for (const fleet of world.fleets)
+    fleets.set(fleet.slug, (await register.createFleet(customerId, { name: fleet.name })).id);
   const trailers = [];
   const deliverSafe = [];
   const devices = [];
   for (const asset of world.assets) {
-    const vehicle = { vin: asset.vin, name: asset.name, unitNumber: asset.unitNumber, fleetId: asset.fleet === undefined ? null : (fleets.get(asset.fleet) ?? null) };
+    const vehicle = {
+      vin: asset.vin,
+      name: asset.name,
+      unitNumber: asset.unitNumber,
+      fleetId: asset.fleet === undefined ? null : (fleets.get(asset.fleet) ?? null),
+    };
     const { id } =
       asset.kind === 'trailer'
         ? await register.createTrailer(customerId, vehicle)
-        : await register.createDeliverSafeUnit(customerId, { ...vehicle, serialNumber: asset.serialNumber ?? asset.unitNumber });
+        : await register.createDeliverSafeUnit(customerId, {
+            ...vehicle,
+            serialNumber: asset.serialNumber ?? asset.unitNumber,
+          });
     if (asset.kind === 'trailer') trailers.push({ id, vin: asset.vin });
     else deliverSafe.push(id);
-    for (const device of asset.devices) devices.push((await register.createDevice(customerId, { ...device, assetId: id, product: asset.product })).id);
+    for (const device of asset.devices)
+      devices.push((await register.createDevice(customerId, { ...device, assetId: id, product: asset.product })).id);
   }
   return { fleets: [...fleets.values()], trailers, devices, deliverSafe };
 }

@@ -23,7 +23,16 @@ export async function serve(config: Config): Promise<void> {
   const app = await openApp(config, around);
   const demo = config.demo.enabled ? await openDemo(app, config, around) : undefined;
   const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);
-  log.info({ http: app.httpPort, grpc: app.grpcPort, database: app.backends.database.host.place, durability: app.backends.database.durability, seconds: Number(seconds) }, 'ready');
+  log.info(
+    {
+      http: app.httpPort,
+      grpc: app.grpcPort,
+      database: app.backends.database.host.place,
+      durability: app.backends.database.durability,
+      seconds: Number(seconds),
+    },
+    'ready',
+  );
   say(welcome({ config, app, seconds, demo: demo?.credentials, isColored: isWatched }));
 
   let isStopping = false;
@@ -56,4 +65,3 @@ export async function serve(config: Config): Promise<void> {
     stop('uncaught exception');
   });
 }
-

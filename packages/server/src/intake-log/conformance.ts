@@ -19,7 +19,14 @@ export function describeIntakeLog(name: string, openLog: () => Promise<LogUnderT
   const keyId = systemIds.uuid();
   const envelope = (change: Partial<Envelope> = {}): Envelope => {
     const id = systemIds.uuid();
-    const fixed = { id, receivedAtMs: uuidTimeMs(id), organizationId: keyId, keyId, partnerId: 'p', product: 'traccar' };
+    const fixed = {
+      id,
+      receivedAtMs: uuidTimeMs(id),
+      organizationId: keyId,
+      keyId,
+      partnerId: 'p',
+      product: 'traccar',
+    };
     return { ...fixed, asset: { vin: '1UYVS2533P7204518' }, body: Buffer.from('{}'), ...change };
   };
   const fingerprint = (text: string) => Buffer.from(text.padEnd(32));
@@ -28,15 +35,19 @@ export function describeIntakeLog(name: string, openLog: () => Promise<LogUnderT
   describe(name, () => {
     test('what was appended is taken, byte for byte, in the order of the acknowledgements', async () => {
       const { log } = await openLog();
-      const sent = Array.from({ length: 50 }, (_, place) => envelope({ body: Buffer.concat([Buffer.from([place]), randomBytes(place * 100)]) }));
-      for (const one of sent) expect(await log.append(one)).toEqual({ kind: 'appended', envelopeId: one.id, receivedAtMs: one.receivedAtMs });
+      const sent = Array.from({ length: 50 }, (_, place) =>
+        envelope({ body: Buffer.concat([Buffer.from([place]), randomBytes(place * 100)]) }),
+      );
+      for (const one of sent)
+        expect(await log.append(one)).toEqual({ kind: 'appended', envelopeId: one.id, receivedAtMs: one.receivedAtMs });
       expect((await log.take(ALL)).envelopes).toEqual(sent);
     });
 
     test('concurrent appends of many assets keep each asset in the order its sender saw', async () => {
       const { log } = await openLog();
       const send = async (vin: string) => {
-        for (let sequence = 0; sequence < 20; sequence++) await log.append(envelope({ asset: { vin }, body: Buffer.from(`${sequence}`) }));
+        for (let sequence = 0; sequence < 20; sequence++)
+          await log.append(envelope({ asset: { vin }, body: Buffer.from(`${sequence}`) }));
       };
       const vins = Array.from({ length: 20 }, (_, place) => `1UYVS2533P72045${place + 10}`);
       await Promise.all(vins.map(send));
@@ -76,7 +87,9 @@ export function describeIntakeLog(name: string, openLog: () => Promise<LogUnderT
       await log.append(envelope());
       const [one, other] = [await log.take(ALL), await log.take(ALL)];
       await transaction((trx) => one.acknowledge(trx, one.envelopes));
-      await expect(transaction((trx) => other.acknowledge(trx, other.envelopes))).rejects.toMatchObject({ code: 'temporarily-unavailable' });
+      await expect(transaction((trx) => other.acknowledge(trx, other.envelopes))).rejects.toMatchObject({
+        code: 'temporarily-unavailable',
+      });
     });
 
     test('what is put back is taken again, after what is there', async () => {
@@ -92,27 +105,40 @@ export function describeIntakeLog(name: string, openLog: () => Promise<LogUnderT
 
     test('an Idempotency-Key has one effect, whatever comes at once and in whatever groups', async () => {
       await fc.assert(
-        fc.asyncProperty(fc.array(fc.record({ key: fc.constantFrom('a', 'b', undefined), bytes: fc.constantFrom('x', 'y') }), { maxLength: 30 }), async (sends) => {
-          const { log } = await openLog();
-          const outcomes = await Promise.all(
-            sends.map(async ({ key, bytes }) => {
-              const sent = envelope({ body: Buffer.from(bytes) });
-              return { key, bytes, sent, outcome: await log.append(sent, key === undefined ? undefined : { key, fingerprint: fingerprint(bytes) }) };
-            }),
-          );
-          const stored = (await log.take(ALL)).envelopes.map(({ id }) => id);
-          const appended = outcomes.filter(({ outcome }) => outcome.kind === 'appended').map(({ sent }) => sent.id);
-          expect(stored.sort()).toEqual(appended.sort());
-          for (const key of ['a', 'b']) {
-            const own = outcomes.filter((one) => one.key === key);
-            const [first, ...more] = own.filter(({ outcome }) => outcome.kind === 'appended');
-            expect(more).toEqual([]);
-            for (const { bytes, outcome } of own) {
-              if (outcome.kind === 'conflict') expect(bytes).not.toBe(first?.bytes);
-              else expect([bytes, outcome.envelopeId]).toEqual([first?.bytes, first?.sent.id]);
+        fc.asyncProperty(
+          fc.array(fc.record({ key: fc.constantFrom('a', 'b', undefined), bytes: fc.constantFrom('x', 'y') }), {
+            maxLength: 30,
+          }),
+          async (sends) => {
+            const { log } = await openLog();
+            const outcomes = await Promise.all(
+              sends.map(async ({ key, bytes }) => {
+                const sent = envelope({ body: Buffer.from(bytes) });
+                return {
+                  key,
+                  bytes,
+                  sent,
+                  outcome: await log.append(
+                    sent,
+                    key === undefined ? undefined : { key, fingerprint: fingerprint(bytes) },
+                  ),
+                };
+              }),
+            );
+            const stored = (await log.take(ALL)).envelopes.map(({ id }) => id);
+            const appended = outcomes.filter(({ outcome }) => outcome.kind === 'appended').map(({ sent }) => sent.id);
+            expect(stored.sort()).toEqual(appended.sort());
+            for (const key of ['a', 'b']) {
+              const own = outcomes.filter((one) => one.key === key);
+              const [first, ...more] = own.filter(({ outcome }) => outcome.kind === 'appended');
+              expect(more).toEqual([]);
+              for (const { bytes, outcome } of own) {
+                if (outcome.kind === 'conflict') expect(bytes).not.toBe(first?.bytes);
+                else expect([bytes, outcome.envelopeId]).toEqual([first?.bytes, first?.sent.id]);
+              }
             }
-          }
-        }),
+          },
+        ),
         { numRuns: 15 },
       );
     });
@@ -123,7 +149,10 @@ export function describeIntakeLog(name: string, openLog: () => Promise<LogUnderT
       const first = envelope();
       await log.append(first, idempotency);
       const nextDay = envelope({ receivedAtMs: first.receivedAtMs + 24 * 3600_000 + 1 });
-      expect(await log.append(nextDay, { key: 'k', fingerprint: fingerprint('y') })).toMatchObject({ kind: 'appended', envelopeId: nextDay.id });
+      expect(await log.append(nextDay, { key: 'k', fingerprint: fingerprint('y') })).toMatchObject({
+        kind: 'appended',
+        envelopeId: nextDay.id,
+      });
       await log.forgetIdempotency(first.receivedAtMs + 72 * 3600_000);
       expect(await log.append(envelope(), idempotency)).toMatchObject({ kind: 'appended' });
     });

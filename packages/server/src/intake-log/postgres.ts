@@ -2,10 +2,17 @@ import { type Kysely, sql } from 'kysely';
 import { Fault } from '../base/fault.ts';
 import type { Database } from '../database/database.ts';
 import { asFault } from '../database/database-fault.ts';
-import type { Partitions } from '../database/partitions.ts';
+import { isMissingPartition, type Partitions } from '../database/partitions.ts';
 import type { Schema } from '../database/schema.ts';
 import { createGroupCommit } from './group-commit.ts';
-import { type AppendOutcome, type Envelope, type Idempotency, IDEMPOTENCY_TTL_MS, type IntakeBatch, type IntakeLog } from './intake-log.ts';
+import {
+  type AppendOutcome,
+  type Envelope,
+  IDEMPOTENCY_TTL_MS,
+  type Idempotency,
+  type IntakeBatch,
+  type IntakeLog,
+} from './intake-log.ts';
 
 /**
  * The intake log as two tables: `envelope`, the vault, keeps the bytes by day; `intake_log` holds what is still to be
@@ -44,20 +51,40 @@ export function openPostgresIntakeLog(parts: { database: Database; partitions: P
   };
 }
 
-async function writeGroup(database: Database, partitions: Partitions, appends: readonly Append[]): Promise<AppendOutcome[]> {
+async function writeGroup(
+  database: Database,
+  partitions: Partitions,
+  appends: readonly Append[],
+): Promise<AppendOutcome[]> {
   try {
-    await partitions.ensure('envelope', appends.map((append) => append.envelope.receivedAtMs));
+    await partitions.ensure(
+      'envelope',
+      appends.map((append) => append.envelope.receivedAtMs),
+    );
     if (appends.every((append) => append.idempotency === undefined)) {
-      await insertEnvelopes(database.system, appends.map((append) => append.envelope));
+      await insertEnvelopes(
+        database.system,
+        appends.map((append) => append.envelope),
+      );
       return appends.map(appended);
     }
     return await database.system.transaction().execute((trx) => writeIdempotent(trx, appends));
   } catch (error) {
-    throw asFault(error);
+    // Dropped by another node since this one saw it; a sender that comes again finds it made anew.
+    if (!isMissingPartition(error)) throw asFault(error);
+    partitions.forget('envelope');
+    throw new Fault('temporarily-unavailable', 'The log is being renewed. Send the same request again.', {
+      retryAfterSeconds: 1,
+      cause: error,
+    });
   }
 }
 
-const appended = ({ envelope }: Append): AppendOutcome => ({ kind: 'appended', envelopeId: envelope.id, receivedAtMs: envelope.receivedAtMs });
+const appended = ({ envelope }: Append): AppendOutcome => ({
+  kind: 'appended',
+  envelopeId: envelope.id,
+  receivedAtMs: envelope.receivedAtMs,
+});
 
 /** The first use of a key is decided by the insert into `idempotency`, never by looking first. */
 async function writeIdempotent(trx: Kysely<Schema>, appends: readonly Append[]): Promise<AppendOutcome[]> {
@@ -76,7 +103,11 @@ async function writeIdempotent(trx: Kysely<Schema>, appends: readonly Append[]):
     return { kind, envelopeId: holder.envelopeId, receivedAtMs: holder.receivedAtMs };
   });
   const kept = appends.filter((_, place) => outcomes[place]!.kind === 'appended');
-  if (kept.length > 0) await insertEnvelopes(trx, kept.map((append) => append.envelope));
+  if (kept.length > 0)
+    await insertEnvelopes(
+      trx,
+      kept.map((append) => append.envelope),
+    );
   return outcomes;
 }
 
@@ -97,10 +128,20 @@ async function claimKeys(trx: Kysely<Schema>, claims: readonly Append[]): Promis
       ${claims.map((claim) => new Date(claim.envelope.receivedAtMs))}::timestamptz[])
     on conflict (key_id, idempotency_key) do update
       set fingerprint = excluded.fingerprint, envelope_id = excluded.envelope_id, received_at = excluded.received_at
-      where idempotency.received_at < excluded.received_at - ${IDEMPOTENCY_TTL_MS} * interval '1 millisecond'`.execute(trx);
-  const { rows } = await sql<{ key_id: string; idempotency_key: string; fingerprint: Buffer; envelope_id: string; received_at: Date }>`
+      where idempotency.received_at < excluded.received_at - ${IDEMPOTENCY_TTL_MS} * interval '1 millisecond'`.execute(
+    trx,
+  );
+  const { rows } = await sql<{
+    key_id: string;
+    idempotency_key: string;
+    fingerprint: Buffer;
+    envelope_id: string;
+    received_at: Date;
+  }>`
     select i.* from idempotency i join unnest(${claims.map((claim) => claim.envelope.keyId)}::uuid[],
-      ${claims.map((claim) => claim.idempotency!.key)}::text[]) as t(key_id, idempotency_key) using (key_id, idempotency_key)`.execute(trx);
+      ${claims.map((claim) => claim.idempotency!.key)}::text[]) as t(key_id, idempotency_key) using (key_id, idempotency_key)`.execute(
+    trx,
+  );
   return new Map(
     rows.map((row) => [
       `${row.key_id} ${row.idempotency_key}`,
@@ -130,10 +171,15 @@ async function insertEnvelopes(executor: Kysely<Schema>, envelopes: readonly Env
       insert into envelope (id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, body)
       select id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, body from incoming
     )
-    insert into intake_log (envelope_id, received_at) select id, received_at from incoming order by n`.execute(executor);
+    insert into intake_log (envelope_id, received_at) select id, received_at from incoming order by n`.execute(
+    executor,
+  );
 }
 
-async function insertLog(executor: Kysely<Schema>, envelopes: readonly { id: string; receivedAtMs: number }[]): Promise<void> {
+async function insertLog(
+  executor: Kysely<Schema>,
+  envelopes: readonly { id: string; receivedAtMs: number }[],
+): Promise<void> {
   await sql`insert into intake_log (envelope_id, received_at)
     select t.id, t.received_at from unnest(${envelopes.map(({ id }) => id)}::uuid[],
       ${envelopes.map(({ receivedAtMs }) => new Date(receivedAtMs))}::timestamptz[]) with ordinality as t(id, received_at, n)

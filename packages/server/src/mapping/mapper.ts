@@ -5,7 +5,7 @@ import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import { isUnavailable } from '../database/database-fault.ts';
 import { type Lease, openLease } from '../database/lease.ts';
-import type { Partitions } from '../database/partitions.ts';
+import { isMissingPartition, type Partitions } from '../database/partitions.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import type { Envelope, IntakeBatch, IntakeLog } from '../intake-log/intake-log.ts';
 import type { Reject } from './mapped-record.ts';
@@ -117,6 +117,7 @@ async function storePortion(parts: MapperParts, batch: IntakeBatch, portion: rea
   try {
     await storeEnvelopes(parts, batch, portion);
   } catch (error) {
+    if (isMissingPartition(error)) forgetPartitions(parts.partitions);
     if (isPassing(error)) throw error;
     parts.log.error({ err: error }, 'a batch could not be stored; its envelopes are settled one by one');
     for (const one of portion) await storeAlone(parts, batch, one);
@@ -137,9 +138,19 @@ async function storeAlone(parts: MapperParts, batch: IntakeBatch, mapped: Mapped
   }
 }
 
-/** The database is away, or another mapper has the batch: nothing is wrong with the envelopes. */
+/** A partition has aged out and was dropped elsewhere since this mapper last saw it. */
+function forgetPartitions(partitions: Partitions): void {
+  partitions.forget('receipt');
+  partitions.forget('record');
+}
+
+/** The database is away, a partition is, or another mapper has the batch: nothing is wrong with the envelopes. */
 function isPassing(error: unknown): boolean {
-  return isUnavailable(error) || (error instanceof Fault && error.code === 'temporarily-unavailable');
+  return (
+    isUnavailable(error) ||
+    isMissingPartition(error) ||
+    (error instanceof Fault && error.code === 'temporarily-unavailable')
+  );
 }
 
 async function storeEnvelopes(

@@ -53,9 +53,13 @@ test.skipIf(!isThere)(
     expect(answer?.headers()['content-security-policy']).toContain("default-src 'none'");
     expect(await page.title()).toBe('Gladhand API');
     // A group is drawn when it is opened.
-    const closed = page.getByRole('button', { name: /^Open Group/ });
-    await closed.first().waitFor();
-    while ((await closed.count()) > 0) await closed.first().click();
+    const button = (does: string, tag: string) =>
+      page.getByRole('button', { name: `${does} Group - ${tag}`, exact: true });
+    for (const tag of new Set(operations.map(({ tags }) => tags[0]!))) {
+      await button('Open', tag).or(button('Close', tag)).first().waitFor();
+      if ((await button('Open', tag).count()) > 0) await button('Open', tag).first().click();
+      await button('Close', tag).first().waitFor();
+    }
     for (const { tags, summary } of operations)
       await page
         .getByText(summary)

