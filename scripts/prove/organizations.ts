@@ -4,14 +4,14 @@ import { openChild } from '../child.ts';
 import { createRandom } from '../random.ts';
 import { type Report, say } from '../report.ts';
 import type { Scratch } from '../scratch.ts';
-import { formatTable, round } from '../table.ts';
 import { waitFor } from '../wait.ts';
 import { type Api, createApi, createMarker, furnish, type House } from './organizations/furnish.ts';
 import { type HttpClient, openHttpClient } from './organizations/http-client.ts';
 import type { Secrets } from './organizations/judge.ts';
 import { proveLive } from './organizations/live.ts';
-import { type Operation, readOperations } from './organizations/operations.ts';
-import { planProbes, type Probe, type Victim } from './organizations/probes.ts';
+import { readOperations } from './organizations/operations.ts';
+import { type Outcome, type Pass, toReport, type World } from './organizations/outcome.ts';
+import { type Probe, planProbes, type Victim } from './organizations/probes.ts';
 import { type Reached, reachAll } from './organizations/reach.ts';
 import { createFindings, type Findings, noteLeak, runProbes } from './organizations/run-probes.ts';
 import type { OpenedServer, ServerQuestion } from './organizations/server.ts';
@@ -30,12 +30,6 @@ export interface OrganizationsProofOptions {
   readonly databaseUrl?: string;
 }
 
-interface Pass {
-  readonly name: string;
-  readonly hasFirstWall: boolean;
-  readonly hasSecondWall: boolean;
-}
-
 const PASSES: readonly Pass[] = [
   { name: 'as shipped', hasFirstWall: true, hasSecondWall: true },
   { name: 'row-level security alone', hasFirstWall: false, hasSecondWall: true },
@@ -49,23 +43,6 @@ const LIVE_PROBES_MAX = 1_500;
 const CONNECTIONS = 24;
 const WITHOUT_FIRST_WALL = join(import.meta.dirname, '..', '..', 'packages', 'server', 'test', 'without-first-wall.ts');
 const ROOT_EMAIL = 'root@example.com';
-
-interface World {
-  readonly operations: readonly Operation[];
-  readonly unknown: readonly string[];
-  readonly houses: readonly House[];
-  readonly root: string;
-  readonly secretsOf: (house: House, victim: Victim) => Secrets;
-}
-
-interface Outcome {
-  readonly pass: Pass;
-  readonly findings: Findings;
-  readonly reached: Reached;
-  readonly streams: number;
-  readonly records: number;
-  readonly seconds: number;
-}
 
 export async function proveOrganizations(scratch: Scratch, options: OrganizationsProofOptions): Promise<Report> {
   const seed = options.seed ?? randomInt(2 ** 31);
@@ -267,79 +244,4 @@ function drain(http: HttpClient): Promise<true> {
     },
     { everyMs: 50 },
   );
-}
-
-function toReport(world: World, outcomes: readonly Outcome[], seed: number): Report {
-  const [shipped, alone, control] = outcomes as [Outcome, Outcome, Outcome];
-  const { operations, unknown } = world;
-  const uncovered = [
-    ...unknown,
-    ...operations.filter(({ id }) => !isCovered(id, shipped.findings)).map(({ id }) => `${id}: not probed`),
-    ...shipped.reached.unreached,
-  ];
-  const table = formatTable([
-    ['pass', 'probes', 'twins', 'leaks', 'routes', 'streams', 'records', 'seconds'],
-    ...outcomes.map(({ pass, findings, streams, records, seconds }) => [
-      ...[
-        pass.name,
-        findings.probes,
-        findings.twins,
-        findings.leaks,
-        findings.probed.size,
-        streams,
-        records,
-        round(seconds),
-      ],
-    ]),
-  ]);
-  const words = [
-    `Seed ${seed}. ${operations.length} routes x ${world.houses.map(({ callers }) => callers.length).join(' + ')} callers of three organizations.`,
-    `Statuses as shipped: ${[...shipped.findings.statuses]
-      .sort(([one], [other]) => one - other)
-      .map(([code, times]) => `${code} x ${times}`)
-      .join(', ')}.`,
-    ...outcomes.slice(0, 2).flatMap(({ pass, findings }) => findings.examples.map((text) => `${pass.name}: ${text}`)),
-    ...uncovered.map((text) => `Not covered: ${text}`),
-    ...[...shipped.reached.lostCallers, ...alone.reached.lostCallers].map((text) => `Lost its credential: ${text}`),
-    `With both walls down, for one: ${control.findings.examples[0] ?? 'nothing was found'}`,
-  ];
-  const none = (name: string, figure: number) => ({ name, figure, goal: '0', isMet: figure === 0 });
-  const sum = (read: (outcome: Outcome) => number) => read(shipped) + read(alone);
-  const limited = sum(({ findings }) => findings.limited);
-  const failures = sum(({ findings }) => findings.failures);
-  const lost = sum(({ reached }) => reached.lostCallers.length);
-  return {
-    name: 'tenants',
-    text: `${table}\n\n${words.join('\n')}`,
-    figures: {
-      ...{ probes: shipped.findings.probes, leaks: shipped.findings.leaks },
-      ...{ probesRowSecurityAlone: alone.findings.probes, leaksRowSecurityAlone: alone.findings.leaks },
-      ...{ leaksBothWallsDown: control.findings.leaks, routes: operations.length, routesNotCovered: uncovered.length },
-      ...{
-        streams: shipped.streams + alone.streams,
-        limited,
-        failures,
-        seed,
-        seconds: round(outcomes.reduce((total, { seconds }) => total + seconds, 0)),
-      },
-    },
-    goals: [
-      none('leaks as shipped', shipped.findings.leaks),
-      none('leaks with row-level security alone', alone.findings.leaks),
-      {
-        name: 'leaks found with both walls down',
-        figure: control.findings.leaks,
-        goal: '> 0',
-        isMet: control.findings.leaks > 0,
-      },
-      none('routes not covered', uncovered.length),
-      none('callers that lost their credential', lost),
-      none('answers of 5xx', failures),
-      none('answers of 429, which prove nothing', limited),
-    ],
-  };
-}
-
-function isCovered(id: string, findings: Findings): boolean {
-  return findings.probed.has(id) || /\/(sign-out|password|rotate)$/.test(id);
 }

@@ -31,7 +31,7 @@ export function bucketBudget(capacity: number, refillPerSecond: number): Budget 
 
 export interface Admitted {
   readonly admitted: number;
-  /** Over the whole span, if nobody had asked for it before. */
+  /** In the steps in which something was sent, if nobody had asked for it before. */
   readonly admissible: number;
   readonly steps: number;
   /** By how much the worst run of steps is beyond its budget at the least; 0 when the limit was kept. */
@@ -51,8 +51,11 @@ export function checkAdmitted(admitted: readonly Asked[], refused: readonly Aske
   const all = [...admitted, ...refused];
   if (all.length === 0) throw new Error('nobody asked');
   const firstStep = Math.floor(all.reduce((least, { sentMs }) => Math.min(least, sentMs), Infinity) / stepMs);
+  const lastSent = Math.floor(all.reduce((most, { sentMs }) => Math.max(most, sentMs), 0) / stepMs);
   const lastStep = Math.floor(all.reduce((most, { answeredMs }) => Math.max(most, answeredMs), 0) / stepMs);
   const steps = lastStep - firstStep + 1;
+  // What comes after the last request was sent is decided late: room for it there is, demand for more there was not.
+  const demanded = lastSent - firstStep + 1;
   const place = (atMs: number) => Math.min(steps - 1, Math.max(0, Math.floor(atMs / stepMs) - firstStep));
   // within[lo][hi]: how many were decided in a step from lo to hi, nobody knows which.
   const within = Array.from({ length: steps }, () => new Array<number>(steps).fill(0));
@@ -76,6 +79,7 @@ export function checkAdmitted(admitted: readonly Asked[], refused: readonly Aske
         }
       }
       over = Math.max(over, certain - (budget.first + budget.perStep * (to - from)));
+      if (to >= demanded) continue;
       // A bucket is full at the first step only; after it there is what each step brings.
       const wanted = (from === 0 ? budget.first : budget.perStep) + budget.perStep * (to - from);
       shortPercent = Math.max(shortPercent, (100 * (wanted - possible)) / wanted);
@@ -83,11 +87,12 @@ export function checkAdmitted(admitted: readonly Asked[], refused: readonly Aske
   }
   return {
     admitted: admitted.length,
-    admissible: budget.first + budget.perStep * (steps - 1),
-    steps,
+    admissible: budget.first + budget.perStep * (demanded - 1),
+    steps: demanded,
     over,
     shortPercent,
-    stepsWithoutRefusal: steps - isRefusedIn.size,
+    stepsWithoutRefusal: Array.from({ length: demanded }, (_, step) => step).filter((step) => !isRefusedIn.has(step))
+      .length,
   };
 }
 

@@ -166,13 +166,13 @@ function askedWith(result: Hammered, isAdmitted: boolean, request: number | unde
 
 /** The check is worth what it finds: one admission more than there is room for has to break it, and so have 3 % less. */
 function missedDamages(admitted: readonly Asked[], refused: readonly Asked[], { name, budget }: Limit): string[] {
-  const { admissible } = checkAdmitted(admitted, refused, budget);
+  const { admissible, over } = checkAdmitted(admitted, refused, budget);
   const tooMany = Math.max(1, admissible - admitted.length + 1);
   const more = [...admitted, ...Array.from({ length: tooMany }, () => admitted[0]!)];
   const lost = Math.ceil(admitted.length * 0.03) + 1;
   const less = admitted.slice(lost);
   return [
-    ...(checkAdmitted(more, refused, budget).over > 0 ? [] : [`${name}: one admission too many`]),
+    ...(checkAdmitted(more, refused, budget).over > over ? [] : [`${name}: one admission too many`]),
     ...(checkAdmitted(less, refused, budget).shortPercent > SHORT_PERCENT_MAX
       ? []
       : [`${name}: ${lost} admissions less`]),

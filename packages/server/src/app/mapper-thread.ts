@@ -30,7 +30,8 @@ export interface MapperThreadData {
 
 export type ToThread = 'ring' | 'close';
 export type FromThread =
-  | { readonly kind: 'awake' | 'telemetry' }
+  | { readonly kind: 'awake' }
+  | { readonly kind: 'telemetry' }
   | { readonly kind: 'settled'; readonly settled: Settled; readonly envelopes: number };
 
 const RESTART_MS = 1_000;

@@ -53,6 +53,12 @@ describe('the check of what a window admitted', () => {
     expect(checkAdmitted(askedIn(100, 10), refusedIn(104), budget).stepsWithoutRefusal).toBe(2);
   });
 
+  test('an answer that came after the last window of demand neither lacks there nor is too many', () => {
+    const late = { sentMs: 101_900, answeredMs: 102_400 };
+    const checked = checkAdmitted([...askedIn(100, 10), late], refusedIn(100), budget);
+    expect(checked).toMatchObject({ admissible: 10, steps: 1, over: 0, shortPercent: 0, stepsWithoutRefusal: 0 });
+  });
+
   test('never accuses a limit that was kept, however long answers took', () => {
     const request = fc.record({
       step: fc.nat(4),
