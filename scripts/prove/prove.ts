@@ -26,7 +26,9 @@ program
 
 program
   .command('limits')
-  .description('several servers and many clients on one limit; nodes and Redis killed; one customer against another; overload')
+  .description(
+    'several servers and many clients on one limit; nodes and Redis killed; one customer against another; overload',
+  )
   .option('--n <windows>', 'windows each limit is hammered for', Number, 5)
   .option('--rounds <rounds>', 'rounds of one customer beside another', Number, 8)
   .option('--seconds <seconds>', 'of overload', Number, 60)

@@ -14,7 +14,12 @@ export interface ErrorEntry {
 
 export const ERRORS = {
   'malformed-request': { status: 400, title: 'The request is not well-formed HTTP', retryable: false },
-  'malformed-json': { status: 400, title: 'The body is not valid JSON', retryable: false, envelopeCode: 'VALIDATION_ERROR' },
+  'malformed-json': {
+    status: 400,
+    title: 'The body is not valid JSON',
+    retryable: false,
+    envelopeCode: 'VALIDATION_ERROR',
+  },
   'empty-body': { status: 400, title: 'The body is empty', retryable: false, envelopeCode: 'VALIDATION_ERROR' },
   'too-deep': { status: 400, title: 'The JSON is nested too deeply', retryable: false },
   'forbidden-json-key': { status: 400, title: 'The JSON has a key that is not accepted', retryable: false },
@@ -33,9 +38,24 @@ export const ERRORS = {
   'digest-mismatch': { status: 400, title: 'The body is not the one that was signed', retryable: false },
   'credential-in-url': { status: 400, title: 'A credential was sent in the URL', retryable: false },
   unauthorized: { status: 401, title: 'Authentication is required', retryable: false, envelopeCode: 'UNAUTHORIZED' },
-  'invalid-api-key': { status: 401, title: 'The API key was not accepted', retryable: false, envelopeCode: 'UNAUTHORIZED' },
-  'invalid-token': { status: 401, title: 'The access token was not accepted', retryable: false, envelopeCode: 'UNAUTHORIZED' },
-  'token-expired': { status: 401, title: 'The access token has expired', retryable: false, envelopeCode: 'UNAUTHORIZED' },
+  'invalid-api-key': {
+    status: 401,
+    title: 'The API key was not accepted',
+    retryable: false,
+    envelopeCode: 'UNAUTHORIZED',
+  },
+  'invalid-token': {
+    status: 401,
+    title: 'The access token was not accepted',
+    retryable: false,
+    envelopeCode: 'UNAUTHORIZED',
+  },
+  'token-expired': {
+    status: 401,
+    title: 'The access token has expired',
+    retryable: false,
+    envelopeCode: 'UNAUTHORIZED',
+  },
   'signature-missing': { status: 401, title: 'The request has to be signed', retryable: false },
   'signature-invalid': { status: 401, title: 'The signature was not accepted', retryable: false },
   'signature-expired': { status: 401, title: 'The signature was made too long ago or ahead of time', retryable: false },

@@ -19,7 +19,10 @@ export interface ServerProcess {
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 
-export function startServer(args: readonly string[], options: { directory?: string; env?: NodeJS.ProcessEnv } = {}): ServerProcess {
+export function startServer(
+  args: readonly string[],
+  options: { directory?: string; env?: NodeJS.ProcessEnv } = {},
+): ServerProcess {
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'gladhand-process-'));
   const child = spawn(process.execPath, [join(ROOT, 'packages/server/src/main.ts'), ...args], {
     cwd: directory,
@@ -52,7 +55,11 @@ export function startServer(args: readonly string[], options: { directory?: stri
           if (pattern.test(said)) resolve(said);
         };
         child.stderr.on('data', look);
-        void ended.then(([code]) => reject(new Error(`the server ended with ${code} before it said ${pattern}:\n${said}\n${logged.slice(-2000)}`)));
+        void ended.then(([code]) =>
+          reject(
+            new Error(`the server ended with ${code} before it said ${pattern}:\n${said}\n${logged.slice(-2000)}`),
+          ),
+        );
         look();
       }),
   };

@@ -58,7 +58,7 @@ export function checkAdmitted(admitted: readonly Asked[], refused: readonly Aske
   const demanded = lastSent - firstStep + 1;
   const place = (atMs: number) => Math.min(steps - 1, Math.max(0, Math.floor(atMs / stepMs) - firstStep));
   // within[lo][hi]: how many were decided in a step from lo to hi, nobody knows which.
-  const within = Array.from({ length: steps }, () => new Array<number>(steps).fill(0));
+  const within = Array.from({ length: steps }, () => Array.from({ length: steps }, () => 0));
   for (const { sentMs, answeredMs } of admitted) {
     within[place(sentMs - SLACK_MS)]![place(answeredMs + SLACK_MS)]! += 1;
   }

@@ -125,11 +125,13 @@ async function runOutage(
   };
 }
 
+/** Of refusals, which are the decision and little else: what is accepted waits for the disk. */
 function latencies(result: Hammered, fromMs: number, toMs: number): number[] {
   const found: number[] = [];
   for (let place = 0; place < result.status.length; place += 1) {
     const sentMs = result.sentMs[place]!;
-    if (sentMs >= fromMs && sentMs < toMs) found.push(result.answeredMs[place]! - sentMs);
+    if (result.status[place] === 429 && sentMs >= fromMs && sentMs < toMs)
+      found.push(result.answeredMs[place]! - sentMs);
   }
   return found;
 }
@@ -149,7 +151,7 @@ function toPart(outages: readonly Outage[], nodes: number): Part {
     none(`outage: ${outage.name}: answers that are neither 202 nor 429`, outage.otherAnswers),
   ]);
   const text = formatTable([
-    ['Redis', 'before', 'away', 'changing', 'afterwards', 'p99 ms before', 'away', 'max away'],
+    ['Redis', 'before', 'away', 'changing', 'afterwards', 'refusal p99 ms before', 'away', 'max away'],
     ...outages.map((outage) => [
       ...[outage.name, list(outage.before), list(outage.away), list(outage.between), list(outage.after)],
       ...[round(outage.p99BeforeMs, 1), round(outage.p99AwayMs, 1), round(outage.maxAwayMs, 1)],

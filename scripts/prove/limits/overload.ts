@@ -23,7 +23,8 @@ export interface OverloadOptions {
 const TIMES = 10;
 const RECORDS_PER_BATCH = 100;
 const BATCHES = 4_000;
-const CAPACITY_CONNECTIONS = 32;
+/** The most that is accepted with either is the capacity. */
+const CAPACITY_CONNECTIONS = [64, 256];
 const OVERLOAD_CONNECTIONS = 512;
 /** A due request that no connection could take for so long is given up by the client. */
 const PATIENCE_MS = 2_000;
@@ -58,9 +59,15 @@ export async function proveOverload(cluster: Cluster, hammer: Hammer, options: O
     });
   };
   say('overload: capacity');
-  await run(WARM_UP_SECONDS, { connections: CAPACITY_CONNECTIONS });
-  const calm = await run(options.seconds, { connections: CAPACITY_CONNECTIONS });
-  const capacity = acceptedPerSecond(calm, options.seconds);
+  await run(WARM_UP_SECONDS, { connections: CAPACITY_CONNECTIONS[0]! });
+  let [capacity, calm]: [number, Hammered | undefined] = [0, undefined];
+  for (const connections of CAPACITY_CONNECTIONS) {
+    const result = await run(options.seconds / 2, { connections });
+    const accepted = acceptedPerSecond(result, options.seconds / 2);
+    say(`overload: ${round(accepted)}/s with ${connections} connections`);
+    if (accepted > capacity) [capacity, calm] = [accepted, result];
+  }
+  if (calm === undefined) throw new Error('nothing was accepted');
   const beforeMiB = memoryOf(server.pid).peakMiB;
   say(`overload: ${TIMES} x ${round(capacity)} requests/s for ${options.seconds} s`);
   const memory = watchMemory(server.pid);
@@ -80,7 +87,7 @@ export async function proveOverload(cluster: Cluster, hammer: Hammer, options: O
   );
   const offered = (loud.status.length + loud.givenUp) / options.seconds;
   const sent = loud.status.length / options.seconds;
-  const calmWaits = placesWith(calm, 202).map((place) => calm.answeredMs[place]! - calm.sentMs[place]!);
+  const calmWaits = waitsOf(calm, 202);
   const figures = {
     ...{
       capacityPerSecond: round(capacity),
@@ -148,6 +155,10 @@ export async function proveOverload(cluster: Cluster, hammer: Hammer, options: O
 
 function acceptedPerSecond(result: Hammered, seconds: number): number {
   return placesWith(result, 202).length / seconds;
+}
+
+function waitsOf(result: Hammered, ...wanted: number[]): number[] {
+  return placesWith(result, ...wanted).map((place) => result.answeredMs[place]! - result.sentMs[place]!);
 }
 
 /** Batches that all differ, or they would collapse into one. */

@@ -33,9 +33,6 @@ export interface House {
   readonly repeated: { readonly vin: string; readonly idempotencyKeys: string[]; readonly body: string };
 }
 
-/** One for each time that a partner of another organization tries it, over three passes. */
-const REPEATS = 36;
-
 export const PASSWORD = 'correct horse battery';
 export const CUSTOMER_SCOPES = [
   'fleets:read',
@@ -100,6 +97,8 @@ export interface Surroundings {
   readonly operations: readonly Operation[];
   /** The platform operator's session. */
   readonly root: string;
+  /** How many Idempotency-Keys the others may try. */
+  readonly repeats: number;
   readonly expireKey: (keyId: string) => Promise<void>;
 }
 
@@ -193,7 +192,7 @@ export async function furnish(
     idempotencyKeys: [] as string[],
     body: traccarBody(devices[0].externalId),
   };
-  for (let n = 0; n < REPEATS; n++) repeated.idempotencyKeys.push(`repeat-${100 + n}-${marker}`);
+  for (let n = 0; n < around.repeats; n++) repeated.idempotencyKeys.push(`repeat-${100 + n}-${marker}`);
   const send = (place: string, body: string, headers: Record<string, string> = {}) =>
     api.call('POST', `/telemetry/intake/${place}`, { token: partner.token, headers, body: JSON.parse(body) });
   await inParallel(

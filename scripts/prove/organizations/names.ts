@@ -44,7 +44,8 @@ export function nonexistentLike(value: string): string {
       return Buffer.concat([bytes.subarray(0, 1), randomBytes(bytes.length - 1)]).toString('base64url');
     }
     case 'name':
-      return randomBytes(value.length).toString('hex').slice(0, value.length).replace(/^./, 'w');
+      // Letters that no VIN has and signs stay where they are, so that it is refused where the other would be.
+      return value.replace(/[a-hj-npr-z0-9]/gi, () => randomInt(16).toString(16));
   }
 }
 

@@ -4,7 +4,6 @@ import type { House } from './furnish.ts';
 import type { Secrets } from './judge.ts';
 import type { Operation } from './operations.ts';
 import type { Victim } from './probes.ts';
-import type { Reached } from './reach.ts';
 import type { Findings } from './run-probes.ts';
 
 /** What the proof works with and what it has found, for its report. */
@@ -25,7 +24,10 @@ export interface World {
 export interface Outcome {
   readonly pass: Pass;
   readonly findings: Findings;
-  readonly reached: Reached;
+  /** Routes that answered nobody with 2xx; looked for in the first pass. */
+  readonly unreached: readonly string[];
+  /** Callers whose credential died under the probes. */
+  readonly lostCallers: readonly string[];
   readonly streams: number;
   readonly records: number;
   readonly seconds: number;
@@ -37,7 +39,7 @@ export function toReport(world: World, outcomes: readonly Outcome[], seed: numbe
   const uncovered = [
     ...unknown,
     ...operations.filter(({ id }) => !isCovered(id, shipped.findings)).map(({ id }) => `${id}: not probed`),
-    ...shipped.reached.unreached,
+    ...shipped.unreached,
   ];
   const table = formatTable([
     ['pass', 'probes', 'twins', 'leaks', 'routes', 'streams', 'records', 'seconds'],
@@ -62,14 +64,14 @@ export function toReport(world: World, outcomes: readonly Outcome[], seed: numbe
       .join(', ')}.`,
     ...outcomes.slice(0, 2).flatMap(({ pass, findings }) => findings.examples.map((text) => `${pass.name}: ${text}`)),
     ...uncovered.map((text) => `Not covered: ${text}`),
-    ...[...shipped.reached.lostCallers, ...alone.reached.lostCallers].map((text) => `Lost its credential: ${text}`),
+    ...[...shipped.lostCallers, ...alone.lostCallers].map((text) => `Lost its credential: ${text}`),
     `With both walls down, for one: ${control.findings.examples[0] ?? 'nothing was found'}`,
   ];
   const none = (name: string, figure: number) => ({ name, figure, goal: '0', isMet: figure === 0 });
   const sum = (read: (outcome: Outcome) => number) => read(shipped) + read(alone);
   const limited = sum(({ findings }) => findings.limited);
   const failures = sum(({ findings }) => findings.failures);
-  const lost = sum(({ reached }) => reached.lostCallers.length);
+  const lost = sum(({ lostCallers }) => lostCallers.length);
   return {
     name: 'tenants',
     text: `${table}\n\n${words.join('\n')}`,

@@ -181,17 +181,29 @@ function addSmuggled(operation: Operation, { id, slug, own }: Pick<House, 'id' |
       ...draft,
       [part]: { ...draft[part], [name]: values[0]! },
     });
+  const [name, kind] = Object.entries(operation.pathKinds).at(-1) ?? [];
+  if (name !== undefined && kind !== undefined) {
+    // Its thing and its organization together.
+    const both: Variation['put'] = (draft, values) => ({
+      ...draft,
+      path: { ...draft.path, [name]: values[0]! },
+      query: { ...draft.query, organizationId: values[1]! },
+    });
+    add(`smuggled query organizationId with path ${name}`, [own[kind], id], both, { isApt: true });
+  }
+  // What a caller deletes of its own is missing in the probes after it.
+  if (operation.method === 'DELETE') return;
   add('smuggled query organizationId', [id], into('query', 'organizationId'));
   add('smuggled query organization', [slug], into('query', 'organization'));
   add('smuggled header x-organization-id', [id], into('headers', 'x-organization-id'));
   if (operation.body === null) return;
   const smuggled = { organizationId: id, organization: slug, createdBy: own.user, partner: slug, keyId: own.key };
-  for (const [name, value] of Object.entries(smuggled)) {
+  for (const [property, value] of Object.entries(smuggled)) {
     const put: Variation['put'] = (draft, values) => ({
       ...draft,
-      body: { ...(draft.body as object), [name]: values[0] },
+      body: { ...(draft.body as object), [property]: values[0] },
     });
-    add(`smuggled body ${name}`, [value], put, { isApt: name === 'organizationId' });
+    add(`smuggled body ${property}`, [value], put, { isApt: property === 'organizationId' });
   }
 }
 

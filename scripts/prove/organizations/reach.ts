@@ -12,12 +12,6 @@ import { type Findings, noteLeak } from './run-probes.ts';
  * That the probes could have found something: every route answers 2xx to an organization that asks for its own, and
  * every credential they were sent with is still good. A route that refuses everybody would pass every probe.
  */
-export interface Reached {
-  /** Routes without a 2xx, and what they answered. */
-  readonly unreached: readonly string[];
-  /** Callers whose credential died under the probes. */
-  readonly lostCallers: readonly string[];
-}
 
 /** Routes that cannot answer 2xx on this installation, and why. */
 const UNREACHABLE: Readonly<Record<string, string>> = {
@@ -33,7 +27,8 @@ export interface ReachParts {
   readonly findings: Findings;
 }
 
-export async function reachAll(parts: ReachParts, house: House, other: House): Promise<Reached> {
+/** Routes without a 2xx for `house`, and what they answered. */
+export async function reachAll(parts: ReachParts, house: House, other: House): Promise<string[]> {
   const { http, operations } = parts;
   const unreached: string[] = [];
   const platform = sessionCallers('ADMIN', parts.root)[0]!;
@@ -50,7 +45,7 @@ export async function reachAll(parts: ReachParts, house: House, other: House): P
     if (answer === undefined || answer.status >= 300)
       unreached.push(`${operation.id}: ${answer?.status} ${answer?.body}`);
   }
-  return { unreached, lostCallers: await findLost(parts, house) };
+  return unreached;
 }
 
 /** A credential that may end with the call, where it does. */
@@ -122,7 +117,11 @@ async function probeSelfEnding(
   }
 }
 
-async function findLost({ http, operations }: ReachParts, house: House): Promise<string[]> {
+/** Callers whose credential died under the probes. */
+export async function findLost(
+  { http, operations }: Pick<ReachParts, 'http' | 'operations'>,
+  house: House,
+): Promise<string[]> {
   const lost: string[] = [];
   for (const caller of house.callers.filter(({ scheme }) => scheme !== null)) {
     const operation = operations.find((one) => one.method === 'GET' && !one.isPublic && isAdmitted(one, caller));

@@ -1,6 +1,6 @@
 import { createHmac, generateKeyPairSync, randomBytes } from 'node:crypto';
-import { base64url, SignJWT } from 'jose';
 import fc from 'fast-check';
+import { base64url, SignJWT } from 'jose';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
@@ -28,11 +28,18 @@ async function openWorld() {
   const access = await openAccess({ ...around, issuer: 'gladhand', tokenTtlSeconds: 1800 });
   onTestFinished(() => access.close());
   const organizationId = systemIds.uuid();
-  await insertOrganization(database.owner, { id: organizationId, slug: 'one', name: 'One', kind: 'customer', at: new Date(nowMs) });
+  await insertOrganization(database.owner, {
+    id: organizationId,
+    slug: 'one',
+    name: 'One',
+    kind: 'customer',
+    at: new Date(nowMs),
+  });
   const issue = (audience: Audience, scopes: string[]) =>
     issueKey(database.owner, around, { organizationId, audience, partnerId: 'p', name: 'k', scopes, createdBy: null });
   const key = await issue('partner', ['telemetry:write', 'product:traccar']);
-  const exchange = async (plaintext = key.plaintext) => (await access.exchange('partner', plaintext, ADDRESS)).accessToken;
+  const exchange = async (plaintext = key.plaintext) =>
+    (await access.exchange('partner', plaintext, ADDRESS)).accessToken;
   return { database, access, secrets, issue, key, exchange, pass: (ms: number) => (nowMs += ms), doorbell, clock };
 }
 
@@ -68,7 +75,9 @@ describe('API keys', () => {
     const unknown = createApiKey((length) => randomBytes(length)).plaintext;
     const answers = new Set<string>();
     for (const key of [unknown, 'nonsense', '', customer.plaintext, revoked.plaintext, expired.plaintext]) {
-      const refusal = await world.access.exchange('partner', key, ADDRESS).catch((error: unknown) => error as Error & { code: string });
+      const refusal = await world.access
+        .exchange('partner', key, ADDRESS)
+        .catch((error: unknown) => error as Error & { code: string });
       answers.add(`${(refusal as { code: string }).code} ${(refusal as Error).message}`);
     }
     expect([...answers]).toHaveLength(1);
@@ -118,7 +127,11 @@ describe('access tokens', () => {
     const token = await world.exchange();
     const principal = await world.access.authenticate(token, ADDRESS);
     const ended = new Promise((resolve) => world.access.watch(principal, resolve));
-    await world.database.owner.updateTable('api_key').set({ revoked_at: new Date(world.clock.nowMs()) }).where('id', '=', world.key.id).execute();
+    await world.database.owner
+      .updateTable('api_key')
+      .set({ revoked_at: new Date(world.clock.nowMs()) })
+      .where('id', '=', world.key.id)
+      .execute();
     world.doorbell.ring('keys');
     await ended;
     expect(await codeOf(() => world.access.authenticate(token, ADDRESS))).toBe('invalid-token');
@@ -135,7 +148,9 @@ describe('access tokens', () => {
     const own = world.secrets.signingKey(1);
     const publicPem = own.publicKey.export({ type: 'spki', format: 'pem' });
     const signed = (changes: Record<string, unknown>, head: Record<string, unknown> = {}, key = own.privateKey) =>
-      new SignJWT({ ...claims, ...changes }).setProtectedHeader({ alg: 'Ed25519', typ: 'at+jwt', kid, ...head }).sign(key);
+      new SignJWT({ ...claims, ...changes })
+        .setProtectedHeader({ alg: 'Ed25519', typ: 'at+jwt', kid, ...head })
+        .sign(key);
     const forged: Record<string, string> = {
       empty: '..',
       garbage: 'a.b.c',
@@ -146,7 +161,12 @@ describe('access tokens', () => {
       'HS256 with the public key': hs256({ alg: 'HS256', typ: 'at+jwt', kid }, payload, publicPem),
       'another key': await signed({}, {}, stranger),
       'a key in the header': await new SignJWT(claims)
-        .setProtectedHeader({ alg: 'Ed25519', typ: 'at+jwt', kid: 'mine', jwk: generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }) })
+        .setProtectedHeader({
+          alg: 'Ed25519',
+          typ: 'at+jwt',
+          kid: 'mine',
+          jwk: generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }),
+        })
         .sign(stranger),
       'a kid that is a path': await signed({}, { kid: '../../secret' }),
       'another type': await signed({}, { typ: 'JWT' }),
@@ -166,11 +186,14 @@ describe('access tokens', () => {
     const world = await openWorld();
     const old = await world.exchange();
     const now = world.clock.nowMs();
-    await world.database.system.transaction().execute((trx) => store.insertSigningKey(trx, new Date(now), new Date(now + 1860_000)));
+    await world.database.system
+      .transaction()
+      .execute((trx) => store.insertSigningKey(trx, new Date(now), new Date(now + 1860_000)));
     world.doorbell.ring('keys');
     await expect.poll(() => world.access.jwks().keys.length).toBe(2);
     const fresh = await world.exchange();
-    const kidOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[0]!, 'base64url').toString()).kid as string;
+    const kidOf = (token: string) =>
+      JSON.parse(Buffer.from(token.split('.')[0]!, 'base64url').toString()).kid as string;
     expect(kidOf(fresh)).not.toBe(kidOf(old));
     expect(await codeOf(() => world.access.authenticate(old, ADDRESS))).toBe('admitted');
     expect(await codeOf(() => world.access.authenticate(fresh, ADDRESS))).toBe('admitted');

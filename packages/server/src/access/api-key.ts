@@ -1,5 +1,5 @@
-import { crc32 } from 'node:zlib';
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 
 /**
  * The form of an API key: `gladhand_<id>_<secret><checksum>`, all base62: a public id of 12 characters, 43 characters

@@ -20,7 +20,9 @@ export async function findKey(database: Database, keyId: string): Promise<KeyRow
   const key = await database.system
     .selectFrom('api_key as k')
     .innerJoin('organization as o', 'o.id', 'k.organization_id')
-    .innerJoin('api_key_secret as now', (join) => join.onRef('now.key_id', '=', 'k.id').onRef('now.generation', '=', 'k.generation'))
+    .innerJoin('api_key_secret as now', (join) =>
+      join.onRef('now.key_id', '=', 'k.id').onRef('now.generation', '=', 'k.generation'),
+    )
     .leftJoin('api_key_secret as before', (join) =>
       join.onRef('before.key_id', '=', 'k.id').on('before.generation', '=', sql<number>`k.generation - 1`),
     )
@@ -43,7 +45,11 @@ export async function findKey(database: Database, keyId: string): Promise<KeyRow
       expiresAt: key.expires_at,
       revokedAt: key.revoked_at,
       generation: key.generation,
-      previous: key.previous_ends_at && { generation: key.generation - 1, supersededAt: key.generation_at, endsAt: key.previous_ends_at },
+      previous: key.previous_ends_at && {
+        generation: key.generation - 1,
+        supersededAt: key.generation_at,
+        endsAt: key.previous_ends_at,
+      },
     }
   );
 }
@@ -70,7 +76,9 @@ export async function markUsed(database: Database, uses: readonly UseRow[]): Pro
     update api_key_secret s set last_used_at = u.at, last_used_address = u.address
       from unnest(${uses.map((use) => use.keyId)}::uuid[], ${uses.map((use) => use.generation)}::integer[],
                   ${uses.map((use) => use.at)}::timestamptz[], ${uses.map((use) => use.address)}::inet[]) as u (key_id, generation, at, address)
-     where s.key_id = u.key_id and s.generation = u.generation and (s.last_used_at is null or s.last_used_at < u.at)`.execute(database.system);
+     where s.key_id = u.key_id and s.generation = u.generation and (s.last_used_at is null or s.last_used_at < u.at)`.execute(
+    database.system,
+  );
 }
 
 export interface NewKey {
@@ -119,7 +127,10 @@ export async function insertKey(executor: Kysely<Schema>, key: NewKey): Promise<
   await insertSecret(executor, { keyId: key.id, generation: 1, at: key.at, secret: key.secret });
 }
 
-async function insertSecret(executor: Kysely<Schema>, row: { keyId: string; generation: number; at: Date; secret: NewSecret }): Promise<void> {
+async function insertSecret(
+  executor: Kysely<Schema>,
+  row: { keyId: string; generation: number; at: Date; secret: NewSecret },
+): Promise<void> {
   await executor
     .insertInto('api_key_secret')
     .values({
@@ -135,8 +146,16 @@ async function insertSecret(executor: Kysely<Schema>, row: { keyId: string; gene
 }
 
 /** The key's row, locked until the transaction ends: rotations of one key come one after the other. */
-export async function lockKey(trx: Kysely<Schema>, keyId: string): Promise<{ generation: number; expiresAt: Date | null; revokedAt: Date | null } | undefined> {
-  const row = await trx.selectFrom('api_key').select(['generation', 'expires_at', 'revoked_at']).where('id', '=', keyId).forUpdate().executeTakeFirst();
+export async function lockKey(
+  trx: Kysely<Schema>,
+  keyId: string,
+): Promise<{ generation: number; expiresAt: Date | null; revokedAt: Date | null } | undefined> {
+  const row = await trx
+    .selectFrom('api_key')
+    .select(['generation', 'expires_at', 'revoked_at'])
+    .where('id', '=', keyId)
+    .forUpdate()
+    .executeTakeFirst();
   return row && { generation: row.generation, expiresAt: row.expires_at, revokedAt: row.revoked_at };
 }
 
@@ -148,7 +167,9 @@ export async function insertGeneration(
   const { keyId, generation, at, previousEndsAt } = row;
   await trx
     .updateTable('api_key_secret')
-    .set({ expires_at: sql<Date>`case when generation = ${generation - 1}::integer then ${previousEndsAt}::timestamptz else least(expires_at, ${at}::timestamptz) end` })
+    .set({
+      expires_at: sql<Date>`case when generation = ${generation - 1}::integer then ${previousEndsAt}::timestamptz else least(expires_at, ${at}::timestamptz) end`,
+    })
     .where('key_id', '=', keyId)
     .execute();
   await insertSecret(trx, row);
@@ -178,14 +199,22 @@ export async function readSigningKeys(database: Database, now: Date): Promise<Si
 }
 
 /** Adds the next signing key and gives the current ones their end, in the caller's transaction. */
-export async function insertSigningKey(trx: Kysely<Schema>, activatesAt: Date, previousRetireAt: Date): Promise<number> {
+export async function insertSigningKey(
+  trx: Kysely<Schema>,
+  activatesAt: Date,
+  previousRetireAt: Date,
+): Promise<number> {
   await sql`lock table token_signing_key in exclusive mode`.execute(trx);
   const last = await trx
     .selectFrom('token_signing_key')
     .select((eb) => eb.fn.max('number').as('number'))
     .executeTakeFirst();
   const number = Number(last?.number ?? 0) + 1;
-  await trx.updateTable('token_signing_key').set({ retires_at: previousRetireAt }).where('retires_at', 'is', null).execute();
+  await trx
+    .updateTable('token_signing_key')
+    .set({ retires_at: previousRetireAt })
+    .where('retires_at', 'is', null)
+    .execute();
   await trx.insertInto('token_signing_key').values({ number, activates_at: activatesAt, retires_at: null }).execute();
   return number;
 }
@@ -198,7 +227,10 @@ export interface NonceRow {
 }
 
 /** Those of `nonces` that were not there; of concurrent callers with the same nonce one gets it. */
-export async function insertNonces(database: Database, nonces: readonly NonceRow[]): Promise<{ keyId: string; nonce: string }[]> {
+export async function insertNonces(
+  database: Database,
+  nonces: readonly NonceRow[],
+): Promise<{ keyId: string; nonce: string }[]> {
   const rows = await database.system
     .insertInto('signature_nonce')
     .values(nonces.map((row) => ({ key_id: row.keyId, nonce: row.nonce, expires_at: row.expiresAt })))
@@ -215,7 +247,9 @@ export async function forgetNonces(database: Database, now: Date): Promise<void>
   for (;;) {
     const { numAffectedRows } = await sql`
       delete from signature_nonce where ctid = any(array(
-        select ctid from signature_nonce where expires_at < ${now} limit ${NONCES_FORGOTTEN_AT_ONCE_MAX}))`.execute(database.system);
+        select ctid from signature_nonce where expires_at < ${now} limit ${NONCES_FORGOTTEN_AT_ONCE_MAX}))`.execute(
+      database.system,
+    );
     if (Number(numAffectedRows) < NONCES_FORGOTTEN_AT_ONCE_MAX) return;
   }
 }

@@ -45,7 +45,13 @@ interface SigningKey extends SigningKeyRow {
   readonly jwk: JWK;
 }
 
-export function createTokens(parts: { secrets: Secrets; clock: Clock; ids: Ids; issuer: string; ttlSeconds: number }): Tokens {
+export function createTokens(parts: {
+  secrets: Secrets;
+  clock: Clock;
+  ids: Ids;
+  issuer: string;
+  ttlSeconds: number;
+}): Tokens {
   const { clock, issuer, ttlSeconds } = parts;
   const verified = new LRUCache<string, TokenClaims>({ max: VERIFIED_TOKENS_MAX });
   let keys: readonly SigningKey[] = [];
@@ -84,7 +90,11 @@ export function createTokens(parts: { secrets: Secrets; clock: Clock; ids: Ids; 
       return claims;
     } catch (error) {
       if (error instanceof errors.JWTExpired) throw expired(error);
-      throw new Fault('invalid-token', 'This is not a token this server has issued for this API. Get a new one with your API key.', { cause: error });
+      throw new Fault(
+        'invalid-token',
+        'This is not a token this server has issued for this API. Get a new one with your API key.',
+        { cause: error },
+      );
     }
   }
 
@@ -92,7 +102,10 @@ export function createTokens(parts: { secrets: Secrets; clock: Clock; ids: Ids; 
     async mint(claims) {
       const nowMs = clock.nowMs();
       const key = keys.findLast((candidate) => candidate.activatesAt.getTime() <= nowMs) ?? keys[0];
-      if (key === undefined) throw new Fault('temporarily-unavailable', 'The server is not ready to issue tokens yet.', { retryAfterSeconds: 1 });
+      if (key === undefined)
+        throw new Fault('temporarily-unavailable', 'The server is not ready to issue tokens yet.', {
+          retryAfterSeconds: 1,
+        });
       const nowSeconds = Math.floor(nowMs / 1000);
       const token = await new SignJWT({
         org: claims.organizationId,
@@ -112,7 +125,8 @@ export function createTokens(parts: { secrets: Secrets; clock: Clock; ids: Ids; 
       return { token, expiresAtMs: (nowSeconds + ttlSeconds) * 1000 };
     },
     verify(token) {
-      if (token.length > TOKEN_CHARS_MAX) throw new Fault('invalid-token', 'This is not a token this server has issued.');
+      if (token.length > TOKEN_CHARS_MAX)
+        throw new Fault('invalid-token', 'This is not a token this server has issued.');
       const digest = hash('sha256', token, 'base64');
       const claims = verified.get(digest);
       if (claims === undefined) return verifyAfresh(token, digest);
@@ -123,7 +137,9 @@ export function createTokens(parts: { secrets: Secrets; clock: Clock; ids: Ids; 
     async use(rows) {
       const isSame = rows.length === keys.length && rows.every((row, place) => row.number === keys[place]?.number);
       const known = new Map(keys.map((key) => [key.number, key]));
-      keys = await Promise.all(rows.map(async (row) => ({ ...(known.get(row.number) ?? (await deriveKey(parts.secrets, row))), ...row })));
+      keys = await Promise.all(
+        rows.map(async (row) => ({ ...(known.get(row.number) ?? (await deriveKey(parts.secrets, row))), ...row })),
+      );
       // A retired key takes the tokens it signed with it.
       if (!isSame) verified.clear();
     },
@@ -138,5 +154,9 @@ async function deriveKey(secrets: Secrets, row: SigningKeyRow): Promise<SigningK
 }
 
 function expired(cause?: unknown): Fault {
-  return new Fault('token-expired', 'The access token has expired. Get a new one with your API key; tokens live 30 minutes.', { cause });
+  return new Fault(
+    'token-expired',
+    'The access token has expired. Get a new one with your API key; tokens live 30 minutes.',
+    { cause },
+  );
 }

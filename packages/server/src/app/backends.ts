@@ -74,6 +74,32 @@ export async function openBackends(config: Config, around: Surroundings): Promis
   }
 }
 
+/** Two statements at once and one connection for partitions: what the mapper alone needs. */
+const THREAD_POOL_SIZE_MAX = 4;
+
+/** Connections of its own for a thread beside the one that opened `host`; its doorbell is heard in the thread only. */
+export async function openThreadBackends(host: PostgresHost, log: Logger): Promise<Backends> {
+  const database = await openDatabase(host, {
+    poolSizeMax: THREAD_POOL_SIZE_MAX,
+    log,
+    applicationName: 'gladhand mapper',
+  });
+  const partitions = createPartitions(database);
+  const intakeLog = openPostgresIntakeLog({ database, partitions });
+  const doorbell = createLocalDoorbell();
+  return {
+    database,
+    partitions,
+    intakeLog,
+    doorbell,
+    async close() {
+      await doorbell.close();
+      await intakeLog.close();
+      await database.close();
+    },
+  };
+}
+
 export function secretFile(config: Config): string {
   return join(config.data.directory, 'secret');
 }

@@ -1,4 +1,4 @@
-import { type ErrorCode, ERRORS, type FieldError } from '@gladhand/contract/errors.ts';
+import { ERRORS, type ErrorCode, type FieldError } from '@gladhand/contract/errors.ts';
 
 /**
  * The one way the server says no. A `Fault` carries a code of the error registry and text meant for the caller;

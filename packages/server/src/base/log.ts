@@ -6,7 +6,17 @@ import { type Logger as PinoLogger, pino } from 'pino';
  */
 export type Logger = PinoLogger;
 
-const SECRETS = ['authorization', 'cookie', 'password', 'key', 'token', 'accessToken', 'signingKey', 'secret', '["x-api-key"]'];
+const SECRETS = [
+  'authorization',
+  'cookie',
+  'password',
+  'key',
+  'token',
+  'accessToken',
+  'signingKey',
+  'secret',
+  '["x-api-key"]',
+];
 
 export function createLogger(options: { level: string; destination?: NodeJS.WritableStream }): Logger {
   return pino(
@@ -14,7 +24,10 @@ export function createLogger(options: { level: string; destination?: NodeJS.Writ
       level: options.level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      redact: { paths: SECRETS.flatMap((name) => (name.startsWith('[') ? [name, `*${name}`] : [name, `*.${name}`])), censor: '[secret]' },
+      redact: {
+        paths: SECRETS.flatMap((name) => (name.startsWith('[') ? [name, `*${name}`] : [name, `*.${name}`])),
+        censor: '[secret]',
+      },
     },
     options.destination ?? process.stdout,
   );

@@ -2,7 +2,10 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Doorbell, Topic } from './doorbell.ts';
 
 /** What the server relies on of any doorbell. `openPair` gives two nodes that hear each other; one may be both. */
-export function describeDoorbell(name: string, openPair: () => Promise<{ here: Doorbell; there: Doorbell; close(): Promise<void> }>): void {
+export function describeDoorbell(
+  name: string,
+  openPair: () => Promise<{ here: Doorbell; there: Doorbell; close(): Promise<void> }>,
+): void {
   describe(name, () => {
     const open = async () => {
       const pair = await openPair();

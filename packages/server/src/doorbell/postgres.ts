@@ -1,5 +1,5 @@
-import type pg from 'pg';
 import { sql } from 'kysely';
+import type pg from 'pg';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
@@ -14,7 +14,12 @@ import { createLocalDoorbell } from './local.ts';
 const CHANNEL = 'gladhand_doorbell';
 const RECONNECT_MS = 500;
 
-export async function openPostgresDoorbell(parts: { database: Database; clock: Clock; log: Logger; nodeId: string }): Promise<Doorbell> {
+export async function openPostgresDoorbell(parts: {
+  database: Database;
+  clock: Clock;
+  log: Logger;
+  nodeId: string;
+}): Promise<Doorbell> {
   const { database, clock, log, nodeId } = parts;
   const local = createLocalDoorbell();
   const unsent = new Set<Topic>();

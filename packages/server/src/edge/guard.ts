@@ -48,7 +48,10 @@ const DOCS_PREFIX = '/docs';
 export function declareAccess(route: RouteOptions): void {
   if (route.url.startsWith(DOCS_PREFIX)) route.config = { ...route.config, access: 'public' };
   const access = route.config?.access;
-  const isDeclared = access === 'public' || access?.role !== undefined || (access?.audience !== undefined && access.scopes !== undefined);
+  const isDeclared =
+    access === 'public' ||
+    access?.role !== undefined ||
+    (access?.audience !== undefined && access.scopes !== undefined);
   if (!isDeclared) {
     throw new Error(
       `${String(route.method as HTTPMethods)} ${route.url} declares no access: set config.access to 'public', to {audience, scopes}, to {role}, or to all three`,
@@ -78,7 +81,11 @@ export function createGuard(authenticator: Authenticator) {
   };
 }
 
-function authenticate(authenticator: Authenticator, request: FastifyRequest, access: RouteAccess): Caller | Promise<Caller> {
+function authenticate(
+  authenticator: Authenticator,
+  request: FastifyRequest,
+  access: RouteAccess,
+): Caller | Promise<Caller> {
   const apiKey = request.headers['x-api-key'];
   if (access.takesApiKey && authenticator.authenticateKey && typeof apiKey === 'string') {
     return then(authenticator.authenticateKey(apiKey, request.ip), (key) => ({ key }));
@@ -103,18 +110,31 @@ function admit(request: FastifyRequest, caller: Caller, access: RouteAccess): vo
 
 function admitPerson(request: FastifyRequest, person: Person, access: RouteAccess): void {
   request.person = person;
-  if (access.role === undefined) throw new Fault('forbidden', 'This endpoint is for API keys, not for people. Create a key and authenticate with it.');
-  if (!hasRole(person, access.role)) throw new Fault('forbidden', `This needs the role ${access.role}; yours is ${person.role}. Ask an admin of your organization.`);
+  if (access.role === undefined)
+    throw new Fault(
+      'forbidden',
+      'This endpoint is for API keys, not for people. Create a key and authenticate with it.',
+    );
+  if (!hasRole(person, access.role))
+    throw new Fault(
+      'forbidden',
+      `This needs the role ${access.role}; yours is ${person.role}. Ask an admin of your organization.`,
+    );
 }
 
 function admitKey(request: FastifyRequest, key: Principal, access: RouteAccess): void {
   request.principal = key;
-  if (access.audience === undefined) throw new Fault('forbidden', 'This endpoint is for people who sign in, not for API keys.');
+  if (access.audience === undefined)
+    throw new Fault('forbidden', 'This endpoint is for people who sign in, not for API keys.');
   if (access.audience !== 'any' && key.audience !== access.audience) {
-    throw new Fault('invalid-token', `This endpoint takes a ${access.audience} token. Get one from POST /api/v1/${access.audience}s/authenticate.`);
+    throw new Fault(
+      'invalid-token',
+      `This endpoint takes a ${access.audience} token. Get one from POST /api/v1/${access.audience}s/authenticate.`,
+    );
   }
   const missing = (access.scopes ?? []).filter((scope) => !key.scopes.has(scope));
-  if (missing.length > 0) throw new Fault('missing-scope', `This needs the scope ${missing.join(', ')}, which the key does not have.`);
+  if (missing.length > 0)
+    throw new Fault('missing-scope', `This needs the scope ${missing.join(', ')}, which the key does not have.`);
 }
 
 /** The person of a request that passed the guard of a route for people. */
@@ -136,7 +156,10 @@ function refuseCredentialInUrl(request: FastifyRequest): void {
   if (start === -1) return;
   for (const name of new URLSearchParams(request.url.slice(start)).keys()) {
     if (CREDENTIAL_PARAMETERS.includes(name.toLowerCase())) {
-      throw new Fault('credential-in-url', `Send credentials in headers, never as the query parameter \`${name}\`: URLs end up in logs. Consider this credential exposed and rotate it.`);
+      throw new Fault(
+        'credential-in-url',
+        `Send credentials in headers, never as the query parameter \`${name}\`: URLs end up in logs. Consider this credential exposed and rotate it.`,
+      );
     }
   }
 }

@@ -74,7 +74,10 @@ export function createHttp(parts: HttpParts): Http {
     clientErrorHandler: (error: NodeJS.ErrnoException, socket: Socket) => refuseMalformed(error, socket, parts.ids),
     frameworkErrors: (error, request, reply) => {
       const rendered = renderFault(toFault(error), request.id, 'problem');
-      (reply as FastifyReply).code(rendered.status).headers({ ...rendered.headers, 'content-type': rendered.contentType }).send(rendered.body);
+      (reply as FastifyReply)
+        .code(rendered.status)
+        .headers({ ...rendered.headers, 'content-type': rendered.contentType })
+        .send(rendered.body);
     },
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Http;
   http.server.maxConnections = limits.connectionsMax;
@@ -101,7 +104,17 @@ export function createHttp(parts: HttpParts): Http {
     parts.onAnswered?.({ route, method: request.method, status, seconds });
     const level = status >= 500 ? 'error' : status >= 400 ? 'info' : 'debug';
     if (parts.log.isLevelEnabled(level)) {
-      parts.log[level]({ requestId: request.id, method: request.method, route, status, ms: Math.round(reply.elapsedTime), from: request.ip }, 'answered');
+      parts.log[level](
+        {
+          requestId: request.id,
+          method: request.method,
+          route,
+          status,
+          ms: Math.round(reply.elapsedTime),
+          from: request.ip,
+        },
+        'answered',
+      );
     }
     done();
   });
@@ -129,7 +142,10 @@ export function createHttp(parts: HttpParts): Http {
 
 /** Tells whoever still uses the old generation of a rotated key: `Deprecation` (RFC 9745) since when, `Sunset` (RFC 8594) until when. */
 export function overlapHeaders(overlap: KeyOverlap): Record<string, string> {
-  return { deprecation: `@${Math.floor(overlap.supersededAtMs / 1000)}`, sunset: new Date(overlap.endsAtMs).toUTCString() };
+  return {
+    deprecation: `@${Math.floor(overlap.supersededAtMs / 1000)}`,
+    sunset: new Date(overlap.endsAtMs).toUTCString(),
+  };
 }
 
 interface KnownRoute {
@@ -140,11 +156,19 @@ interface KnownRoute {
 /** An unknown path is a 404; a known path with another method says which methods it has. */
 function unknownRoute(known: readonly KnownRoute[], request: FastifyRequest): Fault {
   const path = request.url.split('?', 1)[0] ?? '/';
-  const allowed = known.filter((route) => route.method !== 'HEAD' && route.path.test(path)).map((route) => route.method);
+  const allowed = known
+    .filter((route) => route.method !== 'HEAD' && route.path.test(path))
+    .map((route) => route.method);
   if (allowed.length > 0 && !allowed.includes(request.method)) {
-    return new Fault('method-not-allowed', `${request.method} is not possible here; use ${[...new Set(allowed)].join(' or ')}.`);
+    return new Fault(
+      'method-not-allowed',
+      `${request.method} is not possible here; use ${[...new Set(allowed)].join(' or ')}.`,
+    );
   }
-  return new Fault('not-found', `There is nothing at ${request.method} ${path.slice(0, 200)}. The API's paths are listed at /docs.`);
+  return new Fault(
+    'not-found',
+    `There is nothing at ${request.method} ${path.slice(0, 200)}. The API's paths are listed at /docs.`,
+  );
 }
 
 /** What Node's parser refuses before there is a request: the same problem document, written by hand. */
@@ -157,7 +181,10 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket, ids: Ids)
     error.code === 'HPE_HEADER_OVERFLOW'
       ? new Fault('headers-too-large', 'The request headers together may have 16 KiB.')
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? new Fault('body-timeout', 'The request did not arrive within the time limit. Send it again on a new connection.')
+        ? new Fault(
+            'body-timeout',
+            'The request did not arrive within the time limit. Send it again on a new connection.',
+          )
         : new Fault('malformed-request', 'The request is not well-formed HTTP/1.1.');
   const rendered = renderFault(fault, ids.uuid(), 'problem');
   const lines = [

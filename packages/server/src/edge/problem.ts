@@ -1,4 +1,4 @@
-import { type ErrorCode, ERRORS, errorType, type FieldError } from '@gladhand/contract/errors.ts';
+import { ERRORS, type ErrorCode, errorType, type FieldError } from '@gladhand/contract/errors.ts';
 import { Fault } from '../base/fault.ts';
 import { asFault } from '../database/database-fault.ts';
 
@@ -37,7 +37,8 @@ const REASONS: Readonly<Record<number, string>> = {
 export function renderFault(fault: Fault, requestId: string, family: ErrorFamily): RenderedError {
   const entry: { status: number; title: string; retryable: boolean; envelopeCode?: string } = ERRORS[fault.code];
   const headers: Record<string, string> = { 'cache-control': 'no-store', 'x-request-id': requestId };
-  if (fault.retryAfterSeconds !== undefined) headers['retry-after'] = String(Math.max(1, Math.ceil(fault.retryAfterSeconds)));
+  if (fault.retryAfterSeconds !== undefined)
+    headers['retry-after'] = String(Math.max(1, Math.ceil(fault.retryAfterSeconds)));
   if (entry.status === 401) headers['www-authenticate'] = wwwAuthenticate(fault.code);
   if (family === 'envelope') {
     return {
@@ -89,7 +90,10 @@ const TRANSLATED: Readonly<Record<string, { code: ErrorCode; detail: string }>> 
     code: 'unsupported-media-type',
     detail: 'Send the body as `Content-Type: application/json`.',
   },
-  FST_ERR_CTP_INVALID_TYPE: { code: 'unsupported-media-type', detail: 'Send the body as `Content-Type: application/json`.' },
+  FST_ERR_CTP_INVALID_TYPE: {
+    code: 'unsupported-media-type',
+    detail: 'Send the body as `Content-Type: application/json`.',
+  },
   FST_ERR_BAD_URL: { code: 'malformed-request', detail: 'The path has a malformed percent-encoding.' },
   FST_ERR_MAX_PARAM_LENGTH: { code: 'uri-too-long', detail: 'A part of the path is too long.' },
   ECONNRESET: { code: 'malformed-request', detail: 'The connection was closed before the request was complete.' },
@@ -122,7 +126,8 @@ export function toFault(thrown: unknown): Fault {
   if (refusal.validation) return validationFault(refusal.validation, refusal.validationContext ?? 'body');
   const translated = refusal.code === undefined ? undefined : TRANSLATED[refusal.code];
   if (translated) return new Fault(translated.code, translated.detail, { cause: error });
-  if (refusal.statusCode === 400) return new Fault('malformed-request', 'The request could not be read.', { cause: error });
+  if (refusal.statusCode === 400)
+    return new Fault('malformed-request', 'The request could not be read.', { cause: error });
   return new Fault('internal-error', 'The request failed on our side. Quote the requestId when you ask for help.', {
     cause: error,
   });
@@ -140,7 +145,9 @@ export function validationFault(findings: readonly ValidationFinding[], context:
   const where = root === '/query' ? 'query' : root === '/path' ? 'path' : root === '/headers' ? 'headers' : 'body';
   return new Fault(
     'validation-failed',
-    first ? `The ${where} does not match its schema: ${first.pointer || '/'} ${first.detail}.` : `The ${where} does not match its schema.`,
+    first
+      ? `The ${where} does not match its schema: ${first.pointer || '/'} ${first.detail}.`
+      : `The ${where} does not match its schema.`,
     { errors },
   );
 }

@@ -52,7 +52,10 @@ export function createIntake(parts: IntakeParts): Intake {
     async accept(submission) {
       const { principal, body } = submission;
       const product = findProduct(parts, principal);
-      const asset = 'vin' in submission.asset ? { vin: readVin(submission.asset.vin, product) } : { plantId: readPlantId(submission.asset.plantId, principal) };
+      const asset =
+        'vin' in submission.asset
+          ? { vin: readVin(submission.asset.vin, product) }
+          : { plantId: readPlantId(submission.asset.plantId, principal) };
       refuseInput(product, readJson(body));
       const id = parts.ids.uuid();
       const envelope: Envelope = {
@@ -67,10 +70,17 @@ export function createIntake(parts: IntakeParts): Intake {
       };
       const outcome = await append(parts.log, envelope, submission.idempotencyKey);
       if (outcome.kind === 'conflict') {
-        throw new Fault('idempotency-key-reused', 'This Idempotency-Key was used within 24 hours with other bytes or for another asset. Use a new key for a new payload.');
+        throw new Fault(
+          'idempotency-key-reused',
+          'This Idempotency-Key was used within 24 hours with other bytes or for another asset. Use a new key for a new payload.',
+        );
       }
       parts.onAccepted();
-      return { receiptId: outcome.envelopeId, receivedAtMs: outcome.receivedAtMs, isRepeated: outcome.kind === 'repeated' };
+      return {
+        receiptId: outcome.envelopeId,
+        receivedAtMs: outcome.receivedAtMs,
+        isRepeated: outcome.kind === 'repeated',
+      };
     },
   };
 }
@@ -78,7 +88,10 @@ export function createIntake(parts: IntakeParts): Intake {
 function append(log: IntakeLog, envelope: Envelope, key: string | undefined): Promise<AppendOutcome> {
   if (key === undefined) return log.append(envelope);
   if (!IDEMPOTENCY_KEY.test(key)) {
-    throw new Fault('invalid-idempotency-key', 'An Idempotency-Key has 1 to 255 visible ASCII characters; a UUID per payload is a good one.');
+    throw new Fault(
+      'invalid-idempotency-key',
+      'An Idempotency-Key has 1 to 255 visible ASCII characters; a UUID per payload is a good one.',
+    );
   }
   const asset = 'vin' in envelope.asset ? envelope.asset.vin : envelope.asset.plantId;
   const fingerprint = createHash('sha256').update(`${asset}\n`).update(envelope.body).digest();
@@ -88,7 +101,10 @@ function append(log: IntakeLog, envelope: Envelope, key: string | undefined): Pr
 function findProduct(parts: IntakeParts, principal: Principal): IntakeProduct {
   const product = principal.product === null ? undefined : parts.findProduct(principal.product);
   if (product === undefined) {
-    throw new Fault('unknown-product', `The key's product \`${principal.product ?? 'none'}\` is not installed here. Ask the operator to install it or to give the key another product.`);
+    throw new Fault(
+      'unknown-product',
+      `The key's product \`${principal.product ?? 'none'}\` is not installed here. Ask the operator to install it or to give the key another product.`,
+    );
   }
   return product;
 }
@@ -98,7 +114,11 @@ function readVin(text: string, product: IntakeProduct): string {
   if (!result.ok) throw invalidVin(`The VIN in the path is not valid: ${result.detail}.`, result.reason, result.detail);
   if (result.check === 'fail' && product.vinCheck === 'strict') {
     const detail = 'the check digit in position 9 is wrong (49 CFR 565.15)';
-    throw invalidVin(`The VIN in the path is not valid: ${detail}, and the product \`${product.name}\` is strict about it.`, 'check-digit', detail);
+    throw invalidVin(
+      `The VIN in the path is not valid: ${detail}, and the product \`${product.name}\` is strict about it.`,
+      'check-digit',
+      detail,
+    );
   }
   return result.vin;
 }
@@ -121,5 +141,9 @@ function refuseInput(product: IntakeProduct, payload: unknown): void {
   const first = errors[0];
   if (first === undefined) return;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
-  throw new Fault('validation-failed', `The body does not match what the product \`${product.name}\` takes: ${first.pointer || '/'} ${first.detail}${more}.`, { errors });
+  throw new Fault(
+    'validation-failed',
+    `The body does not match what the product \`${product.name}\` takes: ${first.pointer || '/'} ${first.detail}${more}.`,
+    { errors },
+  );
 }

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { Fault } from '../base/fault.ts';
 import secureJson from 'secure-json-parse';
+import { Fault } from '../base/fault.ts';
 
 /**
  * Reads a partner's bytes as JSON, or says why not. Promise: what passes is valid UTF-8 and JSON (RFC 8259), at most

@@ -154,7 +154,8 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
       stream.atEnd(
         access.watch(
           principal,
-          (reason) => stream.end(reason ?? new Fault('invalid-token', 'The key behind this stream is no longer valid.')),
+          (reason) =>
+            stream.end(reason ?? new Fault('invalid-token', 'The key behind this stream is no longer valid.')),
           address,
         ),
       );

@@ -10,8 +10,8 @@ import type { Http } from '../edge/http.ts';
 import { asJson, sendJson } from '../edge/json.ts';
 import { InstantText, PageQuery, pageJson, readPlace, readRange, TAKE_DEFAULT } from '../edge/paging.ts';
 import { found, type Registry } from '../registry/registry.ts';
-import { isSignalGroup, signalGroupBits } from '../telemetry/signal-groups.ts';
 import type { TelemetryReader, TimeRequest } from '../telemetry/read.ts';
+import { isSignalGroup, signalGroupBits } from '../telemetry/signal-groups.ts';
 
 /**
  * The customer's doors to telemetry. Three ways to read: by the time it was observed (pages of one asset or device),

@@ -37,6 +37,8 @@ test('every command of the guides runs, in order, and answers what it says', asy
   const { stdout } = await run('bash', ['-e', '-c', script], {
     cwd: server.directory,
     maxBuffer: 64 * 1024 * 1024,
+    // A stream that stays silent would otherwise be waited for without a word.
+    timeout: 120_000,
   }).catch((error: { stdout: string }) => {
     throw new Error(`a command failed; what was printed before:\n${error.stdout.slice(-6_000)}`);
   });
@@ -63,7 +65,7 @@ test('every command of the guides runs, in order, and answers what it says', asy
   expect(customer(5)[0].data[0].metrics).toHaveProperty(['gps.latitude']);
   expect(customer(6)[0].data[0].signals.tires.length).toBeGreaterThan(0);
   expect(customer(7)).toHaveLength(3);
-  expect(customer(8)[0].vin).toBe(trailer.vin);
+  for (const asset of customer(8)) expect(asset.metrics).toHaveProperty(['gps.latitude']);
   expect(customer(9)[0]).toHaveProperty('position');
   expect(said['products 2']).toContain('acme-gate: version 1');
   const tried = JSON.parse(said['products 2']!.slice(said['products 2']!.indexOf('{')));

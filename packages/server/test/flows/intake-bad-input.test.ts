@@ -9,7 +9,18 @@ const GOOD = JSON.stringify({ position: fix(), device: { id: 1, uniqueId: '35209
 
 function fix() {
   const at = new Date().toISOString();
-  return { deviceId: 1, valid: true, latitude: 39.768403, longitude: -86.158068, speed: 50, course: 271, serverTime: at, deviceTime: at, fixTime: at, attributes: {} };
+  return {
+    deviceId: 1,
+    valid: true,
+    latitude: 39.768403,
+    longitude: -86.158068,
+    speed: 50,
+    course: 271,
+    serverTime: at,
+    deviceTime: at,
+    fixTime: at,
+    attributes: {},
+  };
 }
 
 function nested(depth: number): string {
@@ -20,14 +31,22 @@ async function openIntake() {
   const world = await openTestApp();
   const token = await world.token(world.operatorId, 'partner', ['telemetry:write', 'product:traccar']);
   const post = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}, vin = VIN) =>
-    world.call('POST', `/api/v1/telemetry/intake/${vin}`, { token, body, headers: { 'content-type': 'application/json', ...headers } });
+    world.call('POST', `/api/v1/telemetry/intake/${vin}`, {
+      token,
+      body,
+      headers: { 'content-type': 'application/json', ...headers },
+    });
   return { world, token, post };
 }
 
 function expectProblem(answer: Awaited<ReturnType<TestApp['call']>>, status: number, code: string): void {
   expect([answer.status, answer.json?.code]).toEqual([status, code]);
   expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
-  expect(answer.json).toMatchObject({ type: `https://gladhand.dev/errors/${code}`, status, requestId: answer.headers.get('x-request-id') });
+  expect(answer.json).toMatchObject({
+    type: `https://gladhand.dev/errors/${code}`,
+    status,
+    requestId: answer.headers.get('x-request-id'),
+  });
   expect(answer.json.detail.length).toBeGreaterThan(10);
   expect(answer.text).not.toMatch(/node_modules|packages\/|select |\bat \w+ \(/);
 }
@@ -52,7 +71,12 @@ test('every broken body is refused with its own code, and none of them is stored
     ['lone surrogate in a key', '{"\\udc00":1}', 400, 'validation-failed'],
     ['invalid UTF-8', body('{"a":"\xff\xfe"}'), 400, 'malformed-encoding'],
     ['1e400', '{"position":{"latitude":1e400}}', 400, 'validation-failed'],
-    ['a wrong type', JSON.stringify({ position: { ...fix(), latitude: 'north' }, device: {} }), 400, 'validation-failed'],
+    [
+      'a wrong type',
+      JSON.stringify({ position: { ...fix(), latitude: 'north' }, device: {} }),
+      400,
+      'validation-failed',
+    ],
     ['not the product’s form', '{"hello":"world"}', 400, 'validation-failed'],
     ['a bare string', '"hello"', 400, 'validation-failed'],
     ['null', 'null', 400, 'validation-failed'],
@@ -74,7 +98,9 @@ test('validation names every place by its JSON Pointer', async () => {
   const { post } = await openIntake();
   const answer = await post('{"device":7}');
   expectProblem(answer, 400, 'validation-failed');
-  expect(answer.json.errors.map((error: { pointer: string }) => error.pointer)).toEqual(expect.arrayContaining(['/device', '/position']));
+  expect(answer.json.errors.map((error: { pointer: string }) => error.pointer)).toEqual(
+    expect.arrayContaining(['/device', '/position']),
+  );
 });
 
 test('of duplicate keys the last one counts', async () => {
@@ -92,7 +118,11 @@ test('of duplicate keys the last one counts', async () => {
 test('gzip, br and zstd are accepted, and a bomb stops at the limit', async () => {
   const { post } = await openIntake();
   const bytes = (buffer: Buffer) => new Uint8Array(buffer);
-  for (const [encoding, encode] of [['gzip', gzipSync], ['br', brotliCompressSync], ['zstd', zstdCompressSync]] as const) {
+  for (const [encoding, encode] of [
+    ['gzip', gzipSync],
+    ['br', brotliCompressSync],
+    ['zstd', zstdCompressSync],
+  ] as const) {
     expect((await post(bytes(encode(GOOD)), { 'content-encoding': encoding })).status).toBe(202);
     const bomb = encode(Buffer.alloc(64 * 1024 * 1024, ' '));
     expectProblem(await post(bytes(bomb), { 'content-encoding': encoding }), 413, 'body-too-large');
@@ -107,7 +137,10 @@ test('only application/json is taken', async () => {
     expectProblem(await post(GOOD, { 'content-type': type }), 415, 'unsupported-media-type');
   }
   expect((await post(GOOD, { 'content-type': 'application/json; charset=utf-8' })).status).toBe(202);
-  const missing = await world.call('POST', `/api/v1/telemetry/intake/${VIN}`, { token, body: new Uint8Array(Buffer.from(GOOD)) });
+  const missing = await world.call('POST', `/api/v1/telemetry/intake/${VIN}`, {
+    token,
+    body: new Uint8Array(Buffer.from(GOOD)),
+  });
   expectProblem(missing, 415, 'unsupported-media-type');
   expectProblem(await world.call('POST', `/api/v1/telemetry/intake/${VIN}`, { token }), 415, 'unsupported-media-type');
 });
@@ -115,7 +148,15 @@ test('only application/json is taken', async () => {
 describe('VINs', () => {
   test('of 16 characters or with I, O, Q are refused; lower case is normalized; a failed check digit is marked', async () => {
     const { world, token, post } = await openIntake();
-    for (const vin of ['1UYVS2533P720451', '1UYVS2533P72045188', '1UYVS2533P720451I', 'OUYVS2533P7204518', '1UYVS2533Q7204518', '%00UYVS2533P720451', 'x']) {
+    for (const vin of [
+      '1UYVS2533P720451',
+      '1UYVS2533P72045188',
+      '1UYVS2533P720451I',
+      'OUYVS2533P7204518',
+      '1UYVS2533Q7204518',
+      '%00UYVS2533P720451',
+      'x',
+    ]) {
       expectProblem(await post(GOOD, {}, vin), 400, 'invalid-vin');
     }
     const lower = await post(GOOD, {}, VIN.toLowerCase());
@@ -132,7 +173,8 @@ describe('tokens and paths', () => {
   test('no, malformed, expired, foreign and wrong-audience tokens are 401, a missing scope is 403', async () => {
     const { world, token } = await openIntake();
     const path = `/api/v1/telemetry/intake/${VIN}`;
-    const send = (headers: Record<string, string>) => world.call('POST', path, { body: GOOD, headers: { 'content-type': 'application/json', ...headers } });
+    const send = (headers: Record<string, string>) =>
+      world.call('POST', path, { body: GOOD, headers: { 'content-type': 'application/json', ...headers } });
     expectProblem(await send({}), 401, 'unauthorized');
     expectProblem(await send({ authorization: 'Basic YTpi' }), 401, 'unauthorized');
     expectProblem(await send({ authorization: 'Bearer' }), 401, 'unauthorized');
@@ -154,7 +196,11 @@ describe('tokens and paths', () => {
     expectProblem(await world.call('GET', '/api/v2/fleets', { token }), 404, 'not-found');
     expectProblem(await world.call('DELETE', `/api/v1/telemetry/intake/${VIN}`, { token }), 405, 'method-not-allowed');
     expectProblem(await world.call('GET', '/api/v1/partners/authenticate'), 405, 'method-not-allowed');
-    expectProblem(await world.call('GET', `/api/v1/telemetry/receipts/x?access_token=${token}`, { token }), 400, 'credential-in-url');
+    expectProblem(
+      await world.call('GET', `/api/v1/telemetry/receipts/x?access_token=${token}`, { token }),
+      400,
+      'credential-in-url',
+    );
     expectProblem(await world.call('GET', '/api/v1/telemetry/receipts/%E0%A4%A', { token }), 400, 'malformed-request');
   });
 
@@ -183,7 +229,11 @@ describe('Idempotency-Key', () => {
     expectProblem(await post(GOOD, key, '1UYVS2535R3118640'), 422, 'idempotency-key-reused');
     expectProblem(await post(GOOD, { 'idempotency-key': 'with space' }), 400, 'invalid-idempotency-key');
     const other = await world.token(world.operatorId, 'partner', ['telemetry:write', 'product:traccar'], 'another');
-    const independent = await world.call('POST', `/api/v1/telemetry/intake/${VIN}`, { token: other, body: `${GOOD} `, headers: { 'content-type': 'application/json', ...key } });
+    const independent = await world.call('POST', `/api/v1/telemetry/intake/${VIN}`, {
+      token: other,
+      body: `${GOOD} `,
+      headers: { 'content-type': 'application/json', ...key },
+    });
     expect(independent.status).toBe(202);
     expect(independent.json.receiptId).not.toBe(first.json.receiptId);
   });
@@ -194,7 +244,10 @@ describe('Idempotency-Key', () => {
     expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([202]));
     expect(new Set(answers.map((answer) => answer.json.receiptId)).size).toBe(1);
     await world.settled(token, answers[0]!.json.receiptId);
-    const { count } = await world.app.backends.database.owner.selectFrom('envelope').select((eb) => eb.fn.countAll().as('count')).executeTakeFirstOrThrow();
+    const { count } = await world.app.backends.database.owner
+      .selectFrom('envelope')
+      .select((eb) => eb.fn.countAll().as('count'))
+      .executeTakeFirstOrThrow();
     expect(Number(count)).toBe(1);
   });
 });

@@ -13,7 +13,10 @@ async function openWorld() {
     const id = systemIds.uuid();
     const row = { id, organization_id: organizationId, kind: 'plant' as const, name, created_at: at, updated_at: at };
     const blank = { fleet_id: null, vin: null, vin_check: null, unit_number: null, serial_number: null };
-    await database.owner.insertInto('asset').values({ ...row, ...blank }).execute();
+    await database.owner
+      .insertInto('asset')
+      .values({ ...row, ...blank })
+      .execute();
     return id;
   };
   const own = [await insert(world.customerId, 'North'), await insert(world.customerId, 'South')];
@@ -67,5 +70,8 @@ test('errors are envelopes with the true status', async () => {
   const refused = await get(await issue(null), '/plants?limit=101');
   expect(refused.json).toMatchObject({ statusCode: 400, error: 'Bad Request', code: 'VALIDATION_ERROR' });
   const reader = await world.token(world.customerId, 'customer', ['fleets:read']);
-  expect((await world.call('GET', '/api/v1/plants', { token: reader })).json).toMatchObject({ statusCode: 403, code: 'FORBIDDEN' });
+  expect((await world.call('GET', '/api/v1/plants', { token: reader })).json).toMatchObject({
+    statusCode: 403,
+    code: 'FORBIDDEN',
+  });
 });
