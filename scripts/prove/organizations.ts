@@ -28,6 +28,8 @@ export interface OrganizationsProofOptions {
   readonly seed?: number;
   /** Empty: an embedded PostgreSQL of the proof's own. */
   readonly databaseUrl?: string;
+  /** The module that, imported before the server, makes a build without the first wall. */
+  readonly withoutFirstWall?: string;
 }
 
 const PASSES: readonly Pass[] = [
@@ -54,7 +56,7 @@ export async function proveOrganizations(scratch: Scratch, options: Organization
   const outcomes: Outcome[] = [];
   for (const pass of PASSES) {
     say(`${pass.name}: starting the server`);
-    const server = openServer(scratch, pass);
+    const server = openServer(scratch, pass.hasFirstWall ? null : (options.withoutFirstWall ?? WITHOUT_FIRST_WALL));
     const { httpPort, grpcPort } = await server.ask<OpenedServer>({
       kind: 'open',
       dataDirectory,
@@ -89,12 +91,9 @@ interface Server {
   close(): void;
 }
 
-function openServer(scratch: Scratch, pass: Pass): Server {
-  const child = openChild(
-    scratch,
-    join(import.meta.dirname, 'organizations', 'server.ts'),
-    pass.hasFirstWall ? [] : ['--import', WITHOUT_FIRST_WALL],
-  );
+function openServer(scratch: Scratch, imported: string | null): Server {
+  const file = join(import.meta.dirname, 'organizations', 'server.ts');
+  const child = openChild(scratch, file, imported === null ? [] : ['--import', imported]);
   return { ask: <Answer>(question: ServerQuestion) => child.ask<Answer>(question), close: child.close };
 }
 

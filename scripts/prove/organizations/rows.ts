@@ -38,7 +38,7 @@ async function readTables(owner: Owner): Promise<Table[]> {
 }
 
 function ownedBy(condition: string, organizationId: string) {
-  const [before = '', after = ''] = condition.split('$1') as [string, string?];
+  const [before, after = ''] = condition.split('$1') as [string, string?];
   return sql`${sql.raw(before)}${organizationId}::uuid${sql.raw(after)}`;
 }
 

@@ -42,7 +42,7 @@ export async function migrate(database: Database, log: Logger, folder: URL = FOL
     });
     for (;;) {
       const { error, results } = await migrator.migrateUp();
-      if (error !== undefined) throw error as Error;
+      if (error !== undefined) throw refuseForeign(error);
       if (results === undefined || results.length === 0) return;
       for (const { migrationName } of results) log.info({ migration: migrationName }, 'Database migrated');
     }
@@ -52,6 +52,17 @@ export async function migrate(database: Database, log: Logger, folder: URL = FOL
     await kysely.destroy();
     if (!pool.ending) await pool.end();
   }
+}
+
+const DUPLICATE_TABLE = '42P07';
+
+/** Somebody else's tables are in the way: the database was made for something else. */
+function refuseForeign(error: unknown): unknown {
+  if ((error as { code?: string }).code !== DUPLICATE_TABLE) return error;
+  return new StartRefusal(
+    `The database holds tables that are not Gladhand's (${(error as Error).message}). Give Gladhand a database of its own.`,
+    error,
+  );
 }
 
 interface MigrationFile {

@@ -102,7 +102,8 @@ export function createHttp(parts: HttpParts): Http {
     const seconds = reply.elapsedTime / 1000;
     const route = request.routeOptions.url ?? 'unknown';
     parts.onAnswered?.({ route, method: request.method, status, seconds });
-    const level = status >= 500 ? 'error' : status >= 400 ? 'info' : 'debug';
+    // 503 is said by a server that knows what is wrong and logs that once, not with every request that met it.
+    const level = status === 503 ? 'warn' : status >= 500 ? 'error' : status >= 400 ? 'info' : 'debug';
     if (parts.log.isLevelEnabled(level)) {
       parts.log[level](
         {
@@ -121,7 +122,7 @@ export function createHttp(parts: HttpParts): Http {
   http.setErrorHandler((error, request, reply) => {
     const fault = toFault(error);
     parts.onFault?.(fault, request);
-    if (fault.status >= 500) parts.log.error({ requestId: request.id, err: fault.cause ?? fault }, fault.message);
+    if (fault.status >= 500 && fault.status !== 503) parts.log.error({ requestId: request.id, err: fault.cause ?? fault }, fault.message);
     const rendered = renderFault(fault, request.id, request.routeOptions.config.errors ?? 'problem');
     return reply
       .code(rendered.status)
