@@ -5,7 +5,15 @@ import {
   type SubscribeResponse,
   SubscribeResponseSchema,
 } from '@gladhand/contract/gen/gladhand/livefeed/v1/livefeed_pb.ts';
-import { Client, type ClientReadableStream, credentials, Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import {
+  Client,
+  type ClientReadableStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+  type StatusObject,
+  status,
+} from '@grpc/grpc-js';
 import { waitFor } from '../../wait.ts';
 import type { Caller } from './callers.ts';
 import { type Api, type House, traccarBody } from './furnish.ts';
@@ -101,19 +109,26 @@ async function probeFilters(
   });
 }
 
+/** A server that is busy says so and is asked again, as by any client. */
+const TRIES_MAX = 5;
+
 /** `open` when something comes, else how the stream ended. */
-function firstOf(client: Client, wanted: Wanted, caller: Caller): Promise<string> {
-  return new Promise((resolve) => {
-    const stream = subscribe(client, wanted, caller);
-    stream.on('error', () => {});
-    stream.on('data', () => {
-      resolve('open');
-      stream.cancel();
+async function firstOf(client: Client, wanted: Wanted, caller: Caller): Promise<string> {
+  for (let tries = 1; ; tries++) {
+    const first = await new Promise<{ isBusy: boolean; text: string }>((resolve) => {
+      const stream = subscribe(client, wanted, caller);
+      stream.on('error', () => {});
+      stream.on('data', () => {
+        resolve({ isBusy: false, text: 'open' });
+        stream.cancel();
+      });
+      stream.on('status', ({ code, details, metadata }: StatusObject) => {
+        const text = `${status[code]} ${metadata.get('gladhand-error-code')[0] ?? ''} ${details}`;
+        resolve({ isBusy: code === status.UNAVAILABLE, text });
+      });
     });
-    stream.on('status', ({ code, details, metadata }: StatusObject) =>
-      resolve(`${status[code]} ${metadata.get('gladhand-error-code')[0] ?? ''} ${details}`),
-    );
-  });
+    if (!first.isBusy || tries === TRIES_MAX) return first.text;
+  }
 }
 
 function subscribe(client: Client, wanted: Wanted, caller: Caller): ClientReadableStream<SubscribeResponse> {
@@ -133,9 +148,20 @@ interface Watched {
   readonly house: House;
   readonly victims: readonly Victim[];
   readonly name: string;
-  readonly stream: ClientReadableStream<SubscribeResponse>;
   readonly messages: SubscribeResponse[];
   ending: string | null;
+  cancel: () => void;
+}
+
+function follow(client: Client, wanted: Wanted, caller: Caller, into: Watched, tries = 1): void {
+  const stream = subscribe(client, wanted, caller);
+  into.cancel = () => stream.cancel();
+  stream.on('data', (message: SubscribeResponse) => into.messages.push(message));
+  stream.on('error', (error: ServiceError) => {
+    const isBusy = error.code === status.UNAVAILABLE && into.messages.length === 0 && tries < TRIES_MAX;
+    if (isBusy) follow(client, wanted, caller, into, tries + 1);
+    else into.ending = error.message;
+  });
 }
 
 async function watchStreams(
@@ -157,13 +183,15 @@ async function watchStreams(
         };
         // Only what carries records counts as watched; this scope alone sees everything that telemetry:read sees.
         return Object.entries(starts).map(([start, wanted]) => {
-          const stream = subscribe(client, wanted, caller);
-          const messages: SubscribeResponse[] = [];
-          stream.on('data', (message: SubscribeResponse) => messages.push(message));
-          const one: Watched = { house, victims, name: `${caller.name} ${start}`, stream, messages, ending: null };
-          stream.on('error', (error) => {
-            one.ending = error.message;
-          });
+          const one: Watched = {
+            house,
+            victims,
+            name: `${caller.name} ${start}`,
+            messages: [],
+            ending: null,
+            cancel: () => {},
+          };
+          follow(client, wanted, caller, one);
           return one;
         });
       }),
@@ -204,7 +232,7 @@ async function watchStreams(
     }
     return { streams: watched.length, records };
   } finally {
-    for (const { stream } of watched) stream.cancel();
+    for (const { cancel } of watched) cancel();
   }
 }
 

@@ -1,3 +1,4 @@
+import { delay } from '../../wait.ts';
 import { isAdmitted } from './callers.ts';
 import { type Answer, type HttpClient, inParallel } from './http-client.ts';
 import { findDifference, findShown, type Secrets } from './judge.ts';
@@ -28,6 +29,8 @@ export interface Findings {
 
 const EXAMPLES_MAX = 15;
 const WIDTH = 24;
+const TRIES_MAX = 5;
+const BUSY_MS = 500;
 
 export function createFindings(): Findings {
   return {
@@ -59,7 +62,13 @@ export async function runProbes(
   const send = async (probe: Probe, sent: readonly string[]) => {
     const { operation, house, caller, variation } = probe;
     const draft = variation.put(ownRequest(operation, house), sent);
-    const answer = await http.send(toRequest(operation, draft, caller));
+    const request = toRequest(operation, draft, caller);
+    let answer = await http.send(request);
+    // A server that is busy says so and is asked again, as by any client.
+    for (let tries = 1; answer.status === 503 && tries < TRIES_MAX; tries++) {
+      await delay(BUSY_MS);
+      answer = await http.send(request);
+    }
     if (answer.status === 429) findings.limited += 1;
     return { answer, sent };
   };
