@@ -124,7 +124,8 @@ async function runOpen(
         next += 1;
         continue;
       }
-      const lane = idle.pop();
+      // The one that was idle longest, so that all servers get alike.
+      const lane = idle.shift();
       if (lane === undefined) return;
       const dueMs = dueOf(next++);
       const work = carry(lane, dueMs).finally(() => underWay.delete(work));

@@ -19,6 +19,7 @@ export function createNonces(database: Database): Nonces {
   const groups = createGroupCommit((nonces: readonly NonceRow[]) => spendAll(database, nonces), {
     itemsMax: GROUP_ITEMS_MAX,
     bytesMax: GROUP_BYTES_MAX,
+    writersMax: 1,
   });
   return { spend: (nonce) => groups.push(nonce, nonce.nonce.length) };
 }

@@ -1,12 +1,14 @@
 /**
- * Group commit: many callers, one write. Promise: items are written in the order they were pushed, one group at a
- * time; a caller's promise settles when its group has. While one group is being written the next one fills, so there
- * is no timer to tune: at low load a group is one item, under load it is whatever came during one fsync. Bounded by
- * items and bytes per group; what does not fit waits for the next. Fails per group: an error reaches all its callers.
+ * Group commit: many callers, one write. Promise: items enter groups in the order they were pushed, and a caller's
+ * promise settles when its group has; at most `writersMax` groups are written at once. While they are, the next one
+ * fills, so there is no timer to tune: at low load a group is one item, under load it is whatever came during one fsync.
+ * Two groups at once let one be prepared while the other waits for the disk; items of two such groups have no order
+ * among them, and need none, because neither was acknowledged when the other was pushed. Bounded by items and bytes
+ * per group; what does not fit waits for the next. Fails per group: an error reaches all its callers.
  */
 export interface GroupCommit<Item, Result> {
   push(item: Item, bytes: number): Promise<Result>;
-  /** Items that wait, the group being written not counted. */
+  /** Items that wait, the groups being written not counted. */
   readonly waiting: number;
   /** Resolves when everything pushed so far has settled. */
   drain(): Promise<void>;
@@ -21,10 +23,10 @@ interface Waiting<Item, Result> {
 
 export function createGroupCommit<Item, Result>(
   write: (items: readonly Item[]) => Promise<readonly Result[]>,
-  limits: { itemsMax: number; bytesMax: number },
+  limits: { itemsMax: number; bytesMax: number; writersMax: number },
 ): GroupCommit<Item, Result> {
   let queue: Waiting<Item, Result>[] = [];
-  let isWriting = false;
+  let writers = 0;
   let idle: (() => void)[] = [];
 
   function nextGroup(): Waiting<Item, Result>[] {
@@ -41,7 +43,6 @@ export function createGroupCommit<Item, Result>(
   }
 
   async function run(): Promise<void> {
-    isWriting = true;
     while (queue.length > 0) {
       const group = nextGroup();
       try {
@@ -51,7 +52,8 @@ export function createGroupCommit<Item, Result>(
         for (const waiting of group) waiting.reject(error);
       }
     }
-    isWriting = false;
+    writers -= 1;
+    if (writers > 0) return;
     for (const resolve of idle) resolve();
     idle = [];
   }
@@ -61,14 +63,14 @@ export function createGroupCommit<Item, Result>(
       new Promise((resolve, reject) => {
         queue.push({ item, bytes, resolve, reject });
         // Requests read from the sockets in one turn of the event loop form one group.
-        if (!isWriting) {
-          isWriting = true;
+        if (writers < limits.writersMax) {
+          writers += 1;
           setImmediate(() => void run());
         }
       }),
     get waiting() {
       return queue.length;
     },
-    drain: () => (isWriting ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve()),
+    drain: () => (writers > 0 ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve()),
   };
 }

@@ -20,6 +20,7 @@ import {
  */
 const GROUP_ITEMS_MAX = 1_000;
 const GROUP_BYTES_MAX = 8 * 1024 * 1024;
+const GROUP_WRITERS_MAX = 2;
 
 interface Append {
   readonly envelope: Envelope;
@@ -31,6 +32,7 @@ export function openPostgresIntakeLog(parts: { database: Database; partitions: P
   const groups = createGroupCommit<Append, AppendOutcome>((appends) => writeGroup(database, partitions, appends), {
     itemsMax: GROUP_ITEMS_MAX,
     bytesMax: GROUP_BYTES_MAX,
+    writersMax: GROUP_WRITERS_MAX,
   });
   return {
     append: (envelope, idempotency) => groups.push({ envelope, idempotency }, envelope.body.length),

@@ -233,4 +233,6 @@ create table latest (
   asset_id         uuid primary key,
   organization_id  uuid not null,
   metrics          json not null                      -- metric -> {value, observedAt, receivedAt, recordId, deviceId}
-) with (fillfactor = 60);
+) with (fillfactor = 60, toast_tuple_target = 8160);
+-- Some 4 kB, rewritten with every batch that has the asset: kept in the row and not compressed.
+alter table latest alter column metrics set storage external;
