@@ -4,7 +4,7 @@ import type { Scratch } from '../scratch.ts';
 import { round } from '../table.ts';
 import { openCluster } from './limits/cluster.ts';
 import { proveCrash } from './limits/crash.ts';
-import { proveExactness } from './limits/exactness.ts';
+import { KEYS, proveExactness } from './limits/exactness.ts';
 import { openHammer } from './limits/hammer.ts';
 import { proveIsolation } from './limits/isolation.ts';
 import { proveOutage } from './limits/outage.ts';
@@ -35,7 +35,7 @@ const SECONDS_PER_ROUND = 4;
 const PRODUCTS = ['traccar', 'flespi'];
 const CUSTOMERS = {
   bucket: { trailers: 40, keys: 1 },
-  doors: { trailers: 1, keys: 20 },
+  doors: { trailers: 1, keys: KEYS },
   streams: { trailers: 1, keys: 1 },
   quiet: { trailers: 100, keys: 40 },
   noisy: { trailers: 100, keys: 1 },

@@ -1,3 +1,4 @@
+import { readMetric } from '../../server-process.ts';
 import type { Cluster } from './cluster.ts';
 
 /** The limits as an operator sets them, over the public API; they are in force within a second on every node. */
@@ -31,4 +32,11 @@ export interface PlanChange {
 /** Gives a customer a plan of its own. */
 export async function editPlan(cluster: Cluster, customer: string, change: PlanChange): Promise<void> {
   void [cluster, customer, change];
+}
+
+/** How many decisions the nodes made so far by their share, because Redis was late or away; a node that is gone counts none. */
+export async function readDecisionsByShare(cluster: Cluster): Promise<number> {
+  let sum = 0;
+  for (const { site } of cluster.nodes) sum += await readMetric(site, 'gladhand_limits_by_share_total').catch(() => 0);
+  return sum;
 }

@@ -30,8 +30,8 @@ async function openServer(limit: number): Promise<number> {
   const server = createServer((_request, response) => {
     void limits.take({ charges: [{ policy, key: 'all', cost: 1 }] }).then(({ allowed, retryAfterSeconds }) => {
       response.writeHead(allowed ? 202 : 429, {
-        'content-length': 0,
-        ...(!allowed && { 'retry-after': retryAfterSeconds }),
+        'content-length': '0',
+        ...(allowed ? {} : { 'retry-after': String(retryAfterSeconds) }),
       });
       response.end();
     });
