@@ -46,7 +46,14 @@ export function startServer(scratch: Scratch, site: Site, nodeArguments: readonl
     {
       // Neither the caller's configuration file nor its variables may colour the figures.
       cwd: site.dataDirectory,
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: process.env.TMPDIR, ...site.environment },
+      // Limits are counted and refuse nobody, unless the site says otherwise: what is measured is the server.
+      env: {
+        PATH: process.env.PATH,
+        HOME: process.env.HOME,
+        TMPDIR: process.env.TMPDIR,
+        GLADHAND_LIMITS_MODE: 'report',
+        ...site.environment,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     },

@@ -1,6 +1,7 @@
 import { type Static, type TSchema, Type } from 'typebox';
 import { LINE_PATTERN } from './display-name.ts';
 import { ROLE_NAMES } from './organizations.ts';
+import { RefusingLimitSchema, RetryAtSchema } from './refusing-limit.ts';
 
 /** API keys, as an organization's admins make, read and revoke them, and as their owners rotate them. Closed shapes. */
 const closed = { additionalProperties: false } as const;
@@ -196,6 +197,8 @@ export const EnvelopeSchema = Type.Object(
             { description: 'One entry per finding, 20 at most' },
           ),
         ),
+        limit: Type.Optional(RefusingLimitSchema),
+        retryAt: Type.Optional(RetryAtSchema),
       },
       closed,
     ),

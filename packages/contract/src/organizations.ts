@@ -34,6 +34,8 @@ const slug = () =>
     description: 'Short name of a-z, 0-9 and -, 63 characters at most; it never changes',
   });
 
+const planId = (description: string) => Type.Union([Type.String({ format: 'uuid' }), Type.Null()], { description });
+
 export const OrganizationSchema = Type.Object(
   {
     id: id('UUIDv7 of the organization'),
@@ -43,6 +45,7 @@ export const OrganizationSchema = Type.Object(
       type: 'string',
       description: 'operator: runs the installation. customer: owns assets',
     }),
+    planId: planId('The plan it is on; null: `standard`'),
     ...kept,
   },
   { ...closed, title: 'Organization', description: 'An organization' },
@@ -57,8 +60,16 @@ export const NewOrganizationBody = Type.Object(
 export type NewOrganization = Static<typeof NewOrganizationBody>;
 
 export const OrganizationChangeBody = Type.Object(
-  { name: DisplayName() },
-  { ...closed, title: 'OrganizationChange', description: 'What of an organization can change' },
+  {
+    name: Type.Optional(DisplayName()),
+    planId: Type.Optional(planId('Another plan, for platform operators only; null: `standard`')),
+  },
+  {
+    ...closed,
+    minProperties: 1,
+    title: 'OrganizationChange',
+    description: 'What of an organization changes; left out: stays',
+  },
 );
 export type OrganizationChange = Static<typeof OrganizationChangeBody>;
 

@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { ERRORS, type ErrorCode } from './errors.ts';
+import { RefusingLimitSchema, RetryAtSchema } from './refusing-limit.ts';
 
 /** The answer to a request that was refused: an RFC 9457 problem document, `application/problem+json`. */
 export const ProblemSchema = Type.Object(
@@ -28,6 +29,8 @@ export const ProblemSchema = Type.Object(
       ),
       { description: 'One entry per finding, 20 at most' },
     ),
+    limit: Type.Optional(RefusingLimitSchema),
+    retryAt: Type.Optional(RetryAtSchema),
   },
   { additionalProperties: false, title: 'Problem', description: 'RFC 9457 problem document' },
 );

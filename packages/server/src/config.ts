@@ -30,7 +30,13 @@ const ConfigSchema = section({
   intake: section({
     bodyBytesMax: Type.Integer({ minimum: 1024, maximum: 64 * 1024 * 1024 }),
     envelopeRetentionDays: days,
+    backlogEnvelopesMax: Type.Integer({ minimum: 1, maximum: 1_000_000_000 }),
     requirePowerLossDurability: Type.Boolean(),
+  }),
+  limits: section({
+    redisUrl: Type.String({ pattern: '^(rediss?://.+)?$' }),
+    perNode: Type.Boolean(),
+    mode: Type.Enum(['enforce', 'report'], { type: 'string' }),
   }),
   oidc: section({
     issuer: Type.String({ pattern: '^(https?://.+)?$' }),

@@ -68,6 +68,9 @@ export async function openTestApp(options: { clock?: Clock; flags?: Record<strin
     'data.directory': directory,
     'database.url': url,
     'demo.enabled': false,
+    // Tests open several servers on one database, and many databases on one PostgreSQL.
+    'limits.perNode': true,
+    'database.poolSizeMax': 8,
     'mapping.ownThread': false,
     ...options.flags,
   };

@@ -19,6 +19,8 @@ let originMs = Date.now() - performance.now();
 const nowMs = () => originMs + performance.now();
 
 const RECONNECT_MS = 20;
+/** Of a closed pace so many send at the same moment, and the groups one after the other during a pause. */
+const LANES_AT_ONCE = 16;
 const RETRY_AFTER = /\r\nretry-after: *(\d+)/i;
 
 /** A connection that is made anew whenever it was closed. */
@@ -75,7 +77,9 @@ async function run(order: HammerOrder): Promise<Hammered> {
   let givenUp = 0;
   if (order.pace.kind === 'closed') {
     const { pauseMs } = order.pace;
-    const loop = async (lane: Lane) => {
+    const groups = Math.ceil(lanes.length / LANES_AT_ONCE);
+    const loop = async (lane: Lane, place: number) => {
+      await delay((pauseMs * Math.floor(place / LANES_AT_ONCE)) / groups);
       while (nowMs() < order.untilMs && (await open(lane))) {
         await send(lane, nowMs());
         if (pauseMs > 0) await delay(pauseMs);

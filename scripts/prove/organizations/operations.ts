@@ -47,7 +47,10 @@ const SEGMENT_KINDS: Readonly<Record<string, Kind>> = {
   ...{ fleets: 'fleet', trailers: 'trailer', devices: 'device', deliversafe: 'unit', plants: 'plant' },
   ...{ 'api-keys': 'key', receipts: 'receipt', users: 'user' },
 };
+/** Path parameters that name what is the installation's, and one there is. */
+export const PLAIN_PATH: Readonly<Record<string, string>> = { plan: 'standard', product: 'traccar' };
 const QUERY_KINDS: Readonly<Record<string, Kind>> = {
+  vin: 'vin',
   fleet: 'fleet',
   trailer: 'trailer',
   plantId: 'plant',
@@ -86,6 +89,9 @@ const PLAIN_BODY = [
   ...['name', 'unitNumber', 'isActive', 'product', 'kind', 'role', 'password', 'scopes', 'allowedIps', 'externalId'],
   ...['allowAnyAddress', 'expiresAt', 'requireSignature', 'overlapSeconds', 'currentPassword', 'newPassword'],
   ...['partnerId', 'serialNumber'],
+  // Plans and the limits of products are the installation's.
+  ...['planId', 'mode', 'proposed', 'limit', 'windowSeconds', 'total', 'readCapacity', 'readRefillPerSecond'],
+  ...['concurrentRequestsMax', 'streamsMax', 'waitMsMax', 'waitingRequestsMax'],
 ];
 
 type Json = any;
@@ -101,6 +107,7 @@ export function readOperations(document: Json): { operations: Operation[]; unkno
       const named = (place: string) => parameters.filter((one) => one.in === place).map((one): string => one.name);
       const pathKinds: Record<string, Kind> = {};
       for (const [, name] of path.matchAll(/\{([^}]+)\}/g)) {
+        if (name! in PLAIN_PATH) continue;
         const kind = pathKind(path, name!);
         if (kind === undefined) unknown.push(`${id}: path parameter ${name}`);
         else pathKinds[name!] = kind;

@@ -2,7 +2,7 @@ import type { Caller } from './callers.ts';
 import type { House } from './furnish.ts';
 import type { Request } from './http-client.ts';
 import { freshAddress, freshVin, freshWord } from './names.ts';
-import type { BodyProperty, Operation } from './operations.ts';
+import { type BodyProperty, type Operation, PLAIN_PATH } from './operations.ts';
 
 /** A request in parts, so that a probe can put something else into one of them. */
 export interface Draft {
@@ -38,6 +38,12 @@ function ownBody(operation: Operation, house: Owner): Record<string, unknown> | 
   return Object.fromEntries(sent.map(([name, property]) => [name, example(name, property, house)]));
 }
 
+/** So much that nobody meets it. */
+const LIMITS: Readonly<Record<string, unknown>> = {
+  ...{ mode: 'enforce', limit: 1_000_000, windowSeconds: 60, readCapacity: 1_000_000, readRefillPerSecond: 1_000 },
+  ...{ concurrentRequestsMax: 1_000, streamsMax: 1_000, waitMsMax: 100, waitingRequestsMax: 100 },
+};
+
 function example(name: string, property: BodyProperty, house: Owner): unknown {
   const known: Readonly<Record<string, () => unknown>> = {
     ...{
@@ -54,6 +60,7 @@ function example(name: string, property: BodyProperty, house: Owner): unknown {
       email: () => `${freshWord()}-${house.marker}@example.com`,
     },
   };
+  if (name in LIMITS) return LIMITS[name];
   const make = known[name];
   if (make !== undefined) return make();
   if (property.kind === null) return `${name} ${house.marker}`;
@@ -62,7 +69,9 @@ function example(name: string, property: BodyProperty, house: Owner): unknown {
 }
 
 export function toRequest(operation: Operation, draft: Draft, caller: Pick<Caller, 'headers'>): Request {
-  const path = operation.path.replace(/\{([^}]+)\}/g, (_, name: string) => encodeURIComponent(draft.path[name] ?? ''));
+  const path = operation.path.replace(/\{([^}]+)\}/g, (_, name: string) =>
+    encodeURIComponent(draft.path[name] ?? PLAIN_PATH[name] ?? ''),
+  );
   const query = new URLSearchParams(draft.query).toString();
   const isJson = draft.body !== null;
   return {

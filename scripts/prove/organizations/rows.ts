@@ -15,8 +15,8 @@ interface Table {
 
 /** Moves whenever somebody of the organization itself is refused something. */
 const REFUSALS = "action <> 'access.refused'";
-/** Follows audit_event. */
-const LEFT_OUT = ['audit_head'];
+/** Follows audit_event; and what is counted late, each key's own use. */
+const LEFT_OUT = ['audit_head', 'usage_day'];
 /** Written late and only for news of the owner's own use. */
 const COLUMNS_LEFT_OUT = ['last_used_at', 'last_used_address'];
 

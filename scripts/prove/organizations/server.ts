@@ -28,7 +28,7 @@ export interface OpenedServer {
 }
 
 /** Limits on how often somebody may call would hide what is proved here: raised so far that none is met. */
-const LIMITS_RAISED: Readonly<Record<string, unknown>> = {};
+const LIMITS_RAISED: Readonly<Record<string, unknown>> = { 'limits.mode': 'report' };
 
 let app: App | undefined;
 

@@ -36,6 +36,8 @@ export interface Access {
   watch(principal: Principal, end: (reason: Fault) => void, address?: string): () => void;
   /** To be called after a change of keys is committed: this node knows it when it resolves, others are rung. */
   announceChange(): Promise<void>;
+  /** Calls `listen` after every rise of the access epoch that this node learns of. */
+  onChange(listen: () => void): () => void;
   /** The key that exists and was refused with this fault, so that its organization can see it; else undefined. */
   findRefusedKey(fault: Fault): { readonly keyId: string; readonly organizationId: string } | undefined;
   jwks: Tokens['jwks'];
@@ -59,6 +61,8 @@ export interface AccessParts {
   readonly log: Logger;
   readonly issuer: string;
   readonly tokenTtlSeconds: number;
+  /** Counts a try of a key that is sent as it is and not known here, or throws; the answer says that it was right. */
+  readonly beginAttempt?: (address: string) => Promise<() => void>;
 }
 
 const KNOWN_KEYS_MAX = 20_000;
@@ -122,6 +126,21 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
     return secret && isRight ? { keyId: secret.keyId, generation: secret.generation, last: undefined } : undefined;
   }
 
+  async function authenticateUnknown(
+    apiKey: string,
+    digest: Buffer,
+    name: string,
+    address: string,
+  ): Promise<Principal> {
+    const forgive = await parts.beginAttempt?.(address);
+    const recognized = await recognize(apiKey, digest);
+    if (recognized === undefined) throw deadKey();
+    known.set(name, recognized);
+    const principal = principalOfKey(await directory.find(recognized.keyId), recognized, address);
+    forgive?.();
+    return principal;
+  }
+
   return {
     async exchange(audience, apiKey, address) {
       const use = await recognize(apiKey, digestApiKey(pepper, apiKey));
@@ -163,13 +182,7 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
       const digest = digestApiKey(pepper, apiKey);
       const name = digest.toString('base64');
       const use = known.get(name);
-      if (use === undefined) {
-        return recognize(apiKey, digest).then(async (recognized) => {
-          if (recognized === undefined) throw deadKey();
-          known.set(name, recognized);
-          return principalOfKey(await directory.find(recognized.keyId), recognized, address);
-        });
-      }
+      if (use === undefined) return authenticateUnknown(apiKey, digest, name, address);
       const key = directory.find(use.keyId);
       return key instanceof Promise
         ? key.then((found) => principalOfKey(found, use, address))
@@ -209,6 +222,7 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
       return stop;
     },
     announceChange,
+    onChange: directory.onChange,
     findRefusedKey: (fault) => refused.get(fault),
     jwks: () => tokens.jwks(),
     async close() {

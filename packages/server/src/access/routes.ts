@@ -13,7 +13,7 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
     http.post(
       `/api/v1/${audience}s/authenticate`,
       {
-        config: { access: 'public' },
+        config: { access: 'public', limit: 'authenticate' },
         schema: {
           tags: ['Authentication'],
           summary: `Trade a ${audience} API key for an access token`,
@@ -34,11 +34,10 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
         };
       },
     );
-    // Three an hour for each key: the limit is looked at here, before the body is read, once limits are in place.
     http.put(
       `/api/v1/${audience}s/rotate`,
       {
-        config: { access: { audience, scopes: [] } },
+        config: { access: { audience, scopes: [] }, limit: 'rotate' },
         // The body may be left out.
         preValidation: (request, _reply, done) => {
           request.body ??= {};

@@ -72,6 +72,7 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
           name: 'Registration',
           description: 'What an organization owns: fleets, trailers, devices, DeliverSafe units, plants',
         },
+        { name: 'Limits', description: 'How much may be used, what is left, and what was used; how operators set it' },
         {
           name: 'Audit log',
           description: 'Who did what, when and from where; chained, so that nothing can be changed unseen',

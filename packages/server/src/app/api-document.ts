@@ -90,6 +90,10 @@ const WRONG: Readonly<Record<string, { name: string; description: string }>> = {
 };
 const REQUEST_ID = { 'X-Request-Id': { $ref: '#/components/headers/RequestId' } };
 const RETRY_AFTER = { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } };
+const RATE_LIMIT = {
+  'RateLimit-Policy': { $ref: '#/components/headers/RateLimitPolicy' },
+  RateLimit: { $ref: '#/components/headers/RateLimit' },
+};
 const LOCATION = { Location: { $ref: '#/components/headers/Location' } };
 
 export const HEADERS = {
@@ -100,6 +104,15 @@ export const HEADERS = {
   RetryAfter: {
     description: 'Seconds to wait before trying again, where waiting helps.',
     schema: { type: 'integer', minimum: 1 },
+  },
+  RateLimitPolicy: {
+    description:
+      'The limits that this request is under, also on answers of 2xx: `"<name>";q=<quota>;w=<seconds>` (draft-ietf-httpapi-ratelimit-headers-11).',
+    schema: { type: 'string' },
+  },
+  RateLimit: {
+    description: 'How they stand: `"<name>";r=<remaining>;t=<seconds until more>`.',
+    schema: { type: 'string' },
   },
   Location: { description: 'The path of what was made.', schema: { type: 'string' } },
 };
@@ -177,7 +190,7 @@ function shareAnswers(operation: JsonObject, responses: JsonObject): void {
     const name = `${wrong.name}${familyOf(answer)}`;
     responses[name] = {
       description: wrong.description,
-      headers: { ...REQUEST_ID, ...RETRY_AFTER },
+      headers: { ...REQUEST_ID, ...RETRY_AFTER, ...(status === '4XX' && RATE_LIMIT) },
       content: answer['content'] ?? {},
     };
     answers[status] = { $ref: `#/components/responses/${name}` };

@@ -2,10 +2,12 @@ import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import type { Ids } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
+import { StartRefusal } from '../base/start-refusal.ts';
 import type { Config } from '../config.ts';
 import type { Database, PostgresHost } from '../database/database.ts';
 import { openEmbeddedPostgres } from '../database/embedded.ts';
 import { migrate } from '../database/migrate.ts';
+import { openNodeClaim } from '../database/node-claim.ts';
 import { openDatabase } from '../database/open-database.ts';
 import { createPartitions, type Partitions } from '../database/partitions.ts';
 import { openPostgresServer } from '../database/server.ts';
@@ -14,12 +16,24 @@ import { createLocalDoorbell } from '../doorbell/local.ts';
 import { openPostgresDoorbell } from '../doorbell/postgres.ts';
 import type { IntakeLog } from '../intake-log/intake-log.ts';
 import { openPostgresIntakeLog } from '../intake-log/postgres.ts';
+import type { Limits } from '../limits/limits.ts';
+import { createMemoryLimits } from '../limits/memory.ts';
+import { openRedisLimits } from '../limits/redis.ts';
 
 /**
  * The one switch: a URL that is set chooses the part that many machines share, an empty one the part this machine has
  * to itself. Nobody else asks which it is. Each backend is opened once and shared; `close` closes them in reverse.
  */
-export interface Backends {
+export interface Backends extends ThreadBackends {
+  readonly limits: Limits;
+  /** Whether the limits are decided where all nodes share them right now; always true for a node that is alone. */
+  readonly areLimitsShared: () => boolean;
+  /** Decisions that this node made by its share of a limit so far, because what all nodes share was late or away. */
+  readonly limitDecisionsByShare: () => number;
+}
+
+/** What a thread has for itself: nobody is limited there. */
+export interface ThreadBackends {
   readonly database: Database;
   readonly partitions: Partitions;
   readonly intakeLog: IntakeLog;
@@ -67,18 +81,52 @@ export async function openBackends(config: Config, around: Surroundings): Promis
     const partitions = createPartitions(database);
     const intakeLog = openPostgresIntakeLog({ database, partitions });
     closers.push(() => intakeLog.close());
-    return { database, partitions, intakeLog, doorbell, close };
+    if (config.database.url !== '') closers.push(await claimNodes(config, around, database));
+    let areShared = true;
+    let byShare = 0;
+    const limits =
+      config.limits.redisUrl === ''
+        ? createMemoryLimits({ clock })
+        : await openRedisLimits({
+            url: config.limits.redisUrl,
+            nodeId: around.ids.uuid(),
+            clock,
+            log,
+            onReach: (isShared) => {
+              areShared = isShared;
+            },
+            onShare: () => {
+              byShare += 1;
+            },
+          });
+    closers.push(() => limits.close());
+    const limitState = { areLimitsShared: () => areShared, limitDecisionsByShare: () => byShare };
+    return { database, partitions, intakeLog, doorbell, limits, ...limitState, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
+/** A node that counts limits for itself has to be alone, or every node would grant the whole of each limit. */
+async function claimNodes(config: Config, around: Surroundings, database: Database): Promise<() => Promise<void>> {
+  const { redisUrl, perNode } = config.limits;
+  const claim = redisUrl === '' && !perNode ? 'sole' : 'shared';
+  const claimed = await openNodeClaim({ database, clock: around.clock, log: around.log, claim });
+  if (claimed !== undefined) return () => claimed.close();
+  const { place } = database.host;
+  throw new StartRefusal(
+    claim === 'sole'
+      ? `Another node uses the database at ${place}, and this one would count limits for itself: everybody could use each limit once per node. Set limits.redisUrl (GLADHAND_LIMITS_REDIS_URL) to a Redis that all nodes share, on each of them, or accept it with limits.perNode = true on each of them.`
+      : `Another node uses the database at ${place} and counts limits for itself, as if it were alone. Set limits.redisUrl (GLADHAND_LIMITS_REDIS_URL), or limits.perNode = true, on that node too, and start it again.`,
+  );
+}
+
 /** Two statements at once and one connection for partitions: what the mapper alone needs. */
 const THREAD_POOL_SIZE_MAX = 4;
 
 /** Connections of its own for a thread beside the one that opened `host`; its doorbell is heard in the thread only. */
-export async function openThreadBackends(host: PostgresHost, log: Logger): Promise<Backends> {
+export async function openThreadBackends(host: PostgresHost, log: Logger): Promise<ThreadBackends> {
   const database = await openDatabase(host, {
     poolSizeMax: THREAD_POOL_SIZE_MAX,
     log,

@@ -18,11 +18,13 @@ import { createOrganizations } from '../organizations/organizations.ts';
 import { createPeople } from '../organizations/people.ts';
 import { openRefusals } from '../organizations/refusals.ts';
 import { forgetSessions, openSessions } from '../organizations/sessions.ts';
+import { forgetUsage } from '../organizations/usage.ts';
 import { createAdministration } from '../registry/administer.ts';
 import { createRegistry } from '../registry/registry.ts';
 import { createTelemetryReader } from '../telemetry/read.ts';
 import { type Backends, openBackends, type Surroundings, secretFile } from './backends.ts';
 import { openHousekeeper } from './housekeeper.ts';
+import { createAttemptLimit, type LimitRoom, openLimitRoom } from './limit-room.ts';
 import { openMapperThread } from './mapper-thread.ts';
 import { createMetrics } from './metrics.ts';
 import { PRODUCTS_DIRECTORY } from './products-directory.ts';
@@ -37,6 +39,7 @@ export interface App {
   readonly httpPort: number;
   readonly grpcPort: number;
   readonly backends: Backends;
+  readonly limitRoom: LimitRoom;
   readonly secrets: Secrets;
   close(): Promise<void>;
 }
@@ -55,9 +58,9 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     const cursors = createCursors(secrets.derive('cursor/1'));
     const backends = await openBackends(config, around);
     closers.push(() => backends.close());
-    const { database, partitions, intakeLog, doorbell } = backends;
+    const { database, partitions, intakeLog, doorbell, limits } = backends;
     requireDurability(config, backends);
-    const metrics = createMetrics({ database, intakeLog });
+    const metrics = createMetrics(backends);
 
     const access = await openAccess({
       ...around,
@@ -66,8 +69,11 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       secrets,
       issuer: config.access.issuer,
       tokenTtlSeconds: config.access.tokenTtlSeconds,
+      beginAttempt: createAttemptLimit(config, around, { limits, metrics }),
     });
     closers.push(() => access.close());
+    const limitRoom = await openLimitRoom(config, around, { backends, access, products, metrics });
+    closers.push(() => limitRoom.close());
     const signedRequests = createSignedRequests({ database, secrets, clock });
     const refusals = openRefusals({ database, clock, log });
     closers.push(() => refusals.close());
@@ -75,6 +81,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       ...around,
       database,
       doorbell,
+      limits,
       onRefused: ({ organizationId, personId }, { address, requestId }) =>
         refusals.note({
           organizationId,
@@ -94,7 +101,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       ids,
       log,
     });
-    const organizations = createOrganizations({ database, clock, ids });
+    const organizations = createOrganizations({ database, clock, ids, onPlanChanged: limitRoom.announceChange });
     const people = createPeople({ database, clock, ids, doorbell });
     const apiKeys = createApiKeys({
       database,
@@ -126,6 +133,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     const housekeeper = openHousekeeper({
       forgetSessions: (nowMs) => forgetSessions(database, nowMs),
       forgetNonces: (nowMs) => forgetNonces(database, new Date(nowMs)),
+      forgetUsage: (nowMs) => forgetUsage(database, nowMs),
       intakeLog,
       partitions,
       clock,
@@ -151,6 +159,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       intake,
       registry,
       reader,
+      limitRoom,
       cursors,
       isClosing: () => isClosing,
     };
@@ -172,6 +181,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       log,
       access,
       resolveFilter: registry.resolveFilter,
+      openSlot: limitRoom.openStreamSlot,
       onSent: metrics.onSent,
       limits: { heartbeatMs: config.grpc.heartbeatSeconds * 1000 },
     });
@@ -180,7 +190,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     await http.listen({ host: config.http.host, port: config.http.port });
     const address = http.server.address();
     const httpPort = typeof address === 'object' && address !== null ? address.port : config.http.port;
-    return { http, httpPort, grpcPort: live.port, backends, secrets, close };
+    return { http, httpPort, grpcPort: live.port, backends, limitRoom, secrets, close };
   } catch (error) {
     await close();
     throw error;

@@ -5,7 +5,7 @@ import type { IntakeLog } from '../intake-log/intake-log.ts';
 
 /**
  * What has aged out goes, once an hour: whole partitions of envelopes, receipts and records, Idempotency-Keys older
- * than a day, sessions that have ended, nonces of signatures too old to be taken. Dropping a partition costs the same
+ * than a day, sessions that have ended, nonces of signatures too old to be taken, use of keys of long ago. Dropping a partition costs the same
  * whatever it holds. A failure is logged and tried again in an hour.
  */
 const ROUND_MS = 60 * 60 * 1000;
@@ -15,6 +15,7 @@ export interface HousekeeperParts {
   readonly intakeLog: IntakeLog;
   readonly forgetSessions: (nowMs: number) => Promise<void>;
   readonly forgetNonces: (nowMs: number) => Promise<void>;
+  readonly forgetUsage: (nowMs: number) => Promise<void>;
   readonly partitions: Partitions;
   readonly clock: Clock;
   readonly log: Logger;
@@ -56,5 +57,6 @@ export async function keepHouse(parts: HousekeeperParts): Promise<void> {
   await parts.intakeLog.forgetIdempotency(nowMs);
   await parts.forgetSessions(nowMs);
   await parts.forgetNonces(nowMs);
+  await parts.forgetUsage(nowMs);
   if (dropped.length > 0) log.info({ dropped }, 'partitions past their retention were dropped');
 }

@@ -1,5 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client';
 import type { Database } from '../database/database.ts';
+import type { LimitOutcome } from '../edge/limit-guard.ts';
+import type { OverloadReason } from '../intake/pressure.ts';
 import type { IntakeLog } from '../intake-log/intake-log.ts';
 import type { Settled } from '../mapping/settle.ts';
 
@@ -15,9 +17,19 @@ export interface Metrics {
   onSent(records: number): void;
   /** From now on, `counts` tells what LiveFeed has open. */
   watchLiveFeed(counts: () => { readonly subscribers: number; readonly organizations: number }): void;
+  /** A limit, by its name, said this to a request. */
+  onLimit(limit: string, outcome: LimitOutcome): void;
+  onOverload(reason: OverloadReason): void;
+  /** From now on, `state` tells how much intake is under way. */
+  watchIntake(state: () => { readonly requests: number; readonly bytes: number; readonly isRefusing: boolean }): void;
 }
 
-export function createMetrics(parts: { database: Database; intakeLog: IntakeLog }): Metrics {
+export function createMetrics(parts: {
+  database: Database;
+  intakeLog: IntakeLog;
+  areLimitsShared: () => boolean;
+  limitDecisionsByShare: () => number;
+}): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry, prefix: 'gladhand_' });
@@ -78,6 +90,58 @@ export function createMetrics(parts: { database: Database; intakeLog: IntakeLog 
       this.set(countsOfLiveFeed().organizations);
     },
   });
+  // Added up here and handed over when asked for: a counter with labels costs more than the decision it counts.
+  const decisions = new Map<string, Record<LimitOutcome, number>>();
+  new Counter({
+    name: 'gladhand_limit_decisions_total',
+    help: 'What each limit said: allowed, refused, would-refuse (it is only reported)',
+    labelNames: ['limit', 'outcome'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [limit, counts] of decisions) {
+        for (const [outcome, count] of Object.entries(counts)) this.inc({ limit, outcome }, count);
+      }
+    },
+  });
+  new Gauge({
+    name: 'gladhand_limits_shared',
+    help: '1 while limits are counted for all nodes together, 0 while this node goes by its share',
+    registers,
+    collect() {
+      this.set(parts.areLimitsShared() ? 1 : 0);
+    },
+  });
+  new Counter({
+    name: 'gladhand_limits_by_share_total',
+    help: 'Decisions by the share of this node, because what all nodes share was late or away: each may be one too many',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(parts.limitDecisionsByShare());
+    },
+  });
+  const overloads = new Counter({
+    name: 'gladhand_intake_overload_refusals_total',
+    help: 'Intake refused with 503 because of: database, stalled, backlog, requests, bytes',
+    labelNames: ['reason'],
+    registers,
+  });
+  let stateOfIntake = () => ({ requests: 0, bytes: 0, isRefusing: false });
+  const intakeGauge = (name: string, help: string, read: (state: ReturnType<typeof stateOfIntake>) => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read(stateOfIntake()));
+      },
+    });
+  intakeGauge('gladhand_intake_requests', 'Intake requests that are under way', ({ requests }) => requests);
+  intakeGauge('gladhand_intake_request_bytes', 'Bytes of their bodies, as announced', ({ bytes }) => bytes);
+  intakeGauge('gladhand_intake_refusing', '1 while all intake is refused with 503', ({ isRefusing }) =>
+    isRefusing ? 1 : 0,
+  );
   return {
     contentType: registry.contentType,
     render: () => registry.metrics(),
@@ -93,6 +157,18 @@ export function createMetrics(parts: { database: Database; intakeLog: IntakeLog 
     onSent: (records) => sent.inc(records),
     watchLiveFeed(counts) {
       countsOfLiveFeed = counts;
+    },
+    onLimit(limit, outcome) {
+      let counts = decisions.get(limit);
+      if (counts === undefined) {
+        counts = { allowed: 0, refused: 0, 'would-refuse': 0 };
+        decisions.set(limit, counts);
+      }
+      counts[outcome] += 1;
+    },
+    onOverload: (reason) => overloads.inc({ reason }),
+    watchIntake(state) {
+      stateOfIntake = state;
     },
   };
 }

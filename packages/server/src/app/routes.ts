@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { createGuard } from '../edge/guard.ts';
 import { createHttp, type Http, type HttpParts } from '../edge/http.ts';
+import { createLimitGuard } from '../edge/limit-guard.ts';
 import type { Intake } from '../intake/accept.ts';
 import { registerIntakeRoutes } from '../intake/routes.ts';
 import { registerReceiptRoutes } from '../mapping/routes.ts';
@@ -13,8 +14,10 @@ import { registerApiKeyRoutes } from '../organizations/api-key-routes.ts';
 import type { ApiKeys } from '../organizations/api-keys.ts';
 import { registerAuthRoutes } from '../organizations/auth-routes.ts';
 import type { IdentityProvider } from '../organizations/identity-provider.ts';
+import { registerLimitRoutes } from '../organizations/limit-routes.ts';
 import type { Organizations } from '../organizations/organizations.ts';
 import type { People } from '../organizations/people.ts';
+import { registerPlanRoutes } from '../organizations/plan-routes.ts';
 import type { Refusals } from '../organizations/refusals.ts';
 import { registerOrganizationRoutes } from '../organizations/routes.ts';
 import type { Sessions } from '../organizations/sessions.ts';
@@ -26,6 +29,7 @@ import type { Registry } from '../registry/registry.ts';
 import { registerRegistryRoutes } from '../registry/routes.ts';
 import type { TelemetryReader } from '../telemetry/read.ts';
 import { registerApiDocs, serveApiDocs } from './api-docs.ts';
+import type { LimitRoom } from './limit-room.ts';
 import type { Metrics } from './metrics.ts';
 import { noteRefusal } from './note-refusal.ts';
 import { registerOperationsRoutes } from './operations.ts';
@@ -47,6 +51,7 @@ export interface Rooms {
   readonly intake: Intake;
   readonly registry: Registry;
   readonly reader: TelemetryReader;
+  readonly limitRoom: LimitRoom;
   readonly cursors: Cursors;
   readonly isClosing: () => boolean;
 }
@@ -65,6 +70,7 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
     'onRequest',
     createGuard({ ...rooms.access, authenticatePerson: (token) => rooms.sessions.authenticate(token) }),
   );
+  http.addHook('onRequest', createLimitGuard({ ...rooms.limitRoom }));
   registerOperationsRoutes(http, rooms);
   registerAccessRoutes(http, { access: rooms.access, tokenTtlSeconds: rooms.config.access.tokenTtlSeconds });
   registerIntakeRoutes(http, {
@@ -78,6 +84,8 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
       registerAuthRoutes(scope as Http, rooms);
       registerOrganizationRoutes(scope as Http, rooms);
       registerApiKeyRoutes(scope as Http, rooms);
+      registerLimitRoutes(scope as Http, { ...rooms, ...rooms.limitRoom, clock: parts.clock });
+      registerPlanRoutes(scope as Http, { ...rooms.limitRoom });
       const getReachable: Organizations['getReachable'] = (person, name) =>
         rooms.organizations.getReachable(person, name);
       registerRegistryAdminRoutes(scope as Http, { ...rooms, getReachable });

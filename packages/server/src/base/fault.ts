@@ -1,4 +1,5 @@
 import { ERRORS, type ErrorCode, type FieldError } from '@gladhand/contract/errors.ts';
+import type { RefusingLimit } from '@gladhand/contract/refusing-limit.ts';
 
 /**
  * The one way the server says no. A `Fault` carries a code of the error registry and text meant for the caller;
@@ -10,20 +11,34 @@ export class Fault extends Error {
   readonly errors: readonly FieldError[];
   /** Seconds after which a retry makes sense; answered as `Retry-After`. */
   readonly retryAfterSeconds: number | undefined;
+  /** The limit that refused, when one did, and when it will let the next request pass. */
+  readonly refusal: LimitRefusal | undefined;
 
   constructor(
     code: ErrorCode,
     detail: string,
-    options: { errors?: readonly FieldError[]; retryAfterSeconds?: number; cause?: unknown } = {},
+    options: {
+      errors?: readonly FieldError[];
+      retryAfterSeconds?: number;
+      refusal?: LimitRefusal;
+      cause?: unknown;
+    } = {},
   ) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'Fault';
     this.code = code;
     this.errors = options.errors ?? [];
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.refusal = options.refusal;
   }
 
   get status(): number {
     return ERRORS[this.code].status;
   }
+}
+
+export interface LimitRefusal {
+  readonly limit: RefusingLimit;
+  /** Unix ms. */
+  readonly retryAtMs: number;
 }

@@ -47,6 +47,18 @@ export function findPlainAddress(text: string): string | undefined {
   return address && format(address.bytes);
 }
 
+/**
+ * Whom an address stands for when clients are counted: an IPv4 address itself, of an IPv6 address its /64, because
+ * every host owns at least that. What is not an address stands for itself.
+ */
+export function networkOf(text: string): string {
+  if (isIPv4(text)) return text;
+  const address = parse(text);
+  if (address === undefined) return text;
+  if (address.bytes.length === 4) return format(address.bytes);
+  return `${format(masked(address.bytes, 64))}/64`;
+}
+
 export interface Networks {
   /** Whether `address` lies in one of them; false for what is not an address. */
   has(address: string): boolean;

@@ -15,6 +15,8 @@ const WITHOUT_ORGANIZATION: Readonly<Record<string, string>> = {
   intake_log: 'points to envelopes; system only',
   idempotency: 'belongs to a key and has no words of its own; system only',
   signature_nonce: 'belongs to a key and has no words of its own; system only',
+  plan: 'of the installation; system only',
+  product_limit: 'of the installation; system only',
   migration: 'bookkeeping of the owner',
   migration_lock: 'bookkeeping of the owner',
   migration_digest: 'bookkeeping of the owner',
@@ -103,7 +105,7 @@ test('every table that belongs to an organization is bound to it, new partitions
   expect(tables.filter((table) => table.isPartition)).toHaveLength(6);
   expect(tables.filter((table) => table.hasOrganization && !table.isPartition).map(({ name }) => name)).toEqual([
     ...['api_key', 'asset', 'audit_event', 'audit_head', 'device', 'envelope', 'fleet', 'latest', 'person', 'receipt'],
-    ...['record', 'session', 'unclaimed'],
+    ...['record', 'session', 'unclaimed', 'usage_day'],
   ]);
   expect(await findFaults(database)).toEqual([]);
   expect(Object.keys(WITHOUT_ORGANIZATION).filter((name) => !tables.some((table) => table.name === name))).toEqual([]);

@@ -8,7 +8,7 @@ export function embeddedSettings(socketFolder: string): Record<string, string> {
     listen_addresses: '',
     unix_socket_directories: `"${socketFolder.replaceAll('"', '""')}"`,
     unix_socket_permissions: '0700',
-    max_connections: '50',
+    max_connections: '80',
     superuser_reserved_connections: '3',
 
     // A commit that was answered survives a power cut.

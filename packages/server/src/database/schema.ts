@@ -26,6 +26,9 @@ export interface Schema {
   audit_event: AuditEventTable;
   audit_head: AuditHeadTable;
   signature_nonce: SignatureNonceTable;
+  plan: PlanTable;
+  product_limit: ProductLimitTable;
+  usage_day: UsageDayTable;
 }
 
 interface Kept {
@@ -38,6 +41,7 @@ export interface OrganizationTable extends Kept {
   slug: string;
   name: string;
   kind: 'operator' | 'customer';
+  plan_id: ColumnType<string | null, string | null | undefined, string | null>;
 }
 
 export interface PersonTable extends Kept {
@@ -237,6 +241,41 @@ export interface SignatureNonceTable {
   key_id: string;
   nonce: string;
   expires_at: Date;
+}
+
+export interface PlanTable extends Kept {
+  id: string;
+  slug: string;
+  name: string;
+  mode: 'enforce' | 'report';
+  read_capacity: number;
+  read_refill_per_second: number;
+  concurrent_requests_max: number;
+  wait_ms_max: number;
+  waiting_requests_max: number;
+  streams_max: number;
+  proposed: ColumnType<unknown, string | null, string | null>;
+}
+
+export interface ProductLimitTable extends Kept {
+  product: string;
+  requests_max: number;
+  window_seconds: number;
+  total_requests_max: number | null;
+  total_window_seconds: number | null;
+  mode: 'enforce' | 'report';
+  proposed_requests_max: number | null;
+  proposed_window_seconds: number | null;
+}
+
+export interface UsageDayTable {
+  organization_id: string;
+  day: ColumnType<Date, string, string>;
+  key_id: string;
+  requests: number;
+  refused: number;
+  would_refuse: number;
+  bytes: number;
 }
 
 /** Read as a parsed value whose shape the reader checks; written as JSON text, because an array would become SQL's. */

@@ -1,13 +1,14 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import { anyPack } from '@bufbuild/protobuf/wkt';
-import { ErrorInfoSchema } from '@gladhand/contract/gen/google/rpc/error_details_pb.ts';
+import { anyPack, DurationSchema } from '@bufbuild/protobuf/wkt';
+import { ErrorInfoSchema, RetryInfoSchema } from '@gladhand/contract/gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '@gladhand/contract/gen/google/rpc/status_pb.ts';
 import { status as Code, Metadata, type StatusObject } from '@grpc/grpc-js';
 import type { Fault } from '../base/fault.ts';
 
 /**
  * The one table from faults to gRPC: the code of the error registry decides by its HTTP status, and travels along as
- * `gladhand-error-code` and as google.rpc.ErrorInfo in `grpc-status-details-bin`, where standard clients look.
+ * `gladhand-error-code` and as google.rpc.ErrorInfo in `grpc-status-details-bin`, where standard clients look; there
+ * stands google.rpc.RetryInfo too when it is known how long to wait.
  */
 const CODES: Readonly<Record<number, Code>> = {
   400: Code.INVALID_ARGUMENT,
@@ -31,7 +32,15 @@ export function toGrpcStatus(fault: Fault, cursor?: string): StatusObject {
     domain: 'gladhand.dev',
     metadata: cursor === undefined ? {} : { cursor },
   });
-  const status = create(StatusSchema, { code, message, details: [anyPack(ErrorInfoSchema, info)] });
+  const details = [anyPack(ErrorInfoSchema, info)];
+  if (fault.retryAfterSeconds !== undefined) {
+    const seconds = Math.max(1, Math.ceil(fault.retryAfterSeconds));
+    metadata.set('retry-after', String(seconds));
+    const retryDelay = create(DurationSchema, { seconds: BigInt(seconds) });
+    details.push(anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));
+  }
+  if (fault.refusal !== undefined) metadata.set('ratelimit-policy', fault.refusal.limit.policy);
+  const status = create(StatusSchema, { code, message, details });
   metadata.set('grpc-status-details-bin', Buffer.from(toBinary(StatusSchema, status)));
   return { code, details: message, metadata };
 }

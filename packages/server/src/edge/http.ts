@@ -9,6 +9,7 @@ import type { Ids } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import { createClientAddress, settleForwarded } from './forwarded.ts';
 import { type Access, declareAccess } from './guard.ts';
+import { declareLimit, type RouteLimit } from './limit-guard.ts';
 import { type ErrorFamily, renderFault, toFault } from './problem.ts';
 import { compileValidator } from './validation.ts';
 
@@ -24,6 +25,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Who may call the route; a route without it refuses to boot. */
     access?: Access;
+    /** Which limit the route is under; default: `read` when keys may call it, else none. */
+    limit?: RouteLimit;
     /** How the route's errors are rendered; default `problem`. */
     errors?: ErrorFamily;
   }
@@ -90,6 +93,13 @@ export function createHttp(parts: HttpParts): Http {
     });
   }
   http.addHook('onRoute', declareAccess);
+  http.addHook('onRoute', declareLimit);
+  // RFC 9110 10.1.1: who asks before sending a body is told to go on only when nothing at the wall refused the request.
+  http.server.on('checkContinue', (request, response) => http.routing(request, response));
+  http.addHook('preParsing', (request, reply, payload, done) => {
+    if (request.headers.expect !== undefined) reply.raw.writeContinue();
+    done(null, payload);
+  });
   http.addHook('onSend', (request, reply, _payload, done) => {
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
@@ -122,7 +132,8 @@ export function createHttp(parts: HttpParts): Http {
   http.setErrorHandler((error, request, reply) => {
     const fault = toFault(error);
     parts.onFault?.(fault, request);
-    if (fault.status >= 500 && fault.status !== 503) parts.log.error({ requestId: request.id, err: fault.cause ?? fault }, fault.message);
+    if (fault.status >= 500 && fault.status !== 503)
+      parts.log.error({ requestId: request.id, err: fault.cause ?? fault }, fault.message);
     const rendered = renderFault(fault, request.id, request.routeOptions.config.errors ?? 'problem');
     return reply
       .code(rendered.status)

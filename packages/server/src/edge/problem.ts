@@ -50,7 +50,7 @@ export function renderFault(fault: Fault, requestId: string, family: ErrorFamily
         error: REASONS[entry.status] ?? entry.title,
         code: entry.envelopeCode ?? fault.code.toUpperCase().replaceAll('-', '_'),
         message: fault.message,
-        details: { requestId, ...(fault.errors.length > 0 && { errors: fault.errors }) },
+        details: { requestId, ...(fault.errors.length > 0 && { errors: fault.errors }), ...refusalOf(fault) },
       }),
     };
   }
@@ -68,8 +68,13 @@ export function renderFault(fault: Fault, requestId: string, family: ErrorFamily
       requestId,
       retryable: entry.retryable,
       errors: fault.errors,
+      ...refusalOf(fault),
     }),
   };
+}
+
+function refusalOf({ refusal }: Fault): object {
+  return refusal === undefined ? {} : { limit: refusal.limit, retryAt: new Date(refusal.retryAtMs).toISOString() };
 }
 
 function wwwAuthenticate(code: ErrorCode): string {

@@ -8,8 +8,10 @@
  */
 export interface GroupCommit<Item, Result> {
   push(item: Item, bytes: number): Promise<Result>;
-  /** Items that wait, the groups being written not counted. */
-  readonly waiting: number;
+  /** Items that were pushed and have not settled, the groups being written among them. */
+  readonly unsettled: { readonly items: number; readonly bytes: number };
+  /** Groups that have settled so far. */
+  readonly groups: number;
   /** Resolves when everything pushed so far has settled. */
   drain(): Promise<void>;
 }
@@ -27,6 +29,8 @@ export function createGroupCommit<Item, Result>(
 ): GroupCommit<Item, Result> {
   let queue: Waiting<Item, Result>[] = [];
   let writers = 0;
+  let groups = 0;
+  const unsettled = { items: 0, bytes: 0 };
   let idle: (() => void)[] = [];
 
   function nextGroup(): Waiting<Item, Result>[] {
@@ -51,6 +55,9 @@ export function createGroupCommit<Item, Result>(
       } catch (error) {
         for (const waiting of group) waiting.reject(error);
       }
+      groups += 1;
+      unsettled.items -= group.length;
+      for (const { bytes } of group) unsettled.bytes -= bytes;
     }
     writers -= 1;
     if (writers > 0) return;
@@ -62,14 +69,17 @@ export function createGroupCommit<Item, Result>(
     push: (item, bytes) =>
       new Promise((resolve, reject) => {
         queue.push({ item, bytes, resolve, reject });
+        unsettled.items += 1;
+        unsettled.bytes += bytes;
         // Requests read from the sockets in one turn of the event loop form one group.
         if (writers < limits.writersMax) {
           writers += 1;
           setImmediate(() => void run());
         }
       }),
-    get waiting() {
-      return queue.length;
+    unsettled,
+    get groups() {
+      return groups;
     },
     drain: () => (writers > 0 ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve()),
   };

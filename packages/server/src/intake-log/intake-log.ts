@@ -44,8 +44,10 @@ export interface IntakeLog {
   append(envelope: Envelope, idempotency?: Idempotency): Promise<AppendOutcome>;
   /** The next envelopes in order; an empty batch when there are none. */
   take(limits: { envelopesMax: number; bytesMax: number }): Promise<IntakeBatch>;
-  /** How many envelopes wait. */
-  backlog(): Promise<number>;
+  /** What was handed to `append` here and has not settled; `groupsWritten` rises while the log gets on with it. */
+  pending(): { readonly envelopes: number; readonly bytes: number; readonly groupsWritten: number };
+  /** How many envelopes wait; counted up to `most`, because counting takes as long as there are many. */
+  backlog(most?: number): Promise<number>;
   /** Puts envelopes back into the log, in the caller's transaction: they are taken again, after what is there. */
   requeue(trx: Kysely<Schema>, envelopes: readonly { id: string; receivedAtMs: number }[]): Promise<void>;
   /** Drops Idempotency-Keys past their time to live. */

@@ -37,12 +37,11 @@ export function openPostgresIntakeLog(parts: { database: Database; partitions: P
   return {
     append: (envelope, idempotency) => groups.push({ envelope, idempotency }, envelope.body.length),
     take: (limits) => takeBatch(database, limits),
-    async backlog() {
-      const row = await database.system
-        .selectFrom('intake_log')
-        .select((eb) => eb.fn.countAll().as('count'))
-        .executeTakeFirstOrThrow();
-      return Number(row.count);
+    pending: () => ({ envelopes: groups.unsettled.items, bytes: groups.unsettled.bytes, groupsWritten: groups.groups }),
+    async backlog(most = Number.MAX_SAFE_INTEGER) {
+      const { rows } = await sql<{ count: number }>`
+        select count(*) as count from (select from intake_log limit ${most}) counted`.execute(database.system);
+      return rows[0]!.count;
     },
     requeue: (trx, envelopes) => insertLog(trx, envelopes),
     async forgetIdempotency(nowMs) {

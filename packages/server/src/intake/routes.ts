@@ -38,7 +38,7 @@ export function registerIntakeRoutes(http: Http, parts: IntakeDoorParts): void {
       scope.post(
         url,
         {
-          config: { access: { audience: 'partner', scopes: ['telemetry:write'] } },
+          config: { access: { audience: 'partner', scopes: ['telemetry:write'] }, limit: 'intake' },
           bodyLimit: parts.bodyBytesMax,
           schema: {
             tags: ['Partner intake'],

@@ -30,6 +30,8 @@ export interface RedisLimitsParts {
   readonly usesMax?: number;
   /** Told when Redis decides (true) and when this node's share does (false). */
   readonly onReach?: (isShared: boolean) => void;
+  /** Told of every decision that this node's share made. */
+  readonly onShare?: () => void;
 }
 
 const PREFIX = 'gladhand:';
@@ -165,9 +167,9 @@ export async function openRedisLimits(parts: RedisLimitsParts): Promise<Limits> 
   async function decideAnyhow(mode: 'take' | 'peek', request: TakeRequest): Promise<Decision> {
     assertRequest(request);
     const decision = reach.isOpen ? await decideShared(mode, request) : undefined;
-    return (
-      decision ?? share.decide(request, { nowMs: now() + redisAheadMs, nodes, isDry: mode === 'peek', source: 'share' })
-    );
+    if (decision !== undefined) return decision;
+    if (mode === 'take') parts.onShare?.();
+    return share.decide(request, { nowMs: now() + redisAheadMs, nodes, isDry: mode === 'peek', source: 'share' });
   }
 
   function tellReleased(name: string, count: number): void {

@@ -56,6 +56,8 @@ export interface LiveFeedParts {
     watch(principal: Principal, end: (reason?: Fault) => void, address?: string): () => void;
   };
   readonly resolveFilter: ResolveFilter;
+  /** Claims one of the streams of the caller's plan, or throws; the answer gives it back. Default: there is no such limit. */
+  readonly openSlot?: (principal: Principal) => Promise<() => void>;
   /** Called for every message of records written, with how many are in it. */
   readonly onSent?: (records: number) => void;
   readonly limits?: Partial<LiveLimits>;
@@ -151,6 +153,7 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
         throw new Fault('missing-scope', 'This needs the scope livefeed:connect, which the key does not have.');
       }
       countKey(principal.keyId, stream.atEnd);
+      if (parts.openSlot !== undefined) stream.atEnd(await parts.openSlot(principal));
       stream.atEnd(
         access.watch(
           principal,

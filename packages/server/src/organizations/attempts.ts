@@ -1,80 +1,66 @@
-import type { Clock } from '../base/clock.ts';
+import { createHash } from 'node:crypto';
 import { Fault } from '../base/fault.ts';
+import { networkOf } from '../base/network.ts';
+import type { ChargeState, FixedWindow, Limits } from '../limits/limits.ts';
 
 /**
- * Limits on guessing passwords, in the memory of this node. Promise: however many tries come at once, no more than
- * these are verified in a window, because a try counts before it is verified and is given back when it succeeds. What
- * is counted is bounded; when the memory is full of other people's failures, new ones are refused for a while.
+ * Limits on guessing passwords, counted where all limits are. Promise: however many tries come at once, on however many
+ * nodes, no more than these are verified in a window, because a try counts before it is verified and is given back when
+ * it succeeds. Windows are the quarters of an hour. Accounts are counted by a digest, so that no email address lies
+ * where limits are kept.
  */
 export interface Attempts {
   /** Counts a try; throws `too-many-attempts`. The answer gives it back: call it when the try succeeded. */
-  begin(account: string, address: string): () => void;
+  begin(account: string, address: string): Promise<() => Promise<void>>;
 }
 
-export const ATTEMPTS_WINDOW_MS = 15 * 60 * 1000;
+const ATTEMPTS_WINDOW_MS = 15 * 60 * 1000;
 /** Somebody who mistypes; at 5 in 15 minutes a guesser gets 480 a day. */
-export const FAILURES_PER_ACCOUNT_AND_ADDRESS_MAX = 5;
+const FAILURES_PER_ACCOUNT_AND_ADDRESS_MAX = 5;
 /** Many accounts from one place: password spraying. An office behind one address has to fit. */
-export const FAILURES_PER_ADDRESS_MAX = 20;
+const FAILURES_PER_ADDRESS_MAX = 20;
 /** One account from many places; high, because reaching it keeps the owner out too (NIST SP 800-63B 5.2.2 allows 100). */
-export const FAILURES_PER_ACCOUNT_MAX = 100;
-const COUNTERS_MAX = 100_000;
+const FAILURES_PER_ACCOUNT_MAX = 100;
 
-interface Counter {
-  count: number;
-  readonly endsAtMs: number;
-}
+// Enforced whatever the mode of other limits is: a password is guessed once.
+const window = (name: string, limit: number): FixedWindow => ({
+  algorithm: 'fixed-window',
+  name,
+  limit,
+  windowSeconds: ATTEMPTS_WINDOW_MS / 1000,
+  mode: 'enforce',
+});
+const BOTH = window('sign-in', FAILURES_PER_ACCOUNT_AND_ADDRESS_MAX);
+const ADDRESS = window('sign-in-address', FAILURES_PER_ADDRESS_MAX);
+const ACCOUNT = window('sign-in-account', FAILURES_PER_ACCOUNT_MAX);
 
-export function createAttempts(clock: Clock): Attempts {
-  const counters = new Map<string, Counter>();
-
-  function current(name: string, nowMs: number): Counter {
-    const known = counters.get(name);
-    if (known !== undefined && known.endsAtMs > nowMs) return known;
-    counters.delete(name);
-    if (counters.size >= COUNTERS_MAX)
-      for (const [key, { endsAtMs }] of counters) if (endsAtMs <= nowMs) counters.delete(key);
-    if (counters.size >= COUNTERS_MAX) throw tooMany(ATTEMPTS_WINDOW_MS);
-    const fresh = { count: 0, endsAtMs: nowMs + ATTEMPTS_WINDOW_MS };
-    counters.set(name, fresh);
-    return fresh;
-  }
-
+export function createAttempts(limits: Limits): Attempts {
   return {
-    begin(account, address) {
-      const nowMs = clock.nowMs();
+    async begin(account, address) {
       const place = networkOf(address);
-      const limits = [
-        [`both ${place} ${account}`, FAILURES_PER_ACCOUNT_AND_ADDRESS_MAX],
-        [`address ${place}`, FAILURES_PER_ADDRESS_MAX],
-        [`account ${account}`, FAILURES_PER_ACCOUNT_MAX],
-      ] as const;
-      const taken = limits.map(([name, max]) => ({ counter: current(name, nowMs), max }));
-      const full = taken.filter(({ counter, max }) => counter.count >= max);
-      if (full.length > 0) throw tooMany(Math.max(...full.map(({ counter }) => counter.endsAtMs)) - nowMs);
-      for (const { counter } of taken) counter.count += 1;
+      const who = createHash('sha256').update(account).digest('base64url');
+      const decision = await limits.take({
+        charges: [
+          { policy: BOTH, key: `${who}/${place}`, cost: 1 },
+          { policy: ADDRESS, key: place, cost: 1 },
+          { policy: ACCOUNT, key: who, cost: 1 },
+        ],
+      });
+      if (!decision.allowed) throw tooMany(decision.retryAfterSeconds);
       return () => {
-        for (const { counter } of taken) counter.count = Math.max(0, counter.count - 1);
-        // Whoever knows the password has shown that the earlier failures from here were their own.
-        taken[0]!.counter.count = 0;
+        const [both, ...others] = decision.charges as [ChargeState, ...ChargeState[]];
+        return limits.giveBack({ ...decision, charges: [forgiven(both), ...others] });
       };
     },
   };
 }
 
-/** An IPv6 host owns at least its /64, so that counts as one place; an IPv4 address stands for itself. */
-function networkOf(address: string): string {
-  if (!address.includes(':') || address.includes('.')) return address.slice(address.lastIndexOf(':') + 1);
-  const [head, tail] = address.split('::') as [string, string?];
-  const groups = head === '' ? [] : head.split(':');
-  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length);
-  return [...groups, ...Array<string>(Math.max(0, missing)).fill('0'), ...(tail?.split(':') ?? [])]
-    .slice(0, 4)
-    .join(':');
+/** Whoever knows the password has shown that the earlier failures from here were their own. */
+function forgiven(state: ChargeState): ChargeState {
+  return { ...state, charge: { ...state.charge, cost: state.limit - state.remaining } };
 }
 
-function tooMany(waitMs: number): Fault {
-  const seconds = Math.max(1, Math.ceil(waitMs / 1000));
+function tooMany(seconds: number): Fault {
   return new Fault('too-many-attempts', `Too many failed attempts. The next one is accepted in ${seconds} s.`, {
     retryAfterSeconds: seconds,
   });

@@ -30,7 +30,8 @@ export function registerAuthRoutes(http: Http, parts: AuthRoutesParts): void {
   http.post(
     '/auth/sign-in',
     {
-      config: { access: 'public' },
+      // Sessions count failures themselves, for what they count stands in the body.
+      config: { access: 'public', limit: 'none' },
       schema: {
         ...personSchema(TAG, 'Sign in', { 200: SignedInSchema }),
         description:

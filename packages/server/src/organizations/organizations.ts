@@ -7,6 +7,7 @@ import { type Ids, isUuid } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
 import { recordAudit } from './audit.ts';
+import { findPlan } from './limit-store.ts';
 import * as store from './store.ts';
 
 /**
@@ -22,7 +23,8 @@ export interface Organizations {
   list(person: Person, walk: Walk): Promise<Listed<Organization>>;
   /** A customer organization. Throws `forbidden` for all but platform operators, `already-exists` for a taken slug. */
   create(person: Person, order: NewOrganization, origin: Origin): Promise<Organization>;
-  change(organization: Organization, change: OrganizationChange, origin: Origin): Promise<Organization>;
+  /** Throws `forbidden` for a change of plan by anybody but a platform operator. */
+  change(person: Person, organization: Organization, change: OrganizationChange, origin: Origin): Promise<Organization>;
 }
 
 export interface Walk {
@@ -37,7 +39,15 @@ export interface Listed<Item> {
   readonly afterId: string | null;
 }
 
-export function createOrganizations(parts: { database: Database; clock: Clock; ids: Ids }): Organizations {
+export interface OrganizationsParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  /** Called after an organization was put on another plan; resolves when this node knows. */
+  readonly onPlanChanged: () => Promise<void>;
+}
+
+export function createOrganizations(parts: OrganizationsParts): Organizations {
   const { database, clock } = parts;
   return {
     async getReachable(person, name) {
@@ -85,23 +95,38 @@ export function createOrganizations(parts: { database: Database; clock: Clock; i
         return (await store.findOrganization(trx, id, true))!;
       });
     },
-    change(organization, change, origin) {
+    async change(person, organization, change, origin) {
+      const { id } = organization;
       const at = new Date(clock.nowMs());
-      return database.within(organization.id, async (trx) => {
-        const changed = await store.renameOrganization(trx, organization.id, change.name, at);
-        const target = { kind: 'organization', id: organization.id };
+      const work = async (trx: Kysely<Schema>) => {
+        const { planId } = change;
+        if (planId !== undefined) await refuseUnknownPlan(trx, planId);
+        const changed = await store.changeOrganization(trx, id, { name: change.name, planId }, at);
         await recordAudit(trx, {
           ...origin,
-          organizationId: organization.id,
+          organizationId: id,
           action: 'organization.changed',
-          target,
+          target: { kind: 'organization', id },
           details: { ...change },
           at,
         });
         return changed;
-      });
+      };
+      if (change.planId === undefined) return database.within(id, work);
+      if (!isPlatformOperator(person))
+        throw new Fault('forbidden', 'Only an admin of the operator can put an organization on another plan.');
+      const changed = await database.system.transaction().execute(work);
+      await parts.onPlanChanged();
+      return changed;
     },
   };
+}
+
+async function refuseUnknownPlan(trx: Kysely<Schema>, planId: string | null): Promise<void> {
+  if (planId === null || (await findPlan(trx, planId, true)) !== undefined) return;
+  throw new Fault('validation-failed', 'There is no such plan.', {
+    errors: [{ pointer: '/planId', code: 'unknown', detail: 'is not the id of a plan' }],
+  });
 }
 
 /** The organization that runs the installation; undefined before there is one. */

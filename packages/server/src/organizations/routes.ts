@@ -107,8 +107,9 @@ function registerOrganizations(http: Http, { organizations, cursors }: Organizat
       },
     },
     async (request) => {
-      const found = await organizations.getReachable(personOf(request), request.params.organization);
-      return organizations.change(found, request.body, originOf(request));
+      const person = personOf(request);
+      const found = await organizations.getReachable(person, request.params.organization);
+      return organizations.change(person, found, request.body, originOf(request));
     },
   );
 }

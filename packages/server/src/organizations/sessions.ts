@@ -5,6 +5,7 @@ import { Fault } from '../base/fault.ts';
 import type { Ids } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
+import type { Limits } from '../limits/limits.ts';
 import { createAttempts } from './attempts.ts';
 import { recordAudit } from './audit.ts';
 import { hashPassword, isPassword } from './password.ts';
@@ -71,13 +72,15 @@ export interface SessionParts {
   readonly doorbell: Doorbell;
   readonly clock: Clock;
   readonly ids: Ids;
+  /** Counts failures. */
+  readonly limits: Limits;
   /** Told of a refused sign-in whose email address is somebody's, for the audit log of their organization. */
   readonly onRefused?: (account: { organizationId: string; personId: string }, from: Client) => void;
 }
 
 export function openSessions(parts: SessionParts): Sessions {
   const { database, clock, ids } = parts;
-  const attempts = createAttempts(clock);
+  const attempts = createAttempts(parts.limits);
   const known = new Map<string, sessionStore.StoredSession & { touchedAtMs: number }>();
   let epoch: number | undefined;
   let seenAtMs = Number.NEGATIVE_INFINITY;
@@ -176,7 +179,7 @@ export function openSessions(parts: SessionParts): Sessions {
   return {
     async signIn({ email, password }, from) {
       const address = email.trim();
-      const succeed = attempts.begin(address.toLowerCase(), from.address);
+      const succeed = await attempts.begin(address.toLowerCase(), from.address);
       const account = isWritable(address) ? await store.findAccount(database.system, address) : undefined;
       const isRight = await verify(password, account?.passwordHash ?? null);
       if (!isRight || account === undefined || !account.isActive) {
@@ -184,7 +187,7 @@ export function openSessions(parts: SessionParts): Sessions {
         throw refused();
       }
       const signedIn = await open(account, 'password', from);
-      succeed();
+      await succeed();
       return signedIn;
     },
     async signInVouched(email, from) {
@@ -227,7 +230,7 @@ export function openSessions(parts: SessionParts): Sessions {
     },
     async changePassword(person, change, origin) {
       const { organizationId, personId } = person;
-      const succeed = attempts.begin(person.email.toLowerCase(), origin.address ?? '');
+      const succeed = await attempts.begin(person.email.toLowerCase(), origin.address ?? '');
       const account = await database.within(organizationId, (db) => store.lockAccount(db, personId));
       if (!(await verify(change.currentPassword, account?.passwordHash ?? null))) {
         throw new Fault('wrong-password', 'The current password is not right.', {
@@ -250,7 +253,7 @@ export function openSessions(parts: SessionParts): Sessions {
           at,
         });
       });
-      succeed();
+      await succeed();
       parts.doorbell.ring('keys');
     },
     close() {

@@ -105,10 +105,20 @@ export async function addOrganization(
   return (await insertOrganization(db, organization).then(() => true, undefinedWhenTaken)) ?? false;
 }
 
-export async function renameOrganization(db: Connection, id: string, name: string, at: Date): Promise<Organization> {
+/** What is undefined stays. */
+export async function changeOrganization(
+  db: Connection,
+  id: string,
+  change: { readonly name: string | undefined; readonly planId: string | null | undefined },
+  at: Date,
+): Promise<Organization> {
   const row = await db
     .updateTable('organization')
-    .set({ name, updated_at: at })
+    .set({
+      ...(change.name !== undefined && { name: change.name }),
+      ...(change.planId !== undefined && { plan_id: change.planId }),
+      updated_at: at,
+    })
     .where('id', '=', id)
     .returningAll()
     .executeTakeFirstOrThrow();
@@ -239,7 +249,7 @@ export async function lockAccount(db: Connection, personId: string): Promise<Acc
 // Rows as the contract names them ---------------------------------------------------------------------------------------
 
 function toOrganization(row: Selectable<OrganizationTable>): Organization {
-  return { id: row.id, slug: row.slug, name: row.name, kind: row.kind, ...toKept(row) };
+  return { id: row.id, slug: row.slug, name: row.name, kind: row.kind, planId: row.plan_id, ...toKept(row) };
 }
 
 function toUser(row: Selectable<PersonTable>): User {

@@ -12,6 +12,9 @@ const PAYLOAD = JSON.stringify({
 });
 const WRITING = { name: 'Writer', partnerId: 'acme', scopes: ['telemetry:write', 'product:traccar'] };
 
+/** More rotations than anybody gets in an hour. */
+const UNLIMITED = { 'limits.mode': 'report' };
+
 async function openWorld(flags: Record<string, unknown> = {}) {
   const world = await openTestApp({ flags });
   const admin = await personToken(world, world.customerId, 'ADMIN');
@@ -224,7 +227,7 @@ test('a rotation without overlap ends the old key, its tokens and its streams wi
 });
 
 test('in the overlap both generations are good, and answers to the old one say since when and until when', async () => {
-  const { world, make, exchange, tokenOf } = await openWorld();
+  const { world, make, exchange, tokenOf } = await openWorld(UNLIMITED);
   const { key } = await make(WRITING);
   const token = await tokenOf(key, 'partner');
   const put = (bearer: string, body?: object) => send(world, 'PUT', '/partners/rotate', body, bearer);
@@ -266,7 +269,7 @@ test('in the overlap both generations are good, and answers to the old one say s
 });
 
 test('of rotations at the same time one wins, and a key never has three good generations', async () => {
-  const { world, make, tokenOf, exchange } = await openWorld();
+  const { world, make, tokenOf, exchange } = await openWorld(UNLIMITED);
   const { key } = await make(READING);
   const token = await tokenOf(key);
   const answers = await Promise.all(

@@ -10,13 +10,18 @@ const SECRET = 'ab'.repeat(32);
 const PROBES = 1;
 
 async function openNodes() {
-  const one = await openTestApp({ flags: { 'access.secret': SECRET } });
+  const one = await openTestApp({ flags: { 'access.secret': SECRET, 'limits.mode': 'report' } });
   const { host, port, user, password, database } = one.app.backends.database.host.connection;
   const url = `postgres://${user}:${encodeURIComponent(String(password))}@/${database}?host=${encodeURIComponent(String(host))}&port=${port}`;
   const process = startServer(
     ['serve', '--no-demo', '--http-port', '0', '--grpc-port', '0', '--data-directory', 'data'],
     {
-      env: { GLADHAND_DATABASE_URL: url, GLADHAND_ACCESS_SECRET: SECRET },
+      env: {
+        GLADHAND_DATABASE_URL: url,
+        GLADHAND_ACCESS_SECRET: SECRET,
+        GLADHAND_LIMITS_PER_NODE: 'true',
+        GLADHAND_LIMITS_MODE: 'report',
+      },
     },
   );
   const otherPort = () => /"http":(\d+)/.exec(process.logged())?.[1];

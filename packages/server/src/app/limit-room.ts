@@ -1,0 +1,115 @@
+import type { Access } from '../access/access.ts';
+import { findPublicId } from '../access/api-key.ts';
+import type { Ids } from '../base/ids.ts';
+import type { Config } from '../config.ts';
+import { createFixedLimits } from '../edge/fixed-limits.ts';
+import { type BeginKeyAttempt, createKeyAttempts } from '../edge/key-attempts.ts';
+import type { LimitGuardParts } from '../edge/limit-guard.ts';
+import { createLimitUses, type LimitUses } from '../edge/limit-use.ts';
+import { createStreamLimit, type OpenStreamSlot } from '../edge/stream-limit.ts';
+import { openPressure } from '../intake/pressure.ts';
+import { createWaitingLine } from '../limits/waiting-line.ts';
+import type { Products } from '../mapping/products.ts';
+import { openPlanDirectory, type PlanDirectory } from '../organizations/plan-directory.ts';
+import { createPlans, type Plans } from '../organizations/plans.ts';
+import { openUsage, type Usage } from '../organizations/usage.ts';
+import type { Backends, Surroundings } from './backends.ts';
+import type { Metrics } from './metrics.ts';
+
+/** Everything that limits, put together: who may use how much, what was used, and what the wall asks before it lets in. */
+export interface LimitRoom extends LimitGuardParts {
+  readonly planDirectory: PlanDirectory;
+  readonly plans: Plans;
+  readonly limitUses: LimitUses;
+  readonly usage: Usage;
+  readonly openStreamSlot: OpenStreamSlot;
+  /** To be called after an organization was put on another plan. */
+  announceChange(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What access asks before it looks up a key that it does not know; it is opened before everything else that limits. */
+export function createAttemptLimit(
+  config: Config,
+  { ids }: Surroundings,
+  { limits, metrics }: { limits: Backends['limits']; metrics: Metrics },
+): BeginKeyAttempt {
+  const fixed = createFixedLimits(config.limits.mode);
+  return createKeyAttempts({ limits, fixed, random: randomOf(ids), onDecided: metrics.onLimit });
+}
+
+/** A number in [0, 1). */
+function randomOf(ids: Ids): () => number {
+  return () => ids.randomBytes(4).readUInt32BE() / 2 ** 32;
+}
+
+export async function openLimitRoom(
+  config: Config,
+  around: Surroundings,
+  parts: { backends: Backends; access: Access; products: Products; metrics: Metrics },
+): Promise<LimitRoom> {
+  const { clock, ids, log } = around;
+  const { access, products, metrics } = parts;
+  const { database, intakeLog, limits } = parts.backends;
+  const random = randomOf(ids);
+  const { mode } = config.limits;
+  const planDirectory = await openPlanDirectory({
+    database,
+    clock,
+    log,
+    findIntakeLimit: (name) => products.find(name)?.intakeLimit,
+    mode,
+  });
+  const stopListening = access.onChange(() => void planDirectory.refresh());
+  const usage = openUsage({ database, clock, log });
+  const pressure = openPressure({
+    log: intakeLog,
+    isDatabaseReady: () => database.host.state === 'ready',
+    clock,
+    random,
+    backlogEnvelopesMax: config.intake.backlogEnvelopesMax,
+    onRefused: metrics.onOverload,
+    onState: (reason) =>
+      reason === undefined
+        ? log.info('intake is taken again')
+        : log.warn({ reason }, 'intake is refused: more comes in than can be stored'),
+  });
+  metrics.watchIntake(pressure.state);
+  const announceChange = async () => {
+    await access.announceChange();
+    await planDirectory.refresh();
+  };
+  const fixed = createFixedLimits(mode);
+  const guard: LimitGuardParts = {
+    limits,
+    line: createWaitingLine({ clock }),
+    rules: planDirectory,
+    fixed,
+    findPublicId,
+    enterIntake: pressure.enter,
+    random,
+    onDecided: metrics.onLimit,
+    onUsed: usage.count,
+  };
+  return {
+    ...guard,
+    planDirectory,
+    plans: createPlans({
+      database,
+      clock,
+      ids,
+      findProductLimit: planDirectory.findProductLimit,
+      onChanged: announceChange,
+    }),
+    limitUses: createLimitUses({ limits, rules: planDirectory, fixed }),
+    usage,
+    openStreamSlot: createStreamLimit(guard),
+    announceChange,
+    async close() {
+      stopListening();
+      pressure.close();
+      planDirectory.close();
+      await usage.close();
+    },
+  };
+}

@@ -1,0 +1,163 @@
+import type { Clock } from '../base/clock.ts';
+import { Fault } from '../base/fault.ts';
+import type { IntakeLog } from '../intake-log/intake-log.ts';
+
+/**
+ * Whether intake can take one more. Promise: what is beyond is refused at once, before its body is read, so that what
+ * was admitted stays fast and memory stays bounded; a key that sends slowly or without measure gets no more than half
+ * of the room while others need theirs. Assumes every request that enters is taken out when it is over. Fails softly:
+ * while the backlog cannot be counted, the last count holds. Only intake asks here: authentication, administration and
+ * reading go on.
+ */
+export interface Pressure {
+  /** Lets a request in or throws `overloaded`; the answer takes it out again, once. */
+  enter(arrival: Arrival): () => void;
+  state(): { readonly requests: number; readonly bytes: number; readonly isRefusing: boolean };
+  close(): void;
+}
+
+export interface Arrival {
+  readonly keyId: string;
+  /** Of its body, as announced. */
+  readonly bytes: number;
+}
+
+/** Why a request was refused; the label of a metric. */
+export type OverloadReason = 'database' | 'stalled' | 'backlog' | 'requests' | 'bytes';
+
+export interface PressureLimits {
+  /** Requests under way: at 5,000 a second, so many are through in a fifth of a second. */
+  readonly requestsMax: number;
+  /** Of their bodies; parsing one takes some three times as much again. */
+  readonly bytesMax: number;
+  /** The log has written nothing for so long although something waits: whoever comes now would wait as long. */
+  readonly stalledMs: number;
+}
+
+export const PRESSURE_LIMITS: PressureLimits = {
+  requestsMax: 1_000,
+  bytesMax: 64 * 1024 * 1024,
+  stalledMs: 1_000,
+};
+
+/** A key may hold one in so many parts when more than half of all is taken. */
+const SHARE_OF_KEY = 4;
+const LOOK_MS = 200;
+const COUNT_MS = 1_000;
+/** After a backlog too long, intake opens again when a tenth of it is gone, so that it does not flutter. */
+const REOPEN_SHARE = 0.9;
+/** When to come back, at the earliest: a queue of requests is short, a backlog takes a while. Up to as much again is added. */
+const RETRY_SECONDS: Readonly<Record<OverloadReason, number>> = {
+  requests: 1,
+  bytes: 1,
+  stalled: 2,
+  database: 2,
+  backlog: 10,
+};
+
+export interface PressureParts {
+  readonly log: Pick<IntakeLog, 'pending' | 'backlog'>;
+  readonly isDatabaseReady: () => boolean;
+  readonly clock: Clock;
+  /** A random number in [0, 1). */
+  readonly random: () => number;
+  /** Envelopes that may wait to be mapped. */
+  readonly backlogEnvelopesMax: number;
+  readonly limits?: PressureLimits;
+  readonly onRefused?: (reason: OverloadReason) => void;
+  /** Told when a state that refuses everybody begins and ends. */
+  readonly onState?: (reason: OverloadReason | undefined) => void;
+}
+
+export function openPressure(parts: PressureParts): Pressure {
+  const { log, clock, backlogEnvelopesMax: most, limits = PRESSURE_LIMITS } = parts;
+  const total = { requests: 0, bytes: 0 };
+  const ofKeys = new Map<string, { requests: number; bytes: number }>();
+  let closedFor: OverloadReason | undefined;
+  let isBacklogLong = false;
+  let groupsSeen = log.pending().groupsWritten;
+  /** Counted in looks, not by the clock, because a process that was paused saw nothing stall. */
+  let stalledLooks = 0;
+  let isClosed = false;
+  let cancelLook = () => {};
+  let cancelCount = () => {};
+
+  function look(): void {
+    const { envelopes, groupsWritten } = log.pending();
+    stalledLooks = envelopes === 0 || groupsWritten !== groupsSeen ? 0 : stalledLooks + 1;
+    groupsSeen = groupsWritten;
+    const isStalled = stalledLooks * LOOK_MS >= limits.stalledMs;
+    const reason = !parts.isDatabaseReady()
+      ? 'database'
+      : isStalled
+        ? 'stalled'
+        : isBacklogLong
+          ? 'backlog'
+          : undefined;
+    if (reason !== closedFor) parts.onState?.(reason);
+    closedFor = reason;
+    if (!isClosed) cancelLook = clock.after(LOOK_MS, look);
+  }
+
+  async function count(): Promise<void> {
+    const waiting = await log.backlog(most + 1).catch(() => undefined);
+    if (waiting !== undefined) isBacklogLong = waiting > (isBacklogLong ? most * REOPEN_SHARE : most);
+    if (!isClosed) cancelCount = clock.after(COUNT_MS, () => void count());
+  }
+  look();
+  void count();
+
+  function reasonFor(own: { requests: number; bytes: number } | undefined, bytes: number): OverloadReason | undefined {
+    if (closedFor !== undefined) return closedFor;
+    // What waits for the disk counts as it is, decoded, also when its sender is gone.
+    const pending = log.pending();
+    if (pending.bytes > limits.bytesMax) return 'bytes';
+    if (pending.envelopes > limits.requestsMax) return 'requests';
+    const isOver = (what: 'requests' | 'bytes', more: number, whole: number) => {
+      const taken = total[what] + more;
+      // One body may be larger than a quarter of everything, and then it may come alone.
+      if (taken > whole) return total.requests > 0;
+      return own !== undefined && taken > whole / 2 && own[what] + more > whole / SHARE_OF_KEY;
+    };
+    if (isOver('requests', 1, limits.requestsMax)) return 'requests';
+    return isOver('bytes', bytes, limits.bytesMax) ? 'bytes' : undefined;
+  }
+
+  function refuse(reason: OverloadReason): never {
+    parts.onRefused?.(reason);
+    const least = RETRY_SECONDS[reason];
+    throw new Fault('overloaded', 'More comes in at the moment than can be stored. Send the same bytes again later.', {
+      retryAfterSeconds: least + Math.floor(parts.random() * (least + 1)),
+    });
+  }
+
+  return {
+    enter({ keyId, bytes }) {
+      const own = ofKeys.get(keyId);
+      const reason = reasonFor(own, bytes);
+      if (reason !== undefined) refuse(reason);
+      const mine = own ?? { requests: 0, bytes: 0 };
+      if (own === undefined) ofKeys.set(keyId, mine);
+      const add = (sign: 1 | -1) => {
+        total.requests += sign;
+        total.bytes += sign * bytes;
+        mine.requests += sign;
+        mine.bytes += sign * bytes;
+      };
+      add(1);
+      let isIn = true;
+      return () => {
+        if (!isIn) return;
+        isIn = false;
+        add(-1);
+        if (mine.requests === 0) ofKeys.delete(keyId);
+      };
+    },
+    state: () => ({ ...total, isRefusing: closedFor !== undefined }),
+    close() {
+      isClosed = true;
+      cancelLook();
+      cancelCount();
+    },
+  };
+}

@@ -1,0 +1,168 @@
+import type { LimitMode as Mode, Plan, ProductLimit } from '@gladhand/contract/limits.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import type { Database } from '../database/database.ts';
+import type { FixedWindow, SlotPolicy, TokenBucket } from '../limits/limits.ts';
+import * as store from './limit-store.ts';
+
+/**
+ * What everybody may use, in this node's memory, ready for the limits port. Promise: `of` and `intake` answer at once
+ * and never ask the database; a change is known here when `refresh`, called for every rise of the access epoch, has
+ * resolved, so within a second on every node. Assumes few organizations on a plan of their own (all are held here).
+ * Fails softly: while the database is away, what was known last holds, and it is asked again every `RETRY_MS`.
+ */
+export interface PlanDirectory {
+  /** What this organization may use. */
+  of(organizationId: string): Allowance;
+  /** Undefined: there is no such product. */
+  intake(product: string): IntakeAllowance | undefined;
+  /** What is set for the product, by the operator or its file. */
+  findProductLimit(product: string): ProductLimit | undefined;
+  /** Resolves when what was committed before the call is known. */
+  refresh(): Promise<void>;
+  close(): void;
+}
+
+/** The limit of a product as the limits port takes it. */
+export interface IntakeAllowance {
+  /** For each VIN or plant: the window that holds and, after it, one that is announced. */
+  readonly perAsset: readonly FixedWindow[];
+  /** For all of them together; empty: no such limit. */
+  readonly total: readonly FixedWindow[];
+}
+
+/** A plan as the limits port takes it. */
+export interface Allowance {
+  readonly plan: Plan;
+  /** The bucket that holds and, after it, one that is announced. */
+  readonly reads: readonly TokenBucket[];
+  readonly concurrency: SlotPolicy;
+  readonly waitMsMax: number;
+  readonly waitingRequestsMax: number;
+  readonly streams: SlotPolicy;
+  /** Announced; undefined: nothing is. */
+  readonly proposedConcurrency: number | undefined;
+  readonly proposedStreams: number | undefined;
+}
+
+export interface PlanDirectoryParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The limit of the product's file. */
+  readonly findIntakeLimit: (product: string) => { limit: number; windowSeconds: number } | undefined;
+  /** `report`: every limit is only reported, whatever its own mode. */
+  readonly mode: Mode;
+}
+
+export const STANDARD_PLAN = 'standard';
+const RETRY_MS = 250;
+
+export async function openPlanDirectory(parts: PlanDirectoryParts): Promise<PlanDirectory> {
+  const { database, clock, log } = parts;
+  let standard: Allowance;
+  let allowances = new Map<string, Allowance>();
+  let limits = new Map<string, ProductLimit>();
+  let windows = new Map<string, IntakeAllowance>();
+  let running: Promise<void> | undefined;
+  let waiting: Promise<void> | undefined;
+  let isClosed = false;
+  let cancelRetry = () => {};
+
+  async function load(): Promise<void> {
+    // One after the other: three connections at once would be all there are.
+    const plans = await store.readPlans(database.system);
+    const assignments = await store.readAssignments(database.system);
+    const productLimits = await store.readProductLimits(database.system);
+    const byId = new Map(plans.map((plan) => [plan.id, toAllowance(plan, parts.mode)]));
+    standard = [...byId.values()].find(({ plan }) => plan.slug === STANDARD_PLAN) ?? standard;
+    allowances = new Map(
+      assignments.map(({ organizationId, planId }) => [organizationId, byId.get(planId ?? '') ?? standard]),
+    );
+    limits = new Map(productLimits.map((limit) => [limit.product, limit]));
+    windows = new Map();
+  }
+
+  function refresh(): Promise<void> {
+    if (running === undefined) {
+      running = load().finally(() => {
+        running = undefined;
+      });
+      return running;
+    }
+    waiting ??= running
+      .catch(() => {})
+      .then(() => {
+        waiting = undefined;
+        return refresh();
+      });
+    return waiting;
+  }
+
+  function retry(error: unknown): void {
+    log.warn({ err: error }, 'a change of limits is not known here yet');
+    cancelRetry();
+    if (!isClosed) cancelRetry = clock.after(RETRY_MS, () => void refresh().catch(retry));
+  }
+
+  function findProductLimit(product: string): ProductLimit | undefined {
+    const own = parts.findIntakeLimit(product);
+    if (own === undefined) return undefined;
+    return limits.get(product) ?? { product, ...own, mode: 'enforce', total: null, proposed: null, setBy: 'product' };
+  }
+
+  await load();
+  return {
+    of: (organizationId) => allowances.get(organizationId) ?? standard,
+    intake(product) {
+      const known = windows.get(product);
+      if (known !== undefined) return known;
+      const limit = findProductLimit(product);
+      if (limit === undefined) return undefined;
+      const made = toIntakeAllowance(limit, parts.mode);
+      windows.set(product, made);
+      return made;
+    },
+    findProductLimit,
+    refresh: () => refresh().catch(retry),
+    close() {
+      isClosed = true;
+      cancelRetry();
+    },
+  };
+}
+
+function toAllowance(plan: Plan, overall: Mode): Allowance {
+  const mode = overall === 'report' ? 'report' : plan.mode;
+  const { proposed } = plan;
+  const reads: TokenBucket[] = [bucketOf('read', plan.readCapacity, plan.readRefillPerSecond, mode)];
+  if (proposed?.readCapacity !== undefined || proposed?.readRefillPerSecond !== undefined) {
+    const { readCapacity = plan.readCapacity, readRefillPerSecond = plan.readRefillPerSecond } = proposed;
+    reads.push(bucketOf('read-proposed', readCapacity, readRefillPerSecond, 'report'));
+  }
+  return {
+    plan,
+    reads,
+    concurrency: { name: 'concurrent-requests', slotsMax: plan.concurrentRequestsMax, mode },
+    waitMsMax: plan.waitMsMax,
+    waitingRequestsMax: plan.waitingRequestsMax,
+    streams: { name: 'streams', slotsMax: plan.streamsMax, mode },
+    proposedConcurrency: proposed?.concurrentRequestsMax,
+    proposedStreams: proposed?.streamsMax,
+  };
+}
+
+function bucketOf(name: string, capacity: number, refillPerSecond: number, mode: Mode): TokenBucket {
+  return { algorithm: 'token-bucket', name, capacity, refillPerSecond, mode };
+}
+
+function toIntakeAllowance(set: ProductLimit, overall: Mode): IntakeAllowance {
+  const mode = overall === 'report' ? 'report' : set.mode;
+  const windows = (name: string, window: ProductLimit['total'], as: Mode): FixedWindow[] =>
+    window === null ? [] : [{ algorithm: 'fixed-window', name, ...window, mode: as }];
+  const { limit, windowSeconds, total, proposed } = set;
+  return {
+    perAsset: [...windows('intake', { limit, windowSeconds }, mode), ...windows('intake-proposed', proposed, 'report')],
+    total: windows('intake-total', total, mode),
+  };
+}

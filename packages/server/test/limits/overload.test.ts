@@ -1,0 +1,56 @@
+import pg from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
+import { CUSTOMER_SCOPES } from '../app.ts';
+import { send } from '../people.ts';
+import { type LimitedWorld, openLimitedWorld } from './limited-world.ts';
+
+/** When what comes in cannot be stored fast enough, intake says so at once; everything else goes on. */
+const VIN = '1UYVS2533P7204518';
+
+async function ownerOf(world: LimitedWorld): Promise<pg.Client> {
+  const owner = new pg.Client(world.app.backends.database.host.connection);
+  await owner.connect();
+  onTestFinished(() => owner.end());
+  return owner;
+}
+
+test('while the log writes nothing, new intake is refused with 503 before its body is read, and the rest goes on', async () => {
+  const world = await openLimitedWorld();
+  const token = await world.partnerToken('traccar');
+  expect((await world.submit(token, VIN)).status).toBe(202);
+  const owner = await ownerOf(world);
+  await owner.query('begin; lock table envelope in exclusive mode');
+  const caught = world.submit(token, VIN);
+  await expect
+    .poll(async () => (await world.submit(token, VIN, { payload: '' })).json.code, { timeout: 5_000 })
+    .toBe('overloaded');
+  const refused = await world.submit(token, VIN);
+  expect([refused.status, refused.json.retryable]).toEqual([503, true]);
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+  // What was refused is no use of the quota.
+  const before = (await world.call('GET', `/api/v1/limits?vin=${VIN}`, { token })).json.limits[0].remaining;
+  await world.submit(token, VIN);
+  expect((await world.call('GET', `/api/v1/limits?vin=${VIN}`, { token })).json.limits[0].remaining).toBe(before);
+  const customer = await world.token(world.customerId, 'customer', CUSTOMER_SCOPES);
+  expect((await world.call('GET', '/api/v1/fleets', { token: customer })).status).toBe(200);
+  expect((await send(world, 'GET', '/organizations', undefined, world.operator)).status).toBe(200);
+  const metrics = await (await fetch(`${world.base}/metrics`)).text();
+  expect(metrics).toMatch(/gladhand_intake_overload_refusals_total\{reason="stalled"\} [1-9]/);
+  expect(metrics).toContain('gladhand_intake_refusing 1');
+  await owner.query('rollback');
+  expect((await caught).status).toBe(202);
+  await expect.poll(async () => (await world.submit(token, VIN)).status).toBe(202);
+});
+
+test('a backlog beyond its maximum closes intake until the mapper has caught up', async () => {
+  const world = await openLimitedWorld({ 'intake.backlogEnvelopesMax': 5 });
+  const token = await world.partnerToken('traccar');
+  const owner = await ownerOf(world);
+  // The mapper cannot store what it maps.
+  await owner.query('begin; lock table receipt in exclusive mode');
+  await expect.poll(async () => (await world.submit(token, VIN)).json.code, { timeout: 10_000 }).toBe('overloaded');
+  const { headers } = await world.submit(token, VIN);
+  expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(10);
+  await owner.query('rollback');
+  await expect.poll(async () => (await world.submit(token, VIN)).status, { timeout: 20_000 }).toBe(202);
+});
