@@ -151,10 +151,13 @@ function toPart(outages: readonly Outage[], nodes: number): Part {
     none(`outage: ${outage.name}: answers that are neither 202 nor 429`, outage.otherAnswers),
   ]);
   const text = formatTable([
-    ['Redis', 'before', 'away', 'changing', 'afterwards', 'refusal p99 ms before', 'away', 'max away'],
+    ['Redis', 'before', 'away', 'changing', 'afterwards', 'refusal p99 ms before', 'away', 'max away', 'answers'],
     ...outages.map((outage) => [
       ...[outage.name, list(outage.before), list(outage.away), list(outage.between), list(outage.after)],
       ...[round(outage.p99BeforeMs, 1), round(outage.p99AwayMs, 1), round(outage.maxAwayMs, 1)],
+      Object.entries(outage.statuses)
+        .map(([code, count]) => `${code} x ${count}`)
+        .join(', '),
     ]),
   ]);
   return {
