@@ -70,7 +70,7 @@ local charges = {}
 for i = 1, count do
   local a = 2 + (i - 1) * ${ARGUMENTS_PER_CHARGE}
   local algorithm, limit, cost, period = ARGV[a + 1], tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])
-  local second, parts = nowSecond, 0
+  local second, parts, isTold = nowSecond, 0, false
   local kept = redis.call('GET', KEYS[i])
   if kept then
     local space = string.find(kept, ' ', 1, true)
@@ -79,15 +79,15 @@ for i = 1, count do
   if ARGV[a + 6] ~= '' and (not kept or ARGV[a + 8] == '1') then
     local hintSecond, hintParts = useAt(algorithm, limit, period, tonumber(ARGV[a + 6]), tonumber(ARGV[a + 7]))
     if hintSecond > second then
-      second, parts = hintSecond, hintParts
-    elseif hintSecond == second then
-      parts = math.max(parts, hintParts)
+      second, parts, isTold = hintSecond, hintParts, true
+    elseif hintSecond == second and hintParts > parts then
+      parts, isTold = hintParts, true
     end
   end
   local wanted = math.max(${PARTS_PER_UNIT}, cost)
   local fits = mode == '${TAKE_MODES.giveBack}' or parts + wanted <= limit
   if not fits and ARGV[a + 5] == '1' then allowed = false end
-  charges[i] = {algorithm, limit, cost, period, second, parts, fits}
+  charges[i] = {algorithm, limit, cost, period, second, parts, fits, isTold}
   answer[2 + 2 * i] = second
   answer[3 + 2 * i] = parts
 end
@@ -116,12 +116,14 @@ if slot then
 end
 
 if allowed then answer[1] = 1 end
-if not allowed or mode == '${TAKE_MODES.peek}' then return answer end
+if mode == '${TAKE_MODES.peek}' then return answer end
 
+-- What a node told is kept although it is refused: it tells it once.
 for i = 1, count do
-  local algorithm, limit, cost, period, second, parts, fits = unpack(charges[i])
-  if fits and cost ~= 0 then
-    parts = math.max(0, math.min(limit, parts + cost))
+  local algorithm, limit, cost, period, second, parts, fits, isTold = unpack(charges[i])
+  local isCharged = allowed and fits and cost ~= 0
+  if isCharged or isTold then
+    if isCharged then parts = math.max(0, math.min(limit, parts + cost)) end
     local forgottenFrom
     if algorithm == 'w' then
       forgottenFrom = (math.floor(second / period) + 1) * period
@@ -132,7 +134,7 @@ for i = 1, count do
     redis.call('SET', KEYS[i], string.format('%.0f %.0f', second, parts), 'PX', string.format('%.0f', ttlMs))
   end
 end
-if holds then
+if allowed and holds then
   redis.call('HSET', slot, ARGV[s + 3], tonumber(ARGV[s + 4]) + 1)
   redis.call('PEXPIRE', slot, 2 * tonumber(ARGV[s + 5]))
   redis.call('ZADD', KEYS[count + 2], nowMs, ARGV[s + 3])

@@ -164,6 +164,21 @@ describeWithRedis('a Redis in trouble', () => {
     expect(admitted(await takeMany(nodes, 50, key))).toBeLessThanOrEqual(4);
   });
 
+  test('hung: what the nodes used up meanwhile to the last unit stays used up, though they can only be refused when they tell', async () => {
+    const { redis, nodes } = await openTwoNodes();
+    onTestFinished(() => redis.resume());
+    const key = freshKey();
+    // Even counts, so that the share of each node comes out without a rest.
+    for (const node of nodes) await takeMany([node], 2, key);
+    redis.stop();
+    await takeMany(nodes, 100, key);
+    redis.resume();
+    await allShared(nodes);
+    const after = await takeMany(nodes, 50, key);
+    expect(after.every(({ source }) => source === 'redis')).toBe(true);
+    expect(admitted(after)).toBe(0);
+  });
+
   test('emptied: use so far is known from the nodes, so nobody gets his quota twice', async () => {
     const { redis, nodes } = await openTwoNodes();
     const client = await createClient({ url: redis.url }).connect();
