@@ -21,6 +21,8 @@ export interface LimitsProofOptions {
   readonly windows: number;
   /** Of the overload. */
   readonly seconds: number;
+  /** In a batch of the overload. */
+  readonly records: number;
   /** Of the comparison of two customers. */
   readonly rounds: number;
   readonly parts: readonly PartName[];
@@ -66,7 +68,8 @@ export async function proveLimits(scratch: Scratch, options: LimitsProofOptions)
         await proveIsolation(cluster, [hammer, openHammer(scratch)], { rounds, secondsPerRound: SECONDS_PER_ROUND }),
       );
     }
-    if (has('overload')) parts.push(await proveOverload(cluster, hammer, { seconds: options.seconds }));
+    if (has('overload'))
+      parts.push(await proveOverload(cluster, hammer, { seconds: options.seconds, recordsPerBatch: options.records }));
     await cluster.stop();
   }
   const loadAverage = round(loadavg()[1]!, 1);

@@ -18,10 +18,11 @@ import { postRequest } from './requests.ts';
  */
 export interface OverloadOptions {
   readonly seconds: number;
+  /** Of a batch: the smaller it is, the more refusing it costs beside accepting it. */
+  readonly recordsPerBatch: number;
 }
 
 const TIMES = 10;
-const RECORDS_PER_BATCH = 100;
 const BATCHES = 4_000;
 /** The most that is accepted with either is the capacity. */
 const CAPACITY_CONNECTIONS = [64, 256];
@@ -40,7 +41,7 @@ export async function proveOverload(cluster: Cluster, hammer: Hammer, options: O
   await editPlan(cluster, 'quiet', {});
   say('overload: making the batches');
   const token = await cluster.tokenOf({ partner: 'flespi' });
-  const requests = createBatches(token, cluster.installation.customers.quiet!.vins);
+  const requests = createBatches(token, cluster.installation.customers.quiet!.vins, options.recordsPerBatch);
   const probe = createProbe(cluster);
   const run = async (seconds: number, pace: { connections: number; perSecond?: number }) => {
     await waitForDrain(site);
@@ -91,7 +92,7 @@ export async function proveOverload(cluster: Cluster, hammer: Hammer, options: O
   const figures = {
     ...{
       capacityPerSecond: round(capacity),
-      recordsPerBatch: RECORDS_PER_BATCH,
+      recordsPerBatch: options.recordsPerBatch,
       offeredPerSecond: round(offered),
       sentPerSecond: round(sent),
     },
@@ -128,7 +129,9 @@ export async function proveOverload(cluster: Cluster, hammer: Hammer, options: O
         figures.refusedP99Ms,
       ],
     ]),
-    `${options.seconds} s each, batches of ${RECORDS_PER_BATCH} records in gzip. Answers: ${Object.entries(statuses)
+    `${options.seconds} s each, batches of ${options.recordsPerBatch} records in gzip. Answers: ${Object.entries(
+      statuses,
+    )
       .map(([code, count]) => `${code} x ${count}`)
       .join(
         ', ',
@@ -162,12 +165,12 @@ function waitsOf(result: Hammered, ...wanted: number[]): number[] {
 }
 
 /** Batches that all differ, or they would collapse into one. */
-function createBatches(token: string, vins: readonly string[]): Buffer[] {
+function createBatches(token: string, vins: readonly string[], records: number): Buffer[] {
   const beganMs = Math.floor(Date.now() / 1000) * 1000 - 7 * 24 * 60 * 60 * 1000;
   return Array.from({ length: BATCHES }, (_, number) => {
     const vin = vins[number % vins.length]!;
-    const sequence = Math.floor(number / vins.length) * RECORDS_PER_BATCH;
-    const payload = flespiPayload(vin, sequence, RECORDS_PER_BATCH, beganMs + sequence * 1000);
+    const sequence = Math.floor(number / vins.length) * records;
+    const payload = flespiPayload(vin, sequence, records, beganMs + sequence * 1000);
     const headers = { authorization: `Bearer ${token}`, 'content-encoding': 'gzip' };
     return postRequest(`/api/v1/telemetry/intake/${vin}`, headers, gzipSync(JSON.stringify(payload), { level: 1 }));
   });
