@@ -35,6 +35,7 @@ const ConfigSchema = section({
   }),
   limits: section({
     redisUrl: Type.String({ pattern: '^(rediss?://.+)?$' }),
+    redisWaitMsMax: Type.Integer({ minimum: 1, maximum: 10_000 }),
     perNode: Type.Boolean(),
     mode: Type.Enum(['enforce', 'report'], { type: 'string' }),
   }),

@@ -89,6 +89,7 @@ export async function openBackends(config: Config, around: Surroundings): Promis
         ? createMemoryLimits({ clock })
         : await openRedisLimits({
             url: config.limits.redisUrl,
+            decisionMsMax: config.limits.redisWaitMsMax,
             nodeId: around.ids.uuid(),
             clock,
             log,

@@ -200,14 +200,16 @@ interface TakenRow {
   body: Buffer;
 }
 
+/** Adds up lengths, which does not read long bodies, before it takes any: a backlog of large ones is read once, not again and again. */
 async function takeBatch(database: Database, limits: { envelopesMax: number; bytesMax: number }): Promise<IntakeBatch> {
-  const { rows } = await sql<TakenRow>`
-    select l.sequence, e.* from (
-      select l.sequence, l.envelope_id, l.received_at from intake_log l order by l.sequence limit ${limits.envelopesMax}
-    ) l join envelope e on e.received_at = l.received_at and e.id = l.envelope_id
-    order by l.sequence`.execute(database.system);
-  let bytes = 0;
-  const taken = rows.filter((row, place) => (bytes += row.body.length) <= limits.bytesMax || place === 0);
+  const { rows: taken } = await sql<TakenRow>`
+    select sequence, id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, body from (
+      select l.sequence, e.*, octet_length(e.body) as length, sum(octet_length(e.body)) over (order by l.sequence) as total from (
+        select l.sequence, l.envelope_id, l.received_at from intake_log l order by l.sequence limit ${limits.envelopesMax}
+      ) l join envelope e on e.received_at = l.received_at and e.id = l.envelope_id
+    ) waiting
+    where total <= ${limits.bytesMax} or total = length
+    order by sequence`.execute(database.system);
   const sequences = new Map(taken.map((row) => [toEnvelope(row), row.sequence]));
   return {
     envelopes: [...sequences.keys()],

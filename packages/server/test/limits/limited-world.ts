@@ -1,4 +1,5 @@
-import { onTestFinished } from 'vitest';
+import { createClient } from 'redis';
+import { describe, onTestFinished, vi } from 'vitest';
 import { type App, openApp } from '../../src/app/build.ts';
 import type { Clock } from '../../src/base/clock.ts';
 import { systemClock } from '../../src/base/clock.ts';
@@ -6,13 +7,19 @@ import { systemIds } from '../../src/base/ids.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { loadConfig } from '../../src/config.ts';
 import { type Answer, openTestApp, type TestApp } from '../app.ts';
+import { openInstalledRedis } from '../installed-redis.ts';
 import { personToken, send } from '../people.ts';
+import { describeWithRedis } from '../redis.ts';
 
 /** A server whose limits a test sets through the API, as an operator would. */
 export interface LimitedWorld extends TestApp {
   /** The session of a platform operator. */
   readonly operator: string;
   readonly clock: ShiftedClock;
+  /** Lets whole windows, or seconds of a bucket, go by. */
+  pass(seconds: number): Promise<void>;
+  /** Resolves at a moment when the window is not about to end, so that it does not while the test runs. */
+  beginWindow(seconds: number): Promise<void>;
   /** Sets the plan that everybody is on. */
   setPlan(change: object): Promise<Answer>;
   setProductLimit(product: string, limit: object): Promise<Answer>;
@@ -50,6 +57,14 @@ export const FLESPI = JSON.stringify([
   { ident: 'd', timestamp: 1_795_161_600, 'position.latitude': 52, 'position.longitude': 5 },
 ]);
 
+export type OpenLimitedWorld = (flags?: Record<string, unknown>) => Promise<LimitedWorld>;
+
+/** What callers see of limits is the same whoever counts: one suite, for memory and for Redis. */
+export function describeLimited(name: string, suite: (open: OpenLimitedWorld) => void): void {
+  describe(`${name}, counted in memory`, () => suite(openLimitedWorld));
+  describeWithRedis(`${name}, counted in Redis`, () => suite(openRedisWorld));
+}
+
 export async function openLimitedWorld(flags: Record<string, unknown> = {}): Promise<LimitedWorld> {
   const clock = createShiftedClock();
   const world = await openTestApp({ clock, flags: { 'access.secret': SECRET, ...flags } });
@@ -62,6 +77,8 @@ export async function openLimitedWorld(flags: Record<string, unknown> = {}): Pro
     ...world,
     operator,
     clock,
+    pass: async (seconds) => clock.advance(seconds * 1000),
+    beginWindow: async (seconds) => clock.advance(seconds * 1000 - (clock.nowMs() % (seconds * 1000))),
     setPlan: async (change) => good(await send(world, 'PATCH', '/plans/standard', change, operator)),
     setProductLimit: async (product, limit) =>
       good(await send(world, 'PUT', `/products/${product}/limit`, limit, operator)),
@@ -89,6 +106,48 @@ export async function openLimitedWorld(flags: Record<string, unknown> = {}): Pro
       const app = await openApp(loadConfig({ env: {}, flags: all }), { clock, ids: systemIds, log: silentLogger });
       onTestFinished(() => app.close());
       return app;
+    },
+  };
+}
+
+/** Not the 25 ms of a server: this machine may be busy with other tests. */
+const REDIS_WAIT_MS_MAX = 10_000;
+/** Of the window: what a test needs at most. */
+const WINDOW_LEFT_MS_MIN = 20_000;
+
+/**
+ * The same with limits in a Redis of its own. Its time is its own and cannot be moved: instead of letting time go by, what
+ * it keeps is made older.
+ */
+async function openRedisWorld(flags: Record<string, unknown> = {}): Promise<LimitedWorld> {
+  const redis = await openInstalledRedis();
+  onTestFinished(() => redis.close());
+  const world = await openLimitedWorld({
+    ...{ 'limits.perNode': false, 'limits.redisUrl': redis.url, 'limits.redisWaitMsMax': REDIS_WAIT_MS_MAX },
+    ...flags,
+  });
+  return {
+    ...world,
+    async pass(seconds) {
+      const client = await createClient({ url: redis.url }).connect();
+      try {
+        for (const key of await client.keys('*')) {
+          if ((await client.type(key)) !== 'string') continue;
+          const [second, parts] = (await client.get(key))!.split(' ');
+          await client.set(key, `${Number(second) - seconds} ${parts}`, { expiration: 'KEEPTTL' });
+        }
+      } finally {
+        client.destroy();
+      }
+    },
+    async beginWindow(seconds) {
+      const windowMs = seconds * 1000;
+      const leftMs = () => windowMs - (systemClock.nowMs() % windowMs);
+      if (windowMs > WINDOW_LEFT_MS_MIN)
+        await vi.waitUntil(() => leftMs() >= WINDOW_LEFT_MS_MIN, {
+          timeout: WINDOW_LEFT_MS_MIN + 5_000,
+          interval: 100,
+        });
     },
   };
 }
