@@ -66,6 +66,7 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
   await registerApiDocs(http, VERSION);
   http.decorateRequest('principal', null);
   http.decorateRequest('person', null);
+  http.decorateRequest('intakePass', null);
   http.addHook(
     'onRequest',
     createGuard({ ...rooms.access, authenticatePerson: (token) => rooms.sessions.authenticate(token) }),

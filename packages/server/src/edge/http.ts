@@ -112,8 +112,10 @@ export function createHttp(parts: HttpParts): Http {
     const seconds = reply.elapsedTime / 1000;
     const route = request.routeOptions.url ?? 'unknown';
     parts.onAnswered?.({ route, method: request.method, status, seconds });
-    // 503 is said by a server that knows what is wrong and logs that once, not with every request that met it.
-    const level = status === 503 ? 'warn' : status >= 500 ? 'error' : status >= 400 ? 'info' : 'debug';
+    // 429 and 503 are counted, and what is behind 503 is logged once: a line for each of thousands would cost more than
+    // refusing them.
+    const isCounted = status === 429 || status === 503;
+    const level = isCounted ? 'debug' : status >= 500 ? 'error' : status >= 400 ? 'info' : 'debug';
     if (parts.log.isLevelEnabled(level)) {
       parts.log[level](
         {

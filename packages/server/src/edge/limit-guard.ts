@@ -55,8 +55,8 @@ export interface LimitGuardParts {
   readonly fixed: FixedLimits;
   /** What a key is called in the open; undefined for what cannot be a key. */
   readonly findPublicId: (apiKey: string) => string | undefined;
-  /** Lets intake in, or throws `overloaded`; the answer is called when the request is over. */
-  readonly enterIntake: (arrival: { readonly keyId: string; readonly bytes: number }) => () => void;
+  /** Lets intake in, or throws `overloaded`. */
+  readonly enterIntake: (arrival: { readonly keyId: string; readonly bytes: number }) => IntakePass;
   /** A random number in [0, 1). */
   readonly random: () => number;
   readonly onDecided: (limit: string, outcome: LimitOutcome) => void;
@@ -64,6 +64,20 @@ export interface LimitGuardParts {
     key: { readonly keyId: string; readonly organizationId: string },
     used: { readonly isRefused: boolean; readonly wouldRefuse: boolean; readonly bytes: number },
   ) => void;
+}
+
+/** Of a request that intake has let in; `leave` is called when it is over. */
+export interface IntakePass {
+  /** The body is here and has so many bytes; again when it is decoded. */
+  hold(bytes: number): void;
+  leave(): void;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Null unless the route is under the limit `intake`. */
+    intakePass: IntakePass | null;
+  }
 }
 
 export type LimitOutcome = 'allowed' | 'refused' | 'would-refuse';
@@ -192,8 +206,9 @@ function principalOf(request: FastifyRequest): Principal {
 
 function enterIntake(parts: LimitGuardParts, principal: Principal, request: FastifyRequest, reply: FastifyReply): void {
   try {
-    const leave = parts.enterIntake({ keyId: principal.keyId, bytes: declaredBytes(request) });
-    onceGone(reply, leave);
+    const pass = parts.enterIntake({ keyId: principal.keyId, bytes: declaredBytes(request) });
+    request.intakePass = pass;
+    onceGone(reply, () => pass.leave());
   } catch (error) {
     parts.onUsed(principal, { isRefused: true, wouldRefuse: false, bytes: 0 });
     hangUpOnLargeBody(request, reply);

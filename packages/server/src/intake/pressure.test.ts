@@ -2,11 +2,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createManualClock } from '../../test/manual-clock.ts';
 import type { Fault } from '../base/fault.ts';
-import { openPressure } from './pressure.ts';
+import { openPressure, type Pass, PRESSURE_LIMITS, type PressureLimits } from './pressure.ts';
 
-const LIMITS = { requestsMax: 100, bytesMax: 1_000, stalledMs: 1_000 };
+const LIMITS = { requestsMax: 100, bytesMax: 1_000, stalledMs: 1_000, waitMsMax: 1_000 };
 
-function open() {
+function open(limits: PressureLimits = LIMITS) {
   const clock = createManualClock();
   const world = { pending: { envelopes: 0, bytes: 0, groupsWritten: 0 }, backlog: 0, isReady: true };
   const refused: string[] = [];
@@ -16,10 +16,10 @@ function open() {
     clock,
     random: () => 0.999,
     backlogEnvelopesMax: 50,
-    limits: LIMITS,
+    limits,
     onRefused: (reason) => refused.push(reason),
   });
-  const enter = (keyId = 'a', bytes = 1): (() => void) | string => {
+  const enter = (keyId = 'a', bytes = 1): Pass | string => {
     try {
       return pressure.enter({ keyId, bytes });
     } catch (error) {
@@ -27,7 +27,7 @@ function open() {
     }
   };
   const enterMany = (count: number, keyId?: string) =>
-    Array.from({ length: count }, () => enter(keyId)).filter((leave) => typeof leave === 'function');
+    Array.from({ length: count }, () => enter(keyId)).filter((pass) => typeof pass === 'object');
   const pass = async (ms: number) => {
     for (let passed = 0; passed < ms; passed += 100) {
       clock.advance(100);
@@ -42,13 +42,13 @@ test('what is under way is bounded, by number and by bytes, and room comes back 
   const inside = [...enterMany(50, 'a'), ...enterMany(25, 'b'), ...enterMany(25, 'c')];
   expect(inside).toHaveLength(100);
   expect(enter('d')).toBe('overloaded requests 2');
-  for (const leave of inside) {
-    leave();
-    leave();
+  for (const pass of inside) {
+    pass.leave();
+    pass.leave();
   }
   expect(pressure.state()).toEqual({ requests: 0, bytes: 0, isRefusing: false });
   // A body that is larger than everything together may come alone.
-  expect(enter('a', 5_000)).toBeTypeOf('function');
+  expect(enter('a', 5_000)).toBeTypeOf('object');
   expect(enter('b', 1)).toBe('overloaded bytes 2');
 });
 
@@ -68,18 +68,67 @@ test('what waits for the disk counts, also when its sender is gone', () => {
   expect(enter()).toBe('overloaded bytes 2');
 });
 
+test('a body counts as what it is in memory, from when it is decoded', () => {
+  const { pressure, enter } = open();
+  const pass = enter('a', 10) as Pass;
+  pass.hold(900);
+  expect(pressure.state().bytes).toBe(900);
+  expect(enter('b', 200)).toBe('overloaded bytes 2');
+  pass.hold(100);
+  expect(enter('b', 200)).toBeTypeOf('object');
+  pass.leave();
+  pass.hold(900);
+  expect(pressure.state().bytes).toBe(200);
+});
+
+test('no more waits than is done in a second, once it is known how much that is', async () => {
+  const { enter, pass } = open(PRESSURE_LIMITS);
+  const MIB = 1024 * 1024;
+  const waiting: Pass[] = [];
+  // Sends as much as it may, of which 1 MiB a look is done: 5 MiB a second.
+  const sendAll = () => {
+    for (;;) {
+      const entered = enter(`key ${waiting.length % 5}`, MIB);
+      if (typeof entered === 'string') return entered;
+      entered.hold(MIB);
+      waiting.push(entered);
+    }
+  };
+  // Nobody knows yet how fast it goes.
+  expect(sendAll()).toBe('overloaded bytes 2');
+  expect(waiting.length).toBe(64);
+  for (let look = 0; look < 80; look += 1) {
+    waiting.shift()!.leave();
+    await pass(200);
+    if (look > 5) expect(sendAll()).toBe('overloaded slow 2');
+  }
+  expect(waiting.length).toBeGreaterThanOrEqual(4);
+  expect(waiting.length).toBeLessThanOrEqual(6);
+  // Done with all of it, and nothing is known any more.
+  for (const one of waiting.splice(0)) one.leave();
+  await pass(400);
+  expect(sendAll()).toBe('overloaded bytes 2');
+});
+
+test('whoever sends slowly does not make the others wait: what is not here yet is not waiting for us', async () => {
+  const { enter, pass } = open(PRESSURE_LIMITS);
+  for (let place = 0; place < 40; place += 1) enter('slow', 200_000);
+  await pass(3_000);
+  expect(enter('another', 200_000)).toBeTypeOf('object');
+});
+
 test('a log that writes nothing for a second is refused more until it moves, and slow is not stalled', async () => {
   const { world, enter, pass } = open();
   for (let group = 1; group < 10; group += 1) {
     world.pending = { envelopes: 9, bytes: 9, groupsWritten: group };
     await pass(800);
-    expect(enter()).toBeTypeOf('function');
+    expect(enter()).toBeTypeOf('object');
   }
   await pass(1_200);
   expect(enter()).toBe('overloaded stalled 4');
   world.pending = { envelopes: 9, bytes: 9, groupsWritten: 11 };
   await pass(200);
-  expect(enter()).toBeTypeOf('function');
+  expect(enter()).toBeTypeOf('object');
 });
 
 test('intake closes while the database is away, and while the backlog is too long until a tenth of it is gone', async () => {
@@ -97,5 +146,5 @@ test('intake closes while the database is away, and while the backlog is too lon
   expect(enter()).toBe('overloaded backlog 20');
   world.backlog = 45;
   await pass(1_400);
-  expect(enter()).toBeTypeOf('function');
+  expect(enter()).toBeTypeOf('object');
 });

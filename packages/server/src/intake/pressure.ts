@@ -10,8 +10,8 @@ import type { IntakeLog } from '../intake-log/intake-log.ts';
  * reading go on.
  */
 export interface Pressure {
-  /** Lets a request in or throws `overloaded`; the answer takes it out again, once. */
-  enter(arrival: Arrival): () => void;
+  /** Lets a request in or throws `overloaded`. */
+  enter(arrival: Arrival): Pass;
   state(): { readonly requests: number; readonly bytes: number; readonly isRefusing: boolean };
   close(): void;
 }
@@ -22,8 +22,16 @@ export interface Arrival {
   readonly bytes: number;
 }
 
+/** Of a request that was let in. */
+export interface Pass {
+  /** The body is here whole and has so many bytes; again when it is decoded. From the first call on the request waits for us. */
+  hold(bytes: number): void;
+  /** The request is over. May be called twice. */
+  leave(): void;
+}
+
 /** Why a request was refused; the label of a metric. */
-export type OverloadReason = 'database' | 'stalled' | 'backlog' | 'requests' | 'bytes';
+export type OverloadReason = 'database' | 'stalled' | 'backlog' | 'requests' | 'bytes' | 'slow';
 
 export interface PressureLimits {
   /** Requests under way: at 5,000 a second, so many are through in a fifth of a second. */
@@ -32,17 +40,29 @@ export interface PressureLimits {
   readonly bytesMax: number;
   /** The log has written nothing for so long although something waits: whoever comes now would wait as long. */
   readonly stalledMs: number;
+  /** What waits may be as much as was done in so long: whoever is let in is answered in about that time. */
+  readonly waitMsMax: number;
 }
 
 export const PRESSURE_LIMITS: PressureLimits = {
   requestsMax: 1_000,
   bytesMax: 64 * 1024 * 1024,
   stalledMs: 1_000,
+  waitMsMax: 1_000,
 };
 
 /** A key may hold one in so many parts when more than half of all is taken. */
 const SHARE_OF_KEY = 4;
 const LOOK_MS = 200;
+/**
+ * What a request costs beside its bytes, as so many bytes: a body of 1.1 KB takes 0.16 ms of intake, one of 200 KB 8 ms
+ * (two cores, mapping beside it), so both add up to about 30 MB in a second.
+ */
+const REQUEST_WORK_BYTES = 4_096;
+/** How much a look counts against the ones before it: the pace is that of the last second or two. */
+const LOOK_WEIGHT = 0.2;
+/** So much may always wait, however slow it goes. */
+const WAITING_BYTES_MIN = 1024 * 1024;
 const COUNT_MS = 1_000;
 /** After a backlog too long, intake opens again when a tenth of it is gone, so that it does not flutter. */
 const REOPEN_SHARE = 0.9;
@@ -50,6 +70,7 @@ const REOPEN_SHARE = 0.9;
 const RETRY_SECONDS: Readonly<Record<OverloadReason, number>> = {
   requests: 1,
   bytes: 1,
+  slow: 1,
   stalled: 2,
   database: 2,
   backlog: 10,
@@ -72,6 +93,7 @@ export interface PressureParts {
 export function openPressure(parts: PressureParts): Pressure {
   const { log, clock, backlogEnvelopesMax: most, limits = PRESSURE_LIMITS } = parts;
   const total = { requests: 0, bytes: 0 };
+  const pace = createPace(clock);
   const ofKeys = new Map<string, { requests: number; bytes: number }>();
   let closedFor: OverloadReason | undefined;
   let isBacklogLong = false;
@@ -83,6 +105,7 @@ export function openPressure(parts: PressureParts): Pressure {
   let cancelCount = () => {};
 
   function look(): void {
+    pace.look();
     const { envelopes, groupsWritten } = log.pending();
     stalledLooks = envelopes === 0 || groupsWritten !== groupsSeen ? 0 : stalledLooks + 1;
     groupsSeen = groupsWritten;
@@ -109,6 +132,7 @@ export function openPressure(parts: PressureParts): Pressure {
 
   function reasonFor(own: { requests: number; bytes: number } | undefined, bytes: number): OverloadReason | undefined {
     if (closedFor !== undefined) return closedFor;
+    if (pace.waitMs() > limits.waitMsMax) return 'slow';
     // What waits for the disk counts as it is, decoded, also when its sender is gone.
     const pending = log.pending();
     if (pending.bytes > limits.bytesMax) return 'bytes';
@@ -138,19 +162,31 @@ export function openPressure(parts: PressureParts): Pressure {
       if (reason !== undefined) refuse(reason);
       const mine = own ?? { requests: 0, bytes: 0 };
       if (own === undefined) ofKeys.set(keyId, mine);
-      const add = (sign: 1 | -1) => {
-        total.requests += sign;
-        total.bytes += sign * bytes;
-        mine.requests += sign;
-        mine.bytes += sign * bytes;
+      let held = bytes;
+      const count = (requests: number, more: number) => {
+        for (const sum of [total, mine]) {
+          sum.requests += requests;
+          sum.bytes += more;
+        }
       };
-      add(1);
+      count(1, held);
+      let waiting = 0;
       let isIn = true;
-      return () => {
-        if (!isIn) return;
-        isIn = false;
-        add(-1);
-        if (mine.requests === 0) ofKeys.delete(keyId);
+      return {
+        hold(actual) {
+          if (!isIn) return;
+          count(0, actual - held);
+          held = actual;
+          pace.wait(actual + REQUEST_WORK_BYTES - waiting);
+          waiting = actual + REQUEST_WORK_BYTES;
+        },
+        leave() {
+          if (!isIn) return;
+          isIn = false;
+          count(-1, -held);
+          pace.finish(waiting);
+          if (mine.requests === 0) ofKeys.delete(keyId);
+        },
       };
     },
     state: () => ({ ...total, isRefusing: closedFor !== undefined }),
@@ -159,5 +195,33 @@ export function openPressure(parts: PressureParts): Pressure {
       cancelLook();
       cancelCount();
     },
+  };
+}
+
+/**
+ * How long what waits will take, at the pace of late. A pace is known only while more waits than is done between two
+ * looks: whoever is seldom asked shows little of what it could do.
+ */
+function createPace(clock: Clock) {
+  let waiting = 0;
+  let done = 0;
+  let perMs: number | undefined;
+  let lookedMs = clock.monotonicMs();
+  return {
+    wait(bytes: number): void {
+      waiting += bytes;
+    },
+    finish(bytes: number): void {
+      waiting -= bytes;
+      done += bytes;
+    },
+    look(): void {
+      const nowMs = clock.monotonicMs();
+      const latest = done / Math.max(1, nowMs - lookedMs);
+      const isBehind = waiting > done;
+      perMs = isBehind ? (perMs === undefined ? latest : perMs + LOOK_WEIGHT * (latest - perMs)) : undefined;
+      [lookedMs, done] = [nowMs, 0];
+    },
+    waitMs: () => (perMs === undefined || waiting <= WAITING_BYTES_MIN ? 0 : waiting / perMs),
   };
 }

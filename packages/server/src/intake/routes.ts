@@ -85,10 +85,7 @@ async function submit(
     rawHeaders: request.raw.rawHeaders,
     body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
   });
-  const encoding = request.headers['content-encoding'];
-  const raw = bodyOf(request);
-  const body =
-    encoding === undefined || encoding === 'identity' ? raw : await decodeBody(raw, encoding, parts.bodyBytesMax);
+  const body = await decodedBody(request, parts.bodyBytesMax);
   const accepted = await parts.intake.accept({
     principal,
     asset,
@@ -102,6 +99,22 @@ async function submit(
     receivedAt: new Date(accepted.receivedAtMs).toISOString(),
     status: 'queued',
   });
+}
+
+/** Telemetry in JSON shrinks to about a tenth; the truth is known once it is decoded. */
+const DECODED_TIMES = 10;
+
+async function decodedBody(request: FastifyRequest, bytesMax: number): Promise<Buffer> {
+  const raw = bodyOf(request);
+  const encoding = request.headers['content-encoding'];
+  if (encoding === undefined || encoding === 'identity') {
+    request.intakePass?.hold(raw.length);
+    return raw;
+  }
+  request.intakePass?.hold(Math.min(bytesMax, raw.length * DECODED_TIMES));
+  const body = await decodeBody(raw, encoding, bytesMax);
+  request.intakePass?.hold(body.length);
+  return body;
 }
 
 function bodyOf(request: FastifyRequest): Buffer {
