@@ -38,9 +38,17 @@ export function createAttemptLimit(
   return createKeyAttempts({ limits, fixed, random: randomOf(ids), onDecided: metrics.onLimit });
 }
 
+/** So many numbers are drawn at a time: a refusal should not cost a call of the system. */
+const NUMBERS_DRAWN = 256;
+
 /** A number in [0, 1). */
 function randomOf(ids: Ids): () => number {
-  return () => ids.randomBytes(4).readUInt32BE() / 2 ** 32;
+  let [drawn, left]: [Buffer, number] = [Buffer.alloc(0), 0];
+  return () => {
+    if (left === 0) [drawn, left] = [ids.randomBytes(4 * NUMBERS_DRAWN), NUMBERS_DRAWN];
+    left -= 1;
+    return drawn.readUInt32BE(4 * left) / 2 ** 32;
+  };
 }
 
 export async function openLimitRoom(

@@ -5,6 +5,9 @@ import { Fault } from '../base/fault.ts';
 /** Undoes `Content-Encoding`, never writing more than `bytesMax`: a bomb stops there, however small it arrived. */
 const DECODERS = { gzip: promisify(gunzip), br: promisify(brotliDecompress), zstd: promisify(zstdDecompress) } as const;
 
+/** Telemetry shrinks to about a tenth. In one piece of that size it is decoded without copying pieces together. */
+const PIECE_BYTES = { times: 10, min: 16 * 1024, max: 512 * 1024 };
+
 export async function decodeBody(body: Buffer, encoding: string, bytesMax: number): Promise<Buffer> {
   const decode = DECODERS[encoding.trim().toLowerCase() as keyof typeof DECODERS];
   if (decode === undefined) {
@@ -14,7 +17,8 @@ export async function decodeBody(body: Buffer, encoding: string, bytesMax: numbe
     );
   }
   try {
-    return (await decode(body, { maxOutputLength: bytesMax })) as Buffer;
+    const chunkSize = Math.max(PIECE_BYTES.min, Math.min(PIECE_BYTES.max, bytesMax, body.length * PIECE_BYTES.times));
+    return (await decode(body, { maxOutputLength: bytesMax, chunkSize })) as Buffer;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
       throw new Fault(
