@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -28,7 +29,13 @@ export interface Site {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-const MAIN = join(import.meta.dirname, '..', 'packages', 'server', 'src', 'main.ts');
+const ROOT = join(import.meta.dirname, '..');
+const MAIN = join(ROOT, 'packages', 'server', 'src', 'main.ts');
+/** What `npm start` gives to Node. */
+const START_FLAGS = /^node((?: --\S+)*) packages/
+  .exec(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).scripts.start)![1]!
+  .split(' ')
+  .filter((flag) => flag !== '');
 const LAST_LINES_MAX = 30;
 
 export async function createSite(scratch: Scratch): Promise<Site> {
@@ -39,7 +46,7 @@ export function startServer(scratch: Scratch, site: Site, nodeArguments: readonl
   const child = spawn(
     process.execPath,
     [
-      ...nodeArguments,
+      ...[...START_FLAGS, ...nodeArguments],
       ...[MAIN, 'serve', '--no-demo', '--log-level', 'warn', '--data-directory', site.dataDirectory],
       ...['--http-port', String(site.httpPort), '--grpc-port', String(site.grpcPort)],
     ],

@@ -30,8 +30,10 @@ const OVERLOAD_CONNECTIONS = 1_500;
 /** A due request that no connection could take for so long is given up by the client. */
 const PATIENCE_MS = 2_000;
 const GOODPUT_LEAST = 0.9;
-const REFUSED_P99_MS_MAX = 250;
-const MEMORY_MIB_MAX = 512;
+/** While a body of 1 MB is read (15 ms) nothing else is answered. */
+const REFUSED_P99_MS_MAX = 500;
+/** Two heaps of V8, and bodies of 64 MiB three times over: as bytes, as text, as values. */
+const MEMORY_MIB_MAX = 1_024;
 const PROBE_EVERY_MS = 500;
 const WARM_UP_SECONDS = 3;
 

@@ -24,7 +24,12 @@ export class Fault extends Error {
       cause?: unknown;
     } = {},
   ) {
+    // Nobody reads where a refusal came from, and finding out takes longer than the rest of refusing.
+    const { status } = ERRORS[code];
+    const { stackTraceLimit } = Error;
+    if (status === 429 || status === 503) Error.stackTraceLimit = 0;
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'Fault';
     this.code = code;
     this.errors = options.errors ?? [];

@@ -55,12 +55,13 @@ export const PRESSURE_LIMITS: PressureLimits = {
 const SHARE_OF_KEY = 4;
 const LOOK_MS = 200;
 /**
- * What a request costs beside its bytes, as so many bytes: a body of 1.1 KB takes 0.16 ms of intake, one of 200 KB 8 ms
- * (two cores, mapping beside it), so both add up to about 30 MB in a second.
+ * What a request costs beside its bytes, as so many bytes: a body of 1.1 KB takes 0.12 ms of intake, one of 300 KB 6 ms
+ * (two cores, mapping beside it), so both add up to about 45 MB in a second.
  */
 const REQUEST_WORK_BYTES = 4_096;
-/** How much a look counts against the ones before it: the pace is that of the last second or two. */
-const LOOK_WEIGHT = 0.2;
+/** Looks that a pace is taken from: at least a second of them, and the last two. */
+const PACE_LOOKS_MIN = 5;
+const PACE_LOOKS_MAX = 10;
 /** So much may always wait, however slow it goes. */
 const WAITING_BYTES_MIN = 1024 * 1024;
 const COUNT_MS = 1_000;
@@ -199,14 +200,16 @@ export function openPressure(parts: PressureParts): Pressure {
 }
 
 /**
- * How long what waits will take, at the pace of late. A pace is known only while more waits than is done between two
- * looks: whoever is seldom asked shows little of what it could do.
+ * How long what waits will take, at the pace of the last two seconds. The log is written in bursts, so a pace is known
+ * only after a second of them; and only while more waits than is done between two looks, because whoever is seldom asked
+ * shows little of what it could do.
  */
 function createPace(clock: Clock) {
   let waiting = 0;
   let done = 0;
-  let perMs: number | undefined;
   let lookedMs = clock.monotonicMs();
+  let looks: { readonly done: number; readonly ms: number }[] = [];
+  let perMs: number | undefined;
   return {
     wait(bytes: number): void {
       waiting += bytes;
@@ -217,10 +220,12 @@ function createPace(clock: Clock) {
     },
     look(): void {
       const nowMs = clock.monotonicMs();
-      const latest = done / Math.max(1, nowMs - lookedMs);
-      const isBehind = waiting > done;
-      perMs = isBehind ? (perMs === undefined ? latest : perMs + LOOK_WEIGHT * (latest - perMs)) : undefined;
+      looks = [...looks.slice(1 - PACE_LOOKS_MAX), { done, ms: nowMs - lookedMs }];
       [lookedMs, done] = [nowMs, 0];
+      const doneInAll = looks.reduce((sum, look) => sum + look.done, 0);
+      if (waiting <= doneInAll / looks.length) looks = [];
+      const isKnown = looks.length >= PACE_LOOKS_MIN;
+      perMs = isKnown ? doneInAll / looks.reduce((sum, look) => sum + look.ms, 0) : undefined;
     },
     waitMs: () => (perMs === undefined || waiting <= WAITING_BYTES_MIN ? 0 : waiting / perMs),
   };
