@@ -156,6 +156,8 @@ export interface Subscription {
   /** The newest cursor. */
   readonly cursor: string;
   readonly ended: Promise<Ending>;
+  /** The initial metadata: resolves when the server has sent it. */
+  readonly headers: Promise<Metadata>;
   /** Resolves when the server has said something: from then on nothing is missed. */
   begun(): Promise<void>;
   received(count: number): Promise<void>;
@@ -191,6 +193,7 @@ export function createSubscription(stream: ClientReadableStream<SubscribeRespons
     if (message.event.case === 'records') records.push(...message.event.value.records);
   });
   stream.on('error', () => {});
+  const headers = new Promise<Metadata>((resolve) => stream.on('metadata', resolve));
   const ended = new Promise<Ending>((resolve) => {
     stream.on('status', ({ code, details, metadata }: StatusObject) => {
       const text = (name: string) => metadata.get(name)[0]?.toString();
@@ -208,6 +211,7 @@ export function createSubscription(stream: ClientReadableStream<SubscribeRespons
       return messages.findLast(({ cursor }) => cursor !== '')?.cursor ?? '';
     },
     ended,
+    headers,
     begun: () => vi.waitFor(() => messages.length > 0 || Promise.reject(new Error('nothing yet')), WAIT).then(() => {}),
     received: (count) =>
       vi

@@ -1,5 +1,3 @@
-import { readlinkSync } from 'node:fs';
-import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { systemIds } from '../base/ids.ts';
@@ -10,12 +8,8 @@ import { openThreadBackends } from './backends.ts';
 import type { FromThread, MapperThreadData, ToThread } from './mapper-thread.ts';
 import { PRODUCTS_DIRECTORY } from './products-directory.ts';
 
-/** sched(7): each step is a quarter less, so that this is a third. */
-const NICENESS = 5;
-
 /** The thread of `mapper-thread.ts`: the mapper with connections, products and a doorbell of its own. */
 const { config, connection, place } = workerData as MapperThreadData;
-stepBack();
 const port = parentPort!;
 const tell = (message: FromThread) => port.postMessage(message);
 const log = createLogger({ level: config.log.level });
@@ -36,18 +30,6 @@ port.on('message', (message: ToThread) => {
     tell({ kind: 'awake' });
   }
 });
-
-/**
- * Taking in comes before mapping: a third of the other threads' share when the processor does not suffice for both. What
- * waits to be mapped is on disk; what intake has no time for is refused. Only Linux has priorities of threads.
- */
-function stepBack(): void {
-  try {
-    setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), NICENESS);
-  } catch {
-    // Then both get the same share.
-  }
-}
 
 async function close(): Promise<void> {
   await mapper.close();

@@ -39,7 +39,10 @@ export function toGrpcStatus(fault: Fault, cursor?: string): StatusObject {
     const retryDelay = create(DurationSchema, { seconds: BigInt(seconds) });
     details.push(anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));
   }
-  if (fault.refusal !== undefined) metadata.set('ratelimit-policy', fault.refusal.limit.policy);
+  if (fault.refusal !== undefined) {
+    metadata.set('ratelimit-policy', fault.refusal.limit.policy);
+    metadata.set('ratelimit', `"${fault.refusal.limit.name}";r=0`);
+  }
   const status = create(StatusSchema, { code, message, details });
   metadata.set('grpc-status-details-bin', Buffer.from(toBinary(StatusSchema, status)));
   return { code, details: message, metadata };

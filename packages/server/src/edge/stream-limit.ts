@@ -1,12 +1,19 @@
 import type { Principal } from '../access/principal.ts';
+import { limitFields } from '../limits/headers.ts';
 import type { LimitGuardParts } from './limit-guard.ts';
 import { refusalOf } from './refusal.ts';
 
 /**
- * LiveFeed streams per plan: a slot for each stream that is open. Throws `too-many-streams` when there is none; the
- * answer gives the slot back. Streams do not wait in line: whoever opens one wants it for hours.
+ * LiveFeed streams per plan: a slot for each stream that is open. Throws `too-many-streams` when there is none. Streams
+ * do not wait in line: whoever opens one wants it for hours.
  */
-export type OpenStreamSlot = (principal: Principal) => Promise<() => void>;
+export type OpenStreamSlot = (principal: Principal) => Promise<StreamSlot>;
+
+export interface StreamSlot {
+  /** How the limit stands: the RateLimit fields, for the stream's initial metadata. */
+  readonly fields: Readonly<Record<string, string>>;
+  giveBack(): void;
+}
 
 type StreamLimitParts = Pick<LimitGuardParts, 'limits' | 'rules' | 'random' | 'onDecided' | 'onUsed'>;
 
@@ -23,6 +30,6 @@ export function createStreamLimit(parts: StreamLimitParts): OpenStreamSlot {
     const wouldRefuse = isReported || isOverProposed;
     parts.onUsed(principal, { isRefused: !decision.allowed, wouldRefuse, bytes: 0 });
     if (!decision.allowed) throw refusalOf(decision, parts.random());
-    return () => decision.lease?.release();
+    return { fields: { ...limitFields(decision, 0) }, giveBack: () => decision.lease?.release() };
   };
 }

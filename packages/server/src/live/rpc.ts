@@ -6,7 +6,7 @@ import {
   type SubscribeRequest,
   SubscribeRequestSchema,
 } from '@gladhand/contract/gen/gladhand/livefeed/v1/livefeed_pb.ts';
-import type { ServerWritableStream, ServiceDefinition } from '@grpc/grpc-js';
+import { Metadata, type ServerWritableStream, type ServiceDefinition } from '@grpc/grpc-js';
 import type { Principal } from '../access/principal.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Cursors } from '../base/cursor.ts';
@@ -56,8 +56,13 @@ export interface LiveFeedParts {
     watch(principal: Principal, end: (reason?: Fault) => void, address?: string): () => void;
   };
   readonly resolveFilter: ResolveFilter;
-  /** Claims one of the streams of the caller's plan, or throws; the answer gives it back. Default: there is no such limit. */
-  readonly openSlot?: (principal: Principal) => Promise<() => void>;
+  /**
+   * Claims one of the streams of the caller's plan, or throws; `fields` are sent as the stream's initial metadata.
+   * Default: there is no such limit.
+   */
+  readonly openSlot?: (
+    principal: Principal,
+  ) => Promise<{ readonly fields: Readonly<Record<string, string>>; giveBack(): void }>;
   /** Called for every message of records written, with how many are in it. */
   readonly onSent?: (records: number) => void;
   readonly limits?: Partial<LiveLimits>;
@@ -153,7 +158,11 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
         throw new Fault('missing-scope', 'This needs the scope livefeed:connect, which the key does not have.');
       }
       countKey(principal.keyId, stream.atEnd);
-      if (parts.openSlot !== undefined) stream.atEnd(await parts.openSlot(principal));
+      if (parts.openSlot !== undefined) {
+        const slot = await parts.openSlot(principal);
+        stream.atEnd(slot.giveBack);
+        if (!stream.isOver) call.sendMetadata(metadataOf(slot.fields));
+      }
       stream.atEnd(
         access.watch(
           principal,
@@ -304,4 +313,10 @@ function shuttingDown(): Fault {
 
 function tooMany(detail: string): Fault {
   return new Fault('too-many-streams', `${detail} Close one, or ask for a higher limit.`);
+}
+
+function metadataOf(fields: Readonly<Record<string, string>>): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(fields)) metadata.set(name, value);
+  return metadata;
 }

@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { readDemo } from '../demo-data.ts';
 import { startServer } from '../server-process.ts';
 
 /** What a newcomer does in the first minutes, with the commands exactly as they stand in the welcome and the README. */
@@ -48,8 +49,7 @@ test('the first start shows a welcome whose lines work, and Ctrl-C ends it with 
 
 test('the README’s commands do what it says', async () => {
   const server = startServer(FREE_PORTS);
-  await server.waitFor(/Ctrl-C/);
-  const demo = JSON.parse(readFileSync(join(server.directory, '.gladhand', 'demo.json'), 'utf8'));
+  const demo = await readDemo(server);
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
   const blocks = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => match[1]!);
   const script = blocks

@@ -3,6 +3,7 @@ import { readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { readDemo } from '../demo-data.ts';
 import { startServer } from '../server-process.ts';
 
 /** The guides' commands, exactly as they stand there, against a demo server. What must not run is fenced as `text`. */
@@ -21,11 +22,10 @@ function blocksOf(guide: string): string[] {
 
 test('every command of the guides runs, in order, and answers what it says', async () => {
   const server = startServer(['--http-port', '0', '--grpc-port', '0']);
-  await server.waitFor(/Ctrl-C/);
+  const demo = await readDemo(server);
   // The guides are read in the project's folder; the data folder of this server is elsewhere.
   for (const name of ['node_modules', 'packages', 'examples', 'scripts', 'package.json'])
     symlinkSync(join(ROOT, name), join(server.directory, name));
-  const demo = JSON.parse(readFileSync(join(server.directory, '.gladhand', 'demo.json'), 'utf8'));
   const marked = GUIDES.flatMap((guide) =>
     blocksOf(guide).map((block, at) => `echo; echo '## ${guide} ${at}'\n${block}`),
   );

@@ -9,6 +9,7 @@ import { createSubscription, subscribe } from '../live-feed.ts';
 import { describeLimited, type LimitedWorld } from './limited-world.ts';
 
 /** Keys are traded and rotated seldom; whoever tries more often errs or guesses. */
+const POLICY = '"streams";q=2;qu="concurrent-requests"';
 const forged = (at: number) => `gladhand_${String(at).padStart(12, '0')}_nonsense`;
 
 describeLimited('keys', (open) => {
@@ -78,10 +79,14 @@ describeLimited('keys', (open) => {
     const rival = await world.token(world.rivalId, 'customer', CUSTOMER_SCOPES);
     const streams = [openStream(world, token), openStream(world, token)];
     for (const stream of streams) await stream.begun();
+    const headers = await Promise.all(streams.map(({ headers: sent }) => sent));
+    expect(headers.map((sent) => sent.get('ratelimit-policy'))).toEqual(Array(2).fill([POLICY]));
+    expect(headers.map((sent) => sent.get('ratelimit')[0]).sort()).toEqual(['"streams";r=0', '"streams";r=1']);
     const refused = await openStream(world, token).ended;
     expect(refused).toMatchObject({ code: Code.RESOURCE_EXHAUSTED, errorCode: 'too-many-streams' });
     expect(refused.metadata.get('retry-after').map(Number)[0]).toBeGreaterThanOrEqual(1);
-    expect(refused.metadata.get('ratelimit-policy')).toEqual(['"streams";q=2;qu="concurrent-requests"']);
+    expect(refused.metadata.get('ratelimit-policy')).toEqual([POLICY]);
+    expect(refused.metadata.get('ratelimit')).toEqual(['"streams";r=0']);
     const status = fromBinary(StatusSchema, refused.metadata.get('grpc-status-details-bin')[0] as Buffer);
     const retry = status.details
       .map((detail) => anyUnpack(detail, RetryInfoSchema))
