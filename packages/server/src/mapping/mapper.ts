@@ -38,14 +38,14 @@ export interface MapperParts {
   readonly onSettled?: (settled: Settled, envelopes: number) => void;
 }
 
-const BATCH_ENVELOPES_MAX = 500;
+const BATCH_ENVELOPES_MAX = 1_000;
 const BATCH_BYTES_MAX = 8 * 1024 * 1024;
 const POLL_MS = 1_000;
 const RETRY_MS_MAX = 2_000;
 /** Records of one transaction, about: what is computed for it keeps the event loop. */
 const PORTION_RECORDS_MAX = 500;
-/** How long mapping keeps the event loop before it lets requests through. */
-const SLICE_MS = 5;
+/** How long mapping keeps the event loop before it lets through what the database answered, or requests where it has no thread of its own. */
+const SLICE_MS = 1;
 
 export function openMapper(parts: MapperParts): Mapper {
   const closing = new AbortController();
@@ -94,23 +94,31 @@ async function requeueClaimed(parts: MapperParts): Promise<void> {
   });
 }
 
+/** While a portion is being stored the next one is mapped: the database and this thread work at once. */
 async function processBatch(parts: MapperParts, batch: IntakeBatch): Promise<void> {
   let portion: MappedEnvelope[] = [];
   let records = 0;
+  let storing = Promise.resolve();
   let sliceEndMs = parts.clock.monotonicMs() + SLICE_MS;
+  const storeNext = async () => {
+    await storing;
+    storing = storePortion(parts, batch, portion);
+    // Seen by whoever waits for it next.
+    storing.catch(() => {});
+    [portion, records] = [[], 0];
+  };
   for (const envelope of batch.envelopes) {
     const mapped = mapEnvelope(parts, envelope);
     portion.push(mapped);
     records += mapped.records.length;
-    if (records >= PORTION_RECORDS_MAX) {
-      await storePortion(parts, batch, portion);
-      [portion, records] = [[], 0];
-    } else if (parts.clock.monotonicMs() >= sliceEndMs) {
+    if (records >= PORTION_RECORDS_MAX) await storeNext();
+    if (parts.clock.monotonicMs() >= sliceEndMs) {
       await new Promise((resolve) => setImmediate(resolve));
       sliceEndMs = parts.clock.monotonicMs() + SLICE_MS;
     }
   }
-  if (portion.length > 0) await storePortion(parts, batch, portion);
+  if (portion.length > 0) await storeNext();
+  await storing;
 }
 
 async function storePortion(parts: MapperParts, batch: IntakeBatch, portion: readonly MappedEnvelope[]): Promise<void> {
