@@ -61,7 +61,8 @@ export async function benchPipeline(scratch: Scratch, options: PipelineBenchOpti
   const ceiling = await timeToReadable(site, () =>
     load.run({ ...common, pace: { kind: 'closed' }, seconds: CEILING_SECONDS, firstSequence: warmUp.nextSequence }),
   );
-  const perSecond = Math.floor(ceiling.result.perSecond * SHARE_OF_CEILING);
+  // Every trailer gets the same number of records, so that the last one of each is known.
+  const perSecond = Math.floor((ceiling.result.perSecond * SHARE_OF_CEILING) / TRAILERS) * TRAILERS;
 
   say(`constant load of ${perSecond}/s for ${options.seconds} s`);
   const sampler = startSampler(site);

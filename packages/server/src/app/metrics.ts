@@ -123,7 +123,7 @@ export function createMetrics(parts: {
   });
   const overloads = new Counter({
     name: 'gladhand_intake_overload_refusals_total',
-    help: 'Intake refused with 503 because of: database, stalled, backlog, requests, bytes',
+    help: 'Intake refused with 503 because of: database, stalled, slow, backlog, requests, bytes',
     labelNames: ['reason'],
     registers,
   });
@@ -138,7 +138,11 @@ export function createMetrics(parts: {
       },
     });
   intakeGauge('gladhand_intake_requests', 'Intake requests that are under way', ({ requests }) => requests);
-  intakeGauge('gladhand_intake_request_bytes', 'Bytes of their bodies, as announced', ({ bytes }) => bytes);
+  intakeGauge(
+    'gladhand_intake_request_bytes',
+    'Bytes of their bodies, as announced until they are here, decoded',
+    ({ bytes }) => bytes,
+  );
   intakeGauge('gladhand_intake_refusing', '1 while all intake is refused with 503', ({ isRefusing }) =>
     isRefusing ? 1 : 0,
   );

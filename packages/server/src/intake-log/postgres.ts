@@ -3,6 +3,7 @@ import { Fault } from '../base/fault.ts';
 import type { Database } from '../database/database.ts';
 import { asFault } from '../database/database-fault.ts';
 import { isMissingPartition, type Partitions } from '../database/partitions.ts';
+import { plainArray } from '../database/plain-array.ts';
 import type { Schema } from '../database/schema.ts';
 import { createGroupCommit } from './group-commit.ts';
 import {
@@ -158,15 +159,18 @@ async function claimKeys(trx: Kysely<Schema>, claims: readonly Append[]): Promis
 async function insertEnvelopes(executor: Kysely<Schema>, envelopes: readonly Envelope[]): Promise<void> {
   let end = 1;
   const offsets = envelopes.map(({ body }) => (end += body.length) - body.length);
+  const ids = (read: (envelope: Envelope) => string | null) => plainArray('uuid', envelopes.map(read));
   await sql`
     with incoming as materialized (
       select t.*, substring(${Buffer.concat(envelopes.map(({ body }) => body))}::bytea from t.start for t.length) as body from unnest(
-        ${envelopes.map(({ id }) => id)}::uuid[], ${envelopes.map(({ receivedAtMs }) => new Date(receivedAtMs))}::timestamptz[],
-        ${envelopes.map(({ organizationId }) => organizationId)}::uuid[], ${envelopes.map(({ keyId }) => keyId)}::uuid[],
+        ${ids(({ id }) => id)}, ${instants(envelopes)}, ${ids(({ organizationId }) => organizationId)}, ${ids(({ keyId }) => keyId)},
         ${envelopes.map(({ partnerId }) => partnerId)}::text[], ${envelopes.map(({ product }) => product)}::text[],
         ${envelopes.map(({ asset }) => ('vin' in asset ? asset.vin : null))}::text[],
-        ${envelopes.map(({ asset }) => ('plantId' in asset ? asset.plantId : null))}::uuid[],
-        ${offsets}::integer[], ${envelopes.map(({ body }) => body.length)}::integer[]
+        ${ids(({ asset }) => ('plantId' in asset ? asset.plantId : null))},
+        ${plainArray('integer', offsets)}, ${plainArray(
+          'integer',
+          envelopes.map(({ body }) => body.length),
+        )}
       ) with ordinality as t(id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, start, length, n)
     ), kept as (
       insert into envelope (id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, body)
@@ -182,9 +186,18 @@ async function insertLog(
   envelopes: readonly { id: string; receivedAtMs: number }[],
 ): Promise<void> {
   await sql`insert into intake_log (envelope_id, received_at)
-    select t.id, t.received_at from unnest(${envelopes.map(({ id }) => id)}::uuid[],
-      ${envelopes.map(({ receivedAtMs }) => new Date(receivedAtMs))}::timestamptz[]) with ordinality as t(id, received_at, n)
+    select t.id, t.received_at from unnest(${plainArray(
+      'uuid',
+      envelopes.map(({ id }) => id),
+    )}, ${instants(envelopes)}) with ordinality as t(id, received_at, n)
     order by t.n`.execute(executor);
+}
+
+function instants(envelopes: readonly { receivedAtMs: number }[]) {
+  return plainArray(
+    'timestamptz',
+    envelopes.map(({ receivedAtMs }) => new Date(receivedAtMs)),
+  );
 }
 
 interface TakenRow {
@@ -214,8 +227,10 @@ async function takeBatch(database: Database, limits: { envelopesMax: number; byt
   return {
     envelopes: [...sequences.keys()],
     async acknowledge(trx, envelopes) {
-      const ended = envelopes.map((envelope) => sequences.get(envelope));
-      const result = await sql`delete from intake_log where sequence = any(${ended}::bigint[])`.execute(trx);
+      const ended = envelopes.map((envelope) => sequences.get(envelope)!);
+      const result = await sql`delete from intake_log where sequence = any(${plainArray('bigint', ended)})`.execute(
+        trx,
+      );
       if (Number(result.numAffectedRows) !== ended.length) {
         throw new Fault('temporarily-unavailable', 'The batch was taken by another mapper.', { retryAfterSeconds: 1 });
       }

@@ -42,8 +42,8 @@ const BATCH_ENVELOPES_MAX = 1_000;
 const BATCH_BYTES_MAX = 8 * 1024 * 1024;
 const POLL_MS = 1_000;
 const RETRY_MS_MAX = 2_000;
-/** Records of one transaction, about: what is computed for it keeps the event loop. */
-const PORTION_RECORDS_MAX = 500;
+/** Records of one transaction, about: with so many, its commit and its round trips are a small part of it. */
+const PORTION_RECORDS_MAX = 2000;
 /** How long mapping keeps the event loop before it lets through what the database answered, or requests where it has no thread of its own. */
 const SLICE_MS = 1;
 

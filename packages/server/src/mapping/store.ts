@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import { uuidTimeMs } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
 import { ofOrganization } from '../database/first-wall.ts';
+import { plainArray } from '../database/plain-array.ts';
 import type { Schema } from '../database/schema.ts';
 import type { Envelope } from '../intake-log/intake-log.ts';
 
@@ -22,14 +23,19 @@ export async function writeReceipts(
   processedAt: Date,
 ): Promise<void> {
   const list = (items: readonly string[]) => `{${items.join(',')}}`;
+  const ids = (read: (receipt: ReceiptRow) => string) => plainArray('uuid', receipts.map(read));
+  const received = plainArray(
+    'timestamptz',
+    receipts.map(({ envelope }) => new Date(envelope.receivedAtMs)),
+  );
   await sql`
     insert into receipt (envelope_id, received_at, organization_id, partner_id, product, status, mapping_version, processed_at,
       record_ids, skipped, rejects, unclaimed)
     select t.envelope_id, t.received_at, t.organization_id, t.partner_id, t.product, t.status, t.mapping_version, ${processedAt}::timestamptz,
       t.record_ids::uuid[], t.skipped, t.rejects::json, t.unclaimed::text[]
     from unnest(
-      ${receipts.map(({ envelope }) => envelope.id)}::uuid[], ${receipts.map(({ envelope }) => new Date(envelope.receivedAtMs))}::timestamptz[],
-      ${receipts.map(({ envelope }) => envelope.organizationId)}::uuid[], ${receipts.map(({ envelope }) => envelope.partnerId)}::text[],
+      ${ids(({ envelope }) => envelope.id)}, ${received},
+      ${ids(({ envelope }) => envelope.organizationId)}, ${receipts.map(({ envelope }) => envelope.partnerId)}::text[],
       ${receipts.map(({ envelope }) => envelope.product)}::text[], ${receipts.map(({ status }) => status)}::text[],
       ${receipts.map(({ mappingVersion }) => mappingVersion)}::integer[], ${receipts.map(({ recordIds }) => list(recordIds))}::text[],
       ${receipts.map(({ skipped }) => skipped)}::integer[], ${receipts.map(({ rejectsJson }) => rejectsJson)}::text[],

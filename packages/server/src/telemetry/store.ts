@@ -1,6 +1,7 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.ts';
 import { ofOrganization } from '../database/first-wall.ts';
+import { plainArray } from '../database/plain-array.ts';
 import type { Schema } from '../database/schema.ts';
 import type { NewRecord } from './append.ts';
 import type { FeedRequest, FeedRow, LatestRequest, LatestRow, PlantIds, TimePage, TimeRequest } from './read.ts';
@@ -23,7 +24,17 @@ export async function insertRecords(
   processedAtMs: number,
 ): Promise<number> {
   const signals = toBlock(rows.map((row) => row.signalsJson));
-  const column = (read: (row: RecordRow) => unknown, type: string) => sql`${rows.map(read)}::${sql.raw(type)}[]`;
+  const ids = (read: (row: RecordRow) => string | null) => plainArray('uuid', rows.map(read));
+  const numbers = (read: (row: RecordRow) => number) => plainArray('integer', rows.map(read));
+  const texts = (read: (row: RecordRow) => string | null) => sql`${rows.map(read)}::text[]`;
+  const instants = (read: (row: RecordRow) => number | null) =>
+    plainArray(
+      'timestamptz',
+      rows.map((row) => {
+        const atMs = read(row);
+        return atMs === null ? null : new Date(atMs);
+      }),
+    );
   const result = await sql`
     with sequencer as (
       update telemetry_position set value = value + ${rows.length} returning value - ${rows.length} as base
@@ -34,14 +45,12 @@ export async function insertRecords(
       t.received_at, ${new Date(processedAtMs)}::timestamptz, t.product, t.mapping_version, t.receipt_id, s.base + t.n,
       t.signal_groups, convert_from(substring(${signals.bytes}::bytea from t.start for t.length), 'UTF8')::json, t.states::json
     from sequencer s, unnest(
-      ${column((row) => row.id, 'uuid')}, ${column((row) => row.assetId, 'uuid')},
-      ${column((row) => new Date(row.observedAtMs), 'timestamptz')}, ${column((row) => row.organizationId, 'uuid')},
-      ${column((row) => row.fleetId, 'uuid')}, ${column((row) => row.assetKind, 'text')}, ${column((row) => row.deviceId, 'uuid')},
-      ${column((row) => (row.deviceAtMs === null ? null : new Date(row.deviceAtMs)), 'timestamptz')},
-      ${column((row) => new Date(row.receivedAtMs), 'timestamptz')}, ${column((row) => row.product, 'text')},
-      ${column((row) => row.mappingVersion, 'integer')}, ${column((row) => row.receiptId, 'uuid')},
-      ${column((row) => row.signalGroups, 'integer')}, ${signals.offsets}::integer[], ${signals.lengths}::integer[],
-      ${column((row) => row.statesJson, 'text')}
+      ${ids((row) => row.id)}, ${ids((row) => row.assetId)}, ${instants((row) => row.observedAtMs)},
+      ${ids((row) => row.organizationId)}, ${ids((row) => row.fleetId)}, ${texts((row) => row.assetKind)},
+      ${ids((row) => row.deviceId)}, ${instants((row) => row.deviceAtMs)}, ${instants((row) => row.receivedAtMs)},
+      ${texts((row) => row.product)}, ${numbers((row) => row.mappingVersion)}, ${ids((row) => row.receiptId)},
+      ${numbers((row) => row.signalGroups)}, ${plainArray('integer', signals.offsets)},
+      ${plainArray('integer', signals.lengths)}, ${texts((row) => row.statesJson)}
     ) with ordinality as t(id, asset_id, observed_at, organization_id, fleet_id, asset_kind, device_id, device_at, received_at,
       product, mapping_version, receipt_id, signal_groups, start, length, states, n)
     on conflict do nothing`.execute(trx);
@@ -93,8 +102,13 @@ export async function writeLatest(
     insert into latest (asset_id, organization_id, metrics)
     select t.asset_id, t.organization_id, convert_from(substring(${metrics.bytes}::bytea from t.start for t.length), 'UTF8')::json
     from unnest(
-      ${latest.map((row) => row.assetId)}::uuid[], ${latest.map((row) => row.organizationId)}::uuid[],
-      ${metrics.offsets}::integer[], ${metrics.lengths}::integer[]) as t(asset_id, organization_id, start, length)
+      ${plainArray(
+        'uuid',
+        latest.map((row) => row.assetId),
+      )}, ${plainArray(
+        'uuid',
+        latest.map((row) => row.organizationId),
+      )}, ${plainArray('integer', metrics.offsets)}, ${plainArray('integer', metrics.lengths)}) as t(asset_id, organization_id, start, length)
     order by t.asset_id
     on conflict (asset_id) do update set metrics = excluded.metrics, organization_id = excluded.organization_id`.execute(
     trx,
