@@ -87,11 +87,16 @@ test('no more waits than is done in a second, once it is known how much that is'
   const waiting: Pass[] = [];
   // Sends as much as it may, of which 1 MiB a look is done: 5 MiB a second.
   const sendAll = () => {
-    for (;;) {
-      const entered = enter(`key ${waiting.length % 5}`, MIB);
-      if (typeof entered === 'string') return entered;
-      entered.hold(MIB);
-      waiting.push(entered);
+    for (let key = 0, refused = 0; ; key += 1) {
+      const entered = enter(`key ${key % 16}`, MIB);
+      if (typeof entered === 'string') {
+        refused += 1;
+        if (refused === 16) return entered;
+      } else {
+        refused = 0;
+        entered.hold(MIB);
+        waiting.push(entered);
+      }
     }
   };
   // Nobody knows yet how fast it goes.
@@ -108,6 +113,29 @@ test('no more waits than is done in a second, once it is known how much that is'
   for (const one of waiting.splice(0)) one.leave();
   await pass(400);
   expect(sendAll()).toBe('overloaded bytes 2');
+});
+
+test('who sends more than is done makes itself wait, and leaves room to who sends little', async () => {
+  const { enter, pass } = open(PRESSURE_LIMITS);
+  const MIB = 1024 * 1024;
+  const waiting: Pass[] = [];
+  const send = (keyId: string) => {
+    const entered = enter(keyId, MIB);
+    if (typeof entered === 'string') return entered;
+    entered.hold(MIB);
+    waiting.push(entered);
+    return 'in';
+  };
+  // 2 MiB a look is done: 10 MiB a second.
+  for (let look = 0; look < 40; look += 1) {
+    while (send('greedy') === 'in');
+    for (const done of waiting.splice(0, 2)) done.leave();
+    await pass(200);
+    if (look > 20) expect(send('modest')).toBe('in');
+  }
+  while (send('greedy') === 'in');
+  expect(send('greedy')).toBe('overloaded slow 2');
+  expect(waiting.length).toBeLessThanOrEqual(10);
 });
 
 test('whoever sends slowly does not make the others wait: what is not here yet is not waiting for us', async () => {

@@ -91,11 +91,18 @@ export interface PressureParts {
   readonly onState?: (reason: OverloadReason | undefined) => void;
 }
 
+/** What is under way, of all and of each key; `waiting` is work, in bytes, of requests whose bodies are here. */
+interface Held {
+  requests: number;
+  bytes: number;
+  waiting: number;
+}
+
 export function openPressure(parts: PressureParts): Pressure {
   const { log, clock, backlogEnvelopesMax: most, limits = PRESSURE_LIMITS } = parts;
-  const total = { requests: 0, bytes: 0 };
+  const total: Held = { requests: 0, bytes: 0, waiting: 0 };
   const pace = createPace(clock);
-  const ofKeys = new Map<string, { requests: number; bytes: number }>();
+  const ofKeys = new Map<string, Held>();
   let closedFor: OverloadReason | undefined;
   let isBacklogLong = false;
   let groupsSeen = log.pending().groupsWritten;
@@ -106,7 +113,7 @@ export function openPressure(parts: PressureParts): Pressure {
   let cancelCount = () => {};
 
   function look(): void {
-    pace.look();
+    pace.look(total.waiting);
     const { envelopes, groupsWritten } = log.pending();
     stalledLooks = envelopes === 0 || groupsWritten !== groupsSeen ? 0 : stalledLooks + 1;
     groupsSeen = groupsWritten;
@@ -131,9 +138,11 @@ export function openPressure(parts: PressureParts): Pressure {
   look();
   void count();
 
-  function reasonFor(own: { requests: number; bytes: number } | undefined, bytes: number): OverloadReason | undefined {
+  function reasonFor(own: Held | undefined, bytes: number): OverloadReason | undefined {
     if (closedFor !== undefined) return closedFor;
-    if (pace.waitMs() > limits.waitMsMax) return 'slow';
+    const waitMs = total.waiting > WAITING_BYTES_MIN ? pace.msFor(total.waiting) : 0;
+    if (waitMs > limits.waitMsMax) return 'slow';
+    if (waitMs > limits.waitMsMax / 2 && pace.msFor(own?.waiting ?? 0) > limits.waitMsMax / SHARE_OF_KEY) return 'slow';
     // What waits for the disk counts as it is, decoded, also when its sender is gone.
     const pending = log.pending();
     if (pending.bytes > limits.bytesMax) return 'bytes';
@@ -161,36 +170,36 @@ export function openPressure(parts: PressureParts): Pressure {
       const own = ofKeys.get(keyId);
       const reason = reasonFor(own, bytes);
       if (reason !== undefined) refuse(reason);
-      const mine = own ?? { requests: 0, bytes: 0 };
+      const mine = own ?? { requests: 0, bytes: 0, waiting: 0 };
       if (own === undefined) ofKeys.set(keyId, mine);
-      let held = bytes;
-      const count = (requests: number, more: number) => {
+      let held = 0;
+      let waiting = 0;
+      const count = (requests: number, more: number, moreWaiting: number) => {
         for (const sum of [total, mine]) {
           sum.requests += requests;
           sum.bytes += more;
+          sum.waiting += moreWaiting;
         }
+        held += more;
+        waiting += moreWaiting;
       };
-      count(1, held);
-      let waiting = 0;
+      count(1, bytes, 0);
       let isIn = true;
       return {
         hold(actual) {
           if (!isIn) return;
-          count(0, actual - held);
-          held = actual;
-          pace.wait(actual + REQUEST_WORK_BYTES - waiting);
-          waiting = actual + REQUEST_WORK_BYTES;
+          count(0, actual - held, actual + REQUEST_WORK_BYTES - waiting);
         },
         leave() {
           if (!isIn) return;
           isIn = false;
-          count(-1, -held);
           pace.finish(waiting);
+          count(-1, -held, -waiting);
           if (mine.requests === 0) ofKeys.delete(keyId);
         },
       };
     },
-    state: () => ({ ...total, isRefusing: closedFor !== undefined }),
+    state: () => ({ requests: total.requests, bytes: total.bytes, isRefusing: closedFor !== undefined }),
     close() {
       isClosed = true;
       cancelLook();
@@ -205,20 +214,15 @@ export function openPressure(parts: PressureParts): Pressure {
  * shows little of what it could do.
  */
 function createPace(clock: Clock) {
-  let waiting = 0;
   let done = 0;
   let lookedMs = clock.monotonicMs();
   let looks: { readonly done: number; readonly ms: number }[] = [];
   let perMs: number | undefined;
   return {
-    wait(bytes: number): void {
-      waiting += bytes;
-    },
     finish(bytes: number): void {
-      waiting -= bytes;
       done += bytes;
     },
-    look(): void {
+    look(waiting: number): void {
       const nowMs = clock.monotonicMs();
       looks = [...looks.slice(1 - PACE_LOOKS_MAX), { done, ms: nowMs - lookedMs }];
       [lookedMs, done] = [nowMs, 0];
@@ -227,6 +231,7 @@ function createPace(clock: Clock) {
       const isKnown = looks.length >= PACE_LOOKS_MIN;
       perMs = isKnown ? doneInAll / looks.reduce((sum, look) => sum + look.ms, 0) : undefined;
     },
-    waitMs: () => (perMs === undefined || waiting <= WAITING_BYTES_MIN ? 0 : waiting / perMs),
+    /** 0 while no pace is known. */
+    msFor: (bytes: number) => (perMs === undefined ? 0 : bytes / perMs),
   };
 }
