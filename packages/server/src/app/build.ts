@@ -27,6 +27,7 @@ import { openHousekeeper } from './housekeeper.ts';
 import { createAttemptLimit, type LimitRoom, openLimitRoom } from './limit-room.ts';
 import { openMapperThread } from './mapper-thread.ts';
 import { createMetrics } from './metrics.ts';
+import { noteStreamRefusal } from './note-refusal.ts';
 import { PRODUCTS_DIRECTORY } from './products-directory.ts';
 import { openDoors } from './routes.ts';
 
@@ -183,6 +184,12 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       resolveFilter: registry.resolveFilter,
       openSlot: limitRoom.openStreamSlot,
       onSent: metrics.onSent,
+      onRefused: (fault, { principal, address }) =>
+        noteStreamRefusal(rooms.refusals, fault, {
+          key: principal ?? access.findRefusedKey(fault),
+          address,
+          requestId: ids.uuid(),
+        }),
       limits: { heartbeatMs: config.grpc.heartbeatSeconds * 1000 },
     });
     metrics.watchLiveFeed(live.counts);

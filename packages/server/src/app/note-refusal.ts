@@ -13,14 +13,13 @@ export interface RefusedKey {
  * What of an answered fault is refused access, for the audit log: every 401 and 403, too many attempts, and a 404 of
  * somebody who is recognized, because what they may not see is answered so.
  */
+function isRefusedAccess({ status, code }: Fault, isRecognized: boolean): boolean {
+  return status === 401 || status === 403 || code === 'too-many-attempts' || (status === 404 && isRecognized);
+}
+
 export function noteRefusal(refusals: Refusals, fault: Fault, request: FastifyRequest, key?: RefusedKey): void {
   const caller = request.person ?? request.principal ?? key ?? null;
-  const isRefused =
-    fault.status === 401 ||
-    fault.status === 403 ||
-    fault.code === 'too-many-attempts' ||
-    (fault.status === 404 && caller !== null && !request.is404);
-  if (!isRefused) return;
+  if (!isRefusedAccess(fault, caller !== null && !request.is404)) return;
   const { actor } = key === undefined ? originOf(request) : { actor: { kind: 'key' as const, id: key.keyId } };
   const route = `${request.method} ${request.routeOptions.url ?? 'unknown'}`;
   refusals.note({
@@ -31,5 +30,24 @@ export function noteRefusal(refusals: Refusals, fault: Fault, request: FastifyRe
     target: null,
     address: request.ip,
     requestId: request.id,
+  });
+}
+
+/** The same for a LiveFeed stream that was refused when it was opened. */
+export function noteStreamRefusal(
+  refusals: Refusals,
+  fault: Fault,
+  call: { readonly key: RefusedKey | undefined; readonly address: string; readonly requestId: string },
+): void {
+  const { key, address, requestId } = call;
+  if (!isRefusedAccess(fault, key !== undefined)) return;
+  refusals.note({
+    organizationId: key?.organizationId ?? null,
+    actor: key === undefined ? { kind: 'anonymous', id: null } : { kind: 'key', id: key.keyId },
+    code: fault.code,
+    route: 'LiveFeed/Subscribe',
+    target: null,
+    address,
+    requestId,
   });
 }

@@ -16,6 +16,7 @@ import type { Doorbell } from '../doorbell/doorbell.ts';
 import { type GrpcLimits, openGrpc } from '../edge/grpc.ts';
 import { toGrpcStatus } from '../edge/grpc-status.ts';
 import type { Authenticator } from '../edge/guard.ts';
+import { overlapHeaders } from '../edge/http.ts';
 import { toFault } from '../edge/problem.ts';
 import type { TelemetryReader } from '../telemetry/read.ts';
 import { addressOf, bearerToken } from './caller.ts';
@@ -63,6 +64,8 @@ export interface LiveFeedParts {
   readonly openSlot?: (
     principal: Principal,
   ) => Promise<{ readonly fields: Readonly<Record<string, string>>; giveBack(): void }>;
+  /** Called for every stream that was refused when it was opened; `principal`: whose it was, when that was found out. */
+  readonly onRefused?: (fault: Fault, call: { readonly principal: Principal | null; readonly address: string }) => void;
   /** Called for every message of records written, with how many are in it. */
   readonly onSent?: (records: number) => void;
   readonly limits?: Partial<LiveLimits>;
@@ -148,21 +151,21 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
 
   async function subscribe(call: Call): Promise<void> {
     const stream = openStream(call);
+    const address = addressOf(call.getPeer());
+    let principal: Principal | null = null;
     try {
       if (isClosing) throw shuttingDown();
       if (streams.size > limits.subscribersMax)
         throw tooMany(`This server has ${limits.subscribersMax} streams open already.`);
-      const address = addressOf(call.getPeer());
-      const principal = await access.authenticate(bearerToken(call.metadata.get('authorization')[0]), address);
+      principal = await access.authenticate(bearerToken(call.metadata.get('authorization')[0]), address);
       if (!principal.scopes.has('livefeed:connect')) {
         throw new Fault('missing-scope', 'This needs the scope livefeed:connect, which the key does not have.');
       }
       countKey(principal.keyId, stream.atEnd);
-      if (parts.openSlot !== undefined) {
-        const slot = await parts.openSlot(principal);
-        stream.atEnd(slot.giveBack);
-        if (!stream.isOver) call.sendMetadata(metadataOf(slot.fields));
-      }
+      const slot = await parts.openSlot?.(principal);
+      if (slot !== undefined) stream.atEnd(slot.giveBack);
+      const fields = { ...slot?.fields, ...(principal.overlap && overlapHeaders(principal.overlap)) };
+      if (!stream.isOver) call.sendMetadata(metadataOf(fields));
       stream.atEnd(
         access.watch(
           principal,
@@ -229,7 +232,9 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
         organizationId,
       );
     } catch (error) {
-      stream.end(toFault(error));
+      const fault = toFault(error);
+      parts.onRefused?.(fault, { principal, address });
+      stream.end(fault);
     }
   }
 

@@ -1,5 +1,6 @@
+import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { sql } from 'kysely';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { SYSTEM_ORIGIN } from '../../src/access/principal.ts';
 import { systemIds } from '../../src/base/ids.ts';
 import { silentLogger } from '../../src/base/log.ts';
@@ -15,6 +16,7 @@ import {
 import { insertOrganization } from '../../src/organizations/store.ts';
 import { openTestApp } from '../app.ts';
 import { openTestDatabase } from '../database.ts';
+import { createSubscription, subscribe } from '../live-feed.ts';
 import { createManualClock } from '../manual-clock.ts';
 import { addPerson, PASSWORD, personToken, send, signIn } from '../people.ts';
 
@@ -254,6 +256,13 @@ test('refused access is in the log: of the caller’s organization, or of the op
   await world.call('GET', '/api/v1/trailers/x', { token: key });
   await send(world, 'POST', '/auth/sign-in', { email: viewer.email, password: 'wrong' });
   await send(world, 'GET', '/auth/me', undefined, `gladhand_session_${'B'.repeat(43)}`);
+  const streams = new Client(`127.0.0.1:${world.app.grpcPort}`, credentials.createInsecure());
+  onTestFinished(() => streams.close());
+  for (const bearer of [key, 'nonsense']) {
+    const metadata = new Metadata();
+    metadata.set('authorization', `Bearer ${bearer}`);
+    await createSubscription(subscribe(streams, {}, metadata)).ended;
+  }
   const platform = await personToken(world, world.operatorId, 'ADMIN');
   const refused = async (organization: string, as: string) =>
     (await send(world, 'GET', `/organizations/${organization}/audit?action=access.refused`, undefined, as)).json.data
@@ -270,6 +279,7 @@ test('refused access is in the log: of the caller’s organization, or of the op
     .toEqual([
       ['anonymous', viewer.id, 'sign-in-refused', 'POST /api/v1/auth/sign-in', 1],
       ['key', null, 'missing-scope', 'GET /api/v1/trailers/:id', 1],
+      ['key', null, 'missing-scope', 'LiveFeed/Subscribe', 1],
       ['person', null, 'forbidden', 'PATCH /api/v1/organizations/:organization', 1],
       ['person', null, 'not-found', 'GET /api/v1/organizations/:organization', 1],
     ]);
@@ -277,6 +287,7 @@ test('refused access is in the log: of the caller’s organization, or of the op
     .poll(() => refused('operator', platform), { timeout: 10_000 })
     .toEqual([
       ['anonymous', null, 'invalid-token', 'GET /api/v1/auth/me', 1],
+      ['anonymous', null, 'invalid-token', 'LiveFeed/Subscribe', 1],
       ['anonymous', null, 'sign-in-refused', 'POST /api/v1/auth/sign-in', 1],
     ]);
 });

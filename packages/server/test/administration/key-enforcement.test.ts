@@ -226,6 +226,18 @@ test('a rotation without overlap ends the old key, its tokens and its streams wi
   ]);
 });
 
+test('in the overlap a stream says since when its key is old and until when it is good', async () => {
+  const { world, make, tokenOf } = await openWorld(UNLIMITED);
+  const token = await tokenOf((await make(READING)).key);
+  const before = connect(world, token);
+  expect((await before.headers).get('deprecation')).toEqual([]);
+  const rotated = await send(world, 'PUT', '/customers/rotate', { overlapSeconds: 3_600 }, token);
+  const after = connect(world, token);
+  const until = new Date(rotated.json.previousKeyExpiresAt);
+  expect((await after.headers).get('sunset')).toEqual([until.toUTCString()]);
+  expect((await after.headers).get('deprecation')).toEqual([`@${Math.floor(until.getTime() / 1000) - 3_600}`]);
+});
+
 test('in the overlap both generations are good, and answers to the old one say since when and until when', async () => {
   const { world, make, exchange, tokenOf } = await openWorld(UNLIMITED);
   const { key } = await make(WRITING);
