@@ -17,6 +17,7 @@ function isRefusedAccess({ status, code }: Fault, isRecognized: boolean): boolea
   return status === 401 || status === 403 || code === 'too-many-attempts' || (status === 404 && isRecognized);
 }
 
+/** Enters an answered fault of `request` in the audit log when it is refused access; `key`: see `RefusedKey`. */
 export function noteRefusal(refusals: Refusals, fault: Fault, request: FastifyRequest, key?: RefusedKey): void {
   const caller = request.person ?? request.principal ?? key ?? null;
   if (!isRefusedAccess(fault, caller !== null && !request.is404)) return;

@@ -5,8 +5,16 @@ import { Fault } from '../base/fault.ts';
 /** Undoes `Content-Encoding`, never writing more than `bytesMax`: a bomb stops there, however small it arrived. */
 const DECODERS = { gzip: promisify(gunzip), br: promisify(brotliDecompress), zstd: promisify(zstdDecompress) } as const;
 
-/** Telemetry shrinks to about a tenth. In one piece of that size it is decoded without copying pieces together. */
-const PIECE_BYTES = { times: 10, min: 16 * 1024, max: 512 * 1024 };
+/** Telemetry in JSON shrinks to about a tenth. */
+const DECODED_TIMES = 10;
+/** Decoded in one piece where it can be, because pieces have to be copied together. */
+const PIECE_BYTES_MIN = 16 * 1024;
+const PIECE_BYTES_MAX = 512 * 1024;
+
+/** How many bytes an encoded body will probably have. */
+export function guessDecodedBytes(body: Buffer, bytesMax: number): number {
+  return Math.min(bytesMax, body.length * DECODED_TIMES);
+}
 
 export async function decodeBody(body: Buffer, encoding: string, bytesMax: number): Promise<Buffer> {
   const decode = DECODERS[encoding.trim().toLowerCase() as keyof typeof DECODERS];
@@ -17,7 +25,7 @@ export async function decodeBody(body: Buffer, encoding: string, bytesMax: numbe
     );
   }
   try {
-    const chunkSize = Math.max(PIECE_BYTES.min, Math.min(PIECE_BYTES.max, bytesMax, body.length * PIECE_BYTES.times));
+    const chunkSize = Math.max(PIECE_BYTES_MIN, Math.min(PIECE_BYTES_MAX, guessDecodedBytes(body, bytesMax)));
     return (await decode(body, { maxOutputLength: bytesMax, chunkSize })) as Buffer;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {

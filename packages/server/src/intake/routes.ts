@@ -6,7 +6,7 @@ import { Fault } from '../base/fault.ts';
 import { principalOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
 import type { Intake, Submission } from './accept.ts';
-import { decodeBody } from './decode-body.ts';
+import { decodeBody, guessDecodedBytes } from './decode-body.ts';
 
 export interface IntakeDoorParts {
   readonly intake: Intake;
@@ -101,9 +101,6 @@ async function submit(
   });
 }
 
-/** Telemetry in JSON shrinks to about a tenth; the truth is known once it is decoded. */
-const DECODED_TIMES = 10;
-
 async function decodedBody(request: FastifyRequest, bytesMax: number): Promise<Buffer> {
   const raw = bodyOf(request);
   const encoding = request.headers['content-encoding'];
@@ -111,7 +108,7 @@ async function decodedBody(request: FastifyRequest, bytesMax: number): Promise<B
     request.intakePass?.hold(raw.length);
     return raw;
   }
-  request.intakePass?.hold(Math.min(bytesMax, raw.length * DECODED_TIMES));
+  request.intakePass?.hold(guessDecodedBytes(raw, bytesMax));
   const body = await decodeBody(raw, encoding, bytesMax);
   request.intakePass?.hold(body.length);
   return body;
