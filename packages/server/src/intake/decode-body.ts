@@ -2,7 +2,6 @@ import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, zstdDecompress } from 'node:zlib';
 import { Fault } from '../base/fault.ts';
 
-/** Undoes `Content-Encoding`, never writing more than `bytesMax`: a bomb stops there, however small it arrived. */
 const DECODERS = { gzip: promisify(gunzip), br: promisify(brotliDecompress), zstd: promisify(zstdDecompress) } as const;
 
 /** Telemetry in JSON shrinks to about a tenth. */
@@ -16,6 +15,7 @@ export function guessDecodedBytes(body: Buffer, bytesMax: number): number {
   return Math.min(bytesMax, body.length * DECODED_TIMES);
 }
 
+/** Undoes `Content-Encoding`, never writing more than `bytesMax`: a bomb stops there, however small it arrived. */
 export async function decodeBody(body: Buffer, encoding: string, bytesMax: number): Promise<Buffer> {
   const decode = DECODERS[encoding.trim().toLowerCase() as keyof typeof DECODERS];
   if (decode === undefined) {
