@@ -33,6 +33,7 @@ program
   .option('--rounds <rounds>', 'rounds of one customer beside another', Number, 8)
   .option('--seconds <seconds>', 'of overload', Number, 60)
   .option('--records <perBatch>', 'in a batch of the overload', Number, 1_500)
+  .option('--redis-wait-ms-max <ms>', 'the nodes wait for Redis', Number, 25)
   .option('--parts <names...>', `some of ${PART_NAMES.join(', ')}`, [...PART_NAMES])
   .option('--json', 'one line of JSON on stdout and nothing else')
   .action((options) => present((scratch) => proveLimits(scratch, { ...options, windows: options.n }), options));

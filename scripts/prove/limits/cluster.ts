@@ -33,8 +33,13 @@ export interface Node {
   readonly server: ServerProcess;
 }
 
-/** `nodes` 1: one node that has the embedded PostgreSQL and limits in memory. */
-export async function openCluster(scratch: Scratch, nodeCount: number, order: InstallationOrder): Promise<Cluster> {
+/** `nodes` 1: one node that has the embedded PostgreSQL and limits in memory. `additional`: variables of each node. */
+export async function openCluster(
+  scratch: Scratch,
+  nodeCount: number,
+  order: InstallationOrder,
+  additional: Readonly<Record<string, string>> = {},
+): Promise<Cluster> {
   const isShared = nodeCount > 1;
   const stops: (() => Promise<void>)[] = [];
   const closing = (close: () => Promise<void>) => {
@@ -63,6 +68,7 @@ export async function openCluster(scratch: Scratch, nodeCount: number, order: In
     // Requests may say another client address each: what is counted by address is not what is proved here.
     GLADHAND_HTTP_TRUSTED_PROXIES: '127.0.0.1',
     ...(isShared && { GLADHAND_DATABASE_URL: postgres!.url, GLADHAND_LIMITS_REDIS_URL: redis!.url }),
+    ...additional,
   };
   const nodes: Node[] = [];
   for (const site of sites) {
