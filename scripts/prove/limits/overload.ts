@@ -79,8 +79,6 @@ export async function proveOverload(cluster: Cluster, hammer: Hammer, options: O
   const probed = await probing.end();
   const memoryMiB = memory.end();
   const goodput = acceptedPerSecond(loud, options.seconds);
-  const waits = (...wanted: number[]) =>
-    placesWith(loud, ...wanted).map((place) => loud.answeredMs[place]! - loud.sentMs[place]!);
   const refused = placesWith(loud, 429, 503);
   const withoutRetryAfter = refused.filter((place) => loud.retryAfter[place]! < 1).length;
   const statuses = countStatuses([loud]);
@@ -104,10 +102,13 @@ export async function proveOverload(cluster: Cluster, hammer: Hammer, options: O
       refused: refused.length,
       givenUp: loud.givenUp,
     },
-    ...{ acceptedP99Ms: round(percentile(waits(202), 0.99)), acceptedP99CalmMs: round(percentile(calmWaits, 0.99)) },
     ...{
-      refusedP50Ms: round(percentile(waits(429, 503), 0.5), 1),
-      refusedP99Ms: round(percentile(waits(429, 503), 0.99), 1),
+      acceptedP99Ms: round(percentile(waitsOf(loud, 202), 0.99)),
+      acceptedP99CalmMs: round(percentile(calmWaits, 0.99)),
+    },
+    ...{
+      refusedP50Ms: round(percentile(waitsOf(loud, 429, 503), 0.5), 1),
+      refusedP99Ms: round(percentile(waitsOf(loud, 429, 503), 0.99), 1),
     },
     ...{ memoryPeakMiB: round(memoryMiB), memoryBeforeMiB: round(beforeMiB), generatorCpu: round(loud.ownCpu, 2) },
     ...{

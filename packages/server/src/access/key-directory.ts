@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.ts';
+import { coalesce } from '../base/coalesce.ts';
 import { Fault } from '../base/fault.ts';
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
@@ -41,8 +42,6 @@ export async function openKeyDirectory(parts: {
   const listeners = new Set<() => void>();
   let seenAtMs = clock.monotonicMs();
   let epoch = await store.readEpoch(database);
-  let running: Promise<void> | undefined;
-  let waiting: Promise<void> | undefined;
   let isClosed = false;
   let isLost = false;
   let cancelPoll = () => {};
@@ -61,21 +60,7 @@ export async function openKeyDirectory(parts: {
   }
 
   /** Resolves after a poll that began after the call. */
-  function refresh(): Promise<void> {
-    if (running === undefined) {
-      running = inTime(clock, poll()).finally(() => {
-        running = undefined;
-      });
-      return running;
-    }
-    waiting ??= running
-      .catch(() => {})
-      .then(() => {
-        waiting = undefined;
-        return refresh();
-      });
-    return waiting;
-  }
+  const refresh = coalesce(() => inTime(clock, poll()));
 
   const isLeased = () => clock.monotonicMs() - seenAtMs <= LEASE_MS;
 

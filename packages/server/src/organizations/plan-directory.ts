@@ -1,5 +1,6 @@
 import type { LimitMode as Mode, Plan, ProductLimit } from '@gladhand/contract/limits.ts';
 import type { Clock } from '../base/clock.ts';
+import { coalesce } from '../base/coalesce.ts';
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import type { FixedWindow, SlotPolicy, TokenBucket } from '../limits/limits.ts';
@@ -64,8 +65,6 @@ export async function openPlanDirectory(parts: PlanDirectoryParts): Promise<Plan
   let allowances = new Map<string, Allowance>();
   let limits = new Map<string, ProductLimit>();
   let windows = new Map<string, IntakeAllowance>();
-  let running: Promise<void> | undefined;
-  let waiting: Promise<void> | undefined;
   let isClosed = false;
   let cancelRetry = () => {};
 
@@ -83,21 +82,7 @@ export async function openPlanDirectory(parts: PlanDirectoryParts): Promise<Plan
     windows = new Map();
   }
 
-  function refresh(): Promise<void> {
-    if (running === undefined) {
-      running = load().finally(() => {
-        running = undefined;
-      });
-      return running;
-    }
-    waiting ??= running
-      .catch(() => {})
-      .then(() => {
-        waiting = undefined;
-        return refresh();
-      });
-    return waiting;
-  }
+  const refresh = coalesce(load);
 
   function retry(error: unknown): void {
     log.warn({ err: error }, 'a change of limits is not known here yet');
