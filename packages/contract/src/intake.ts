@@ -47,9 +47,18 @@ export const AcceptedBody = Type.Object(
   { title: 'Accepted', description: 'The bytes are on disk' },
 );
 
-/** Why one record of a payload was refused by its mapping. */
+/** What a reject leaves out, from the smallest to the largest. Everything around it is kept. */
+export const REFUSED_PARTS = ['value', 'group', 'element', 'record', 'payload'] as const;
+export type RefusedPart = (typeof REFUSED_PARTS)[number];
+
+/** Why a part of a payload was refused by its mapping. */
 export const RejectBody = Type.Object(
   {
+    refused: Type.Enum([...REFUSED_PARTS], {
+      type: 'string',
+      description:
+        'What was left out because of it: one value, a group of signals, an element of a list, the whole record, or the whole payload. The rest is kept.',
+    }),
     record: Type.Integer({ description: 'Which record of the payload, counted from 0 in the order of the mapping.' }),
     code: Type.String({ description: 'Why, as a code that never changes its meaning.' }),
     pointer: Type.String({ description: 'RFC 6901 pointer into the mapping document: the line that refused it.' }),
@@ -60,11 +69,45 @@ export const RejectBody = Type.Object(
     found: Type.String({ description: 'What was found there, cut short.' }),
     detail: Type.String({ description: 'What was expected.' }),
   },
-  { title: 'Reject', description: 'A record that could not be made' },
+  { title: 'Reject', description: 'A part of a payload that could not be taken' },
 );
 export type RejectBody = Static<typeof RejectBody>;
 
-export const RECEIPT_STATUSES = ['queued', 'processed', 'partly-rejected', 'rejected', 'unclaimed'] as const;
+export const RECEIPT_STATUSES = [
+  'queued',
+  'processed',
+  'partly-rejected',
+  'rejected',
+  'nothing-taken',
+  'unclaimed',
+] as const;
+
+/** Most rejects that a receipt lists, and most paths of each kind. */
+export const REJECTS_TOLD_MAX = 100;
+export const LEAF_PATHS_TOLD_MAX = 50;
+
+const leaves = (description: string) => Type.Integer({ minimum: 0, description });
+const leafPaths = (description: string) => Type.Array(Type.String(), { maxItems: LEAF_PATHS_TOLD_MAX, description });
+
+/** What became of every leaf of a payload. A leaf is a text, number, bool or null, or an empty list or object. */
+export const LeavesBody = Type.Object(
+  {
+    taken: leaves('Used by a line of the mapping that made something of it'),
+    skipped: leaves('In an element that a `when` of the mapping leaves out'),
+    leftOut: leaves('Read by a line that made nothing of it: null, or a word that the mapping leaves out on purpose'),
+    rejected: leaves('Read by a line that refused it, or part of what was refused; see `rejects`'),
+    unused: leaves('Not used by any line of the mapping'),
+    leftOutPaths: leafPaths(
+      'Where the leaves left out stand: JSON Pointers, each once, `*` for any index; the first 50',
+    ),
+    unusedPaths: leafPaths('Where the unused leaves stand: JSON Pointers, each once, `*` for any index; the first 50'),
+  },
+  {
+    title: 'Leaves',
+    description: 'Every leaf of the payload, counted once: the five numbers add up to all of them',
+  },
+);
+export type LeavesBody = Static<typeof LeavesBody>;
 
 /** What became of a payload. */
 export const ReceiptBody = Type.Object(
@@ -74,7 +117,7 @@ export const ReceiptBody = Type.Object(
     status: Type.Enum([...RECEIPT_STATUSES], {
       type: 'string',
       description:
-        'queued: on disk, not mapped yet. processed: every record is stored. partly-rejected: some are, some were refused. rejected: none could be stored. unclaimed: at least one record is for a VIN that nobody has registered; it is mapped the moment the VIN is.',
+        'queued: on disk, not mapped yet. processed: everything that the mapping reads is stored. partly-rejected: some records are stored, and something was refused. rejected: no record could be stored. nothing-taken: the mapping found nothing that it reads. unclaimed: at least one record is for a VIN that nobody has registered; it is mapped the moment the VIN is.',
     }),
     product: Type.String({ description: 'Product of the key that sent it' }),
     vin: Type.Union([Type.String(), Type.Null()], {
@@ -92,8 +135,22 @@ export const ReceiptBody = Type.Object(
     recordIds: Type.Array(Type.String({ format: 'uuid' }), {
       description: 'The records it became; a repeated record has the id it had before.',
     }),
-    skipped: Type.Integer({ description: 'Elements that the mapping leaves out on purpose.' }),
-    rejects: Type.Array(RejectBody, { description: 'Records that could not be made, and why' }),
+    skipped: Type.Integer({ description: 'Elements that every `when` of the mapping leaves out.' }),
+    rejectsTotal: Type.Integer({
+      minimum: 0,
+      description: 'How many parts were refused; `rejects` has the first 100.',
+    }),
+    rejects: Type.Array(RejectBody, {
+      maxItems: REJECTS_TOLD_MAX,
+      description: 'What could not be taken, and why; the first 100.',
+    }),
+    leaves: Type.Union([LeavesBody, Type.Null()], {
+      description: 'What became of every leaf of the payload; null while queued, or when the mapping could not be run',
+    }),
+    repeats: Type.Union([Type.String({ format: 'uuid' }), Type.Null()], {
+      description:
+        'The receipt of the same bytes that came shortly before, whose clock this one was given. Only for payloads whose times count from their arrival.',
+    }),
     unclaimed: Type.Array(Type.String(), { description: 'VINs that nobody has registered.' }),
   },
   { title: 'Receipt', description: 'What became of a payload' },

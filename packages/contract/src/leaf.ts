@@ -11,13 +11,20 @@ interface Bounds {
   readonly exclusiveMaximum?: number;
 }
 
-/** A measured number. `unit` is a UCUM code ('1' for a pure number); bounds are in that unit, inclusive. */
-export function quantity(description: string, unit: string, bounds: Bounds & { 'x-cycle'?: number } = {}) {
+/**
+ * A measured number. `unit` is a UCUM code ('1' for a pure number); bounds are in that unit, inclusive. `x-cycle` means 0
+ * again. `x-counter` only ever counts up, so 65535 is one of its values and not a coded "not available".
+ */
+export function quantity(
+  description: string,
+  unit: string,
+  bounds: Bounds & { 'x-cycle'?: number; 'x-counter'?: true } = {},
+) {
   return Type.Union([Type.Number({ ...bounds, 'x-unit': unit }), Type.Null()], { description, 'x-unit': unit });
 }
 
-/** A whole number that is counted or coded, not measured. */
-export function whole(description: string, bounds: Bounds = {}) {
+/** A whole number that is counted or coded, not measured. `x-not-available` is how its standard codes "not available". */
+export function whole(description: string, bounds: Bounds & { 'x-not-available'?: number } = {}) {
   return Type.Union([Type.Integer({ minimum: 0, ...bounds }), Type.Null()], { description });
 }
 

@@ -1,4 +1,4 @@
-import { type ListTarget, SIGNAL_TARGETS, type SignalTarget } from './signal-target.ts';
+import { findSignalTarget, type ListTarget, SIGNAL_TARGETS, type SignalTarget, signalPaths } from './signal-target.ts';
 import type { Signals } from './signals.ts';
 
 /** Metric names: the dotted path of one value in a record, with list elements named by their identity. */
@@ -6,7 +6,8 @@ export type MetricValue = number | string | boolean | null;
 
 /**
  * Every metric of `signals` as [path, value]: `gps.speedKph`, `tires[1.left.outer].pressureKpa`,
- * `reefer.zones[1].setpointC`, `faults[j1939.sa11.spn629.fmi12].active`. Identity keys themselves are not metrics.
+ * `reefer.zones[1].setpointC`, `faults[j1939.sa11.spn629.fmi12].active`. Identity keys themselves are not metrics. A list
+ * that states what is up has two more: how many are up (`reefer.alarms`: 1), and true for each (`reefer.alarms[63]`).
  */
 export function metricsOf(signals: Signals): Array<[metric: string, value: MetricValue]> {
   const found: Array<[string, MetricValue]> = [];
@@ -52,9 +53,19 @@ function collectFields(
     } else if (target.kind === 'group') {
       collectFields(value as Record<string, unknown>, `${prefix}${name}.`, target.fields, found);
     } else {
-      for (const element of value as ReadonlyArray<Record<string, unknown>>) {
-        collectFields(element, `${prefix}${name}[${elementKey(target, element)}].`, target.fields, found);
+      const elements = value as ReadonlyArray<Record<string, unknown>>;
+      if (target.isStated) found.push([prefix + name, elements.length]);
+      for (const element of elements) {
+        const path = `${prefix}${name}[${elementKey(target, element)}]`;
+        if (target.isStated) found.push([path, true]);
+        collectFields(element, `${path}.`, target.fields, found);
       }
     }
   }
 }
+
+/** The paths of the lists that state what is up: each is a metric of its own, the number of its elements. */
+export const STATED_LISTS: readonly string[] = signalPaths().filter((path) => {
+  const target = findSignalTarget(path);
+  return target?.kind === 'list' && target.isStated;
+});

@@ -7,12 +7,18 @@ const uuid = (description: string) => Type.String({ format: 'uuid', description 
 
 export const ASSET_KINDS = ['trailer', 'plant', 'deliversafe'] as const;
 
-/** Why a leaf is null: the device said "not available" or "error" (J1939-71 encodes them apart). */
-export const SIGNAL_STATES = ['notAvailable', 'error'] as const;
+/**
+ * What is to be known of a signal beside its value. notAvailable, error: the device itself said so (J1939-71 encodes them
+ * apart), and the value is null. implausible: the device sent a value outside the bounds of use, which was left out.
+ * misfit: it sent something that could not be read (another type, an unknown word or unit), which was left out.
+ */
+export const SIGNAL_STATES = ['notAvailable', 'error', 'implausible', 'misfit'] as const;
+export type SignalState = (typeof SIGNAL_STATES)[number];
 
 export const StatesSchema = Type.Record(Type.String(), Type.Enum([...SIGNAL_STATES], { type: 'string' }), {
   title: 'States',
-  description: 'Metric path -> why its value is null; a metric that is not named here is ok',
+  description:
+    'Metric path -> why its value is null (notAvailable, error) or was left out (implausible, misfit); a metric that is not named here is ok',
 });
 export type States = Static<typeof StatesSchema>;
 

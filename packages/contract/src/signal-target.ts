@@ -16,6 +16,10 @@ export interface LeafTarget {
   readonly exclusiveMaximum?: number;
   /** This value means 0 again (360 degrees). */
   readonly cycle?: number;
+  /** Only ever counts up. */
+  readonly isCounter?: boolean;
+  /** How the standard behind it codes "not available". */
+  readonly notAvailable?: number;
   readonly lengthMax?: number;
   readonly pattern?: string;
   /** Part of the identity of its list's element: never null. */
@@ -43,6 +47,8 @@ export interface ListTarget {
   readonly path: string;
   readonly description: string;
   readonly identity: readonly IdentityKey[];
+  /** States what is up: an empty list says that nothing is, and an element says something by being there. */
+  readonly isStated: boolean;
   readonly fields: ReadonlyMap<string, SignalTarget>;
 }
 
@@ -64,6 +70,9 @@ interface Schema {
   pattern?: string;
   'x-unit'?: string;
   'x-cycle'?: number;
+  'x-counter'?: true;
+  'x-not-available'?: number;
+  'x-stated'?: true;
   'x-identity'?: string[];
   'x-identity-default'?: string;
 }
@@ -115,6 +124,7 @@ function readTarget(schema: Schema, path: string, isIdentity: boolean): SignalTa
       path,
       description,
       identity: names.map((name) => readIdentityKey(items, name)),
+      isStated: schema['x-stated'] === true,
       fields: readFields(items, path, names),
     }));
   }
@@ -144,6 +154,8 @@ function readLeaf(schema: Schema, path: string, description: string, identity: b
     ...(value.maximum === undefined ? {} : { maximum: value.maximum }),
     ...(value.exclusiveMaximum === undefined ? {} : { exclusiveMaximum: value.exclusiveMaximum }),
     ...(value['x-cycle'] === undefined ? {} : { cycle: value['x-cycle'] }),
+    ...(value['x-counter'] === undefined ? {} : { isCounter: true }),
+    ...(value['x-not-available'] === undefined ? {} : { notAvailable: value['x-not-available'] }),
     ...(value.maxLength === undefined ? {} : { lengthMax: value.maxLength }),
     ...(value.pattern === undefined ? {} : { pattern: value.pattern }),
   };

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { elementKey, metricsOf } from './metrics.ts';
 import { findSignalTarget, type ListTarget, SIGNAL_TARGETS, signalPaths } from './signal-target.ts';
-import { SIGNAL_GROUPS, signalGroupBits } from './signals.ts';
+import { SIGNAL_GROUPS, signalBits } from './signals.ts';
 import { normalizeVin, vinCheckDigit } from './vin.ts';
 
 test('the bit of a signal group never changes: stored records depend on it', () => {
@@ -9,9 +9,10 @@ test('the bit of a signal group never changes: stored records depend on it', () 
     'gps odometer motion power batteries tires abs lights doors cargo axles grossWeightKg brakes reefer liftgate coupling ' +
       'faults environment backup cameras flow storage registers quality',
   );
-  expect(SIGNAL_GROUPS.length).toBeLessThanOrEqual(31);
+  expect(SIGNAL_GROUPS.length).toBeLessThanOrEqual(30);
   expect([...SIGNAL_TARGETS.keys()].sort()).toEqual([...SIGNAL_GROUPS].sort());
-  expect(signalGroupBits({ gps: {}, motion: {} })).toBe(0b101);
+  expect(signalBits({ gps: {}, motion: {} })).toBe(0b101);
+  expect(signalBits({ gps: { latitude: 1, longitude: 2 } })).toBe(1 + 2 ** 30);
 });
 
 test('every path of the canonical model is described, and a name that ends in a unit has that unit', () => {
@@ -35,7 +36,7 @@ test('every path of the canonical model is described, and a name that ends in a 
   }
 });
 
-test('metrics name list elements by identity, keep null, and leave identity itself out', () => {
+test('metrics name list elements by identity, keep null, leave identity itself out, and count what is up', () => {
   const metrics = metricsOf({
     gps: { latitude: 1, speedKph: null },
     grossWeightKg: 4,
@@ -49,7 +50,13 @@ test('metrics name list elements by identity, keep null, and leave identity itse
     ['grossWeightKg', 4],
     ['tires[1.left.outer].pressureKpa', 700],
     ['reefer.zones[2].setpointC', -18],
+    ['faults', 1],
+    ['faults[j1939.sa11.spn629.fmi12]', true],
     ['faults[j1939.sa11.spn629.fmi12].lamps.amber', true],
+  ]);
+  expect(metricsOf({ faults: [], reefer: { alarms: [] } })).toEqual([
+    ['faults', 0],
+    ['reefer.alarms', 0],
   ]);
 });
 

@@ -5,7 +5,8 @@ import { VIN_PATTERN } from './vin.ts';
 /**
  * The canonical vocabulary: what every partner's words become. One source for mapping checks, validation, OpenAPI
  * and documentation. SPN is a SAE J1939 parameter, PGN a J1939 message, VSS the COVESA Vehicle Signal Specification.
- * The unit stands last in a name. Bounds are physical and generous: a value outside them is a wrong value, not a rare one.
+ * The unit stands last in a name. Bounds are those of use, not of physics: no trailer is warmer than 150 C inside or has
+ * driven 5 million km. A value outside them comes from a broken sensor or a wrong unit, so it is left out with a mark.
  */
 const closed = { additionalProperties: false } as const;
 const group = <P extends TProperties>(description: string, fields: P, title?: string) =>
@@ -18,13 +19,28 @@ export const ELEMENTS_PER_LIST_MAX = 256;
 const list = <E extends TSchema>(identity: readonly string[], element: E, description: string) =>
   Type.Array(element, { 'x-identity': [...identity], maxItems: ELEMENTS_PER_LIST_MAX, description });
 
+/**
+ * A list that states what is up: whatever it does not name is not up, and an empty one says that nothing is. Its
+ * elements say something by being there, also without any other field.
+ */
+const statedList = <E extends TSchema>(identity: readonly string[], element: E, description: string) =>
+  Type.Array(element, {
+    'x-identity': [...identity],
+    'x-stated': true,
+    maxItems: ELEMENTS_PER_LIST_MAX,
+    description: `${description}. What is not in the list is not up; an empty list says that nothing is`,
+  });
+
 const axle = () => keyWhole('Axle, counted from the front of the vehicle; 1 = first', { minimum: 1, maximum: 31 });
 const side = () => keyOneOf('Side, seen in the direction of travel', ['left', 'right']);
-const celsius = (description: string) => quantity(description, 'Cel', { minimum: -273.15, maximum: 2000 });
-const volts = (description: string) => quantity(description, 'V', { minimum: 0, maximum: 1000 });
+/** Air in or around a trailer or a site. */
+const airCelsius = (description: string) => quantity(description, 'Cel', { minimum: -60, maximum: 150 });
+/** Vehicle systems have 12, 24 or 48 V. */
+const volts = (description: string) => quantity(description, 'V', { minimum: 0, maximum: 100 });
 const percent = (description: string) => quantity(description, '%', { minimum: 0, maximum: 100 });
 const kilowatts = (description: string) => quantity(description, 'kW');
 const kilowattHours = (description: string) => quantity(description, 'kW.h', { minimum: 0 });
+const countedKilowattHours = (description: string) => quantity(description, 'kW.h', { minimum: 0, 'x-counter': true });
 
 export const SignalsSchema = Type.Object(
   {
@@ -39,7 +55,7 @@ export const SignalsSchema = Type.Object(
             quantity('Longitude, WGS 84, east positive (SPN 585)', 'deg', { minimum: -180, maximum: 180 }),
           ),
           altitudeM: Type.Optional(
-            quantity('Height above the geoid (VSS CurrentLocation.Altitude)', 'm', { minimum: -1000, maximum: 20000 }),
+            quantity('Height above the geoid (VSS CurrentLocation.Altitude)', 'm', { minimum: -500, maximum: 9000 }),
           ),
           headingDeg: Type.Optional(
             quantity('Course over ground from true north, clockwise, [0, 360) (SPN 165)', 'deg', {
@@ -49,14 +65,17 @@ export const SignalsSchema = Type.Object(
             }),
           ),
           speedKph: Type.Optional(
-            quantity('Speed (SPN 84 wheel-based, SPN 517 navigation-based)', 'km/h', { minimum: 0, maximum: 500 }),
+            quantity('Speed (SPN 84 wheel-based, SPN 517 navigation-based)', 'km/h', { minimum: 0, maximum: 250 }),
           ),
           speedSource: Type.Optional(oneOf('What measured speedKph', ['gnss', 'wheel', 'ecu'])),
           accuracyM: Type.Optional(
-            quantity('Horizontal accuracy (VSS CurrentLocation.HorizontalAccuracy)', 'm', { minimum: 0 }),
+            quantity('Horizontal accuracy (VSS CurrentLocation.HorizontalAccuracy)', 'm', {
+              minimum: 0,
+              maximum: 100000,
+            }),
           ),
           hdop: Type.Optional(quantity('Horizontal dilution of precision', '1', { minimum: 0, maximum: 100 })),
-          satellites: Type.Optional(whole('Satellites used for the fix', { maximum: 255 })),
+          satellites: Type.Optional(whole('Satellites used for the fix', { maximum: 100 })),
           fixType: Type.Optional(
             oneOf('Kind of fix (VSS CurrentLocation.GNSSReceiver)', ['none', '2d', '3d', 'dgps', 'rtk', 'network']),
           ),
@@ -67,7 +86,11 @@ export const SignalsSchema = Type.Object(
     odometer: Type.Optional(
       group('Distance travelled', {
         odometerM: Type.Optional(
-          quantity('Total distance (VSS Vehicle.TraveledDistance; SPN 245, 917)', 'm', { minimum: 0, maximum: 2.2e10 }),
+          quantity('Total distance (VSS Vehicle.TraveledDistance; SPN 245, 917)', 'm', {
+            minimum: 0,
+            maximum: 5e9,
+            'x-counter': true,
+          }),
         ),
         odometerSource: Type.Optional(oneOf('What counted odometerM', ['hub', 'ecu', 'gnss', 'manual'])),
       }),
@@ -86,8 +109,8 @@ export const SignalsSchema = Type.Object(
         externalV: Type.Optional(volts('Voltage of the external supply (SPN 168)')),
         batteryV: Type.Optional(volts('Voltage of the device battery (SPN 158)')),
         batterySocPct: Type.Optional(percent('Charge of the device battery')),
-        solarV: Type.Optional(volts('Voltage of the solar panel')),
-        solarA: Type.Optional(quantity('Current of the solar panel', 'A', { minimum: -1000, maximum: 1000 })),
+        solarV: Type.Optional(quantity('Voltage of the solar panel', 'V', { minimum: 0, maximum: 200 })),
+        solarA: Type.Optional(quantity('Current of the solar panel', 'A', { minimum: -100, maximum: 100 })),
       }),
     ),
     batteries: Type.Optional(
@@ -113,7 +136,7 @@ export const SignalsSchema = Type.Object(
           }),
           positionRaw: Type.Optional(whole('Position as the device numbers it (SPN 929)', { maximum: 65535 })),
           pressureKpa: Type.Optional(quantity('Pressure, gauge (SPN 241)', 'kPa', { minimum: 0, maximum: 2000 })),
-          temperatureC: Type.Optional(celsius('Temperature (SPN 242)')),
+          temperatureC: Type.Optional(quantity('Temperature (SPN 242)', 'Cel', { minimum: -60, maximum: 300 })),
           leakRatePaS: Type.Optional(quantity('Air leakage rate (SPN 2586)', 'Pa/s', { minimum: 0, maximum: 1e6 })),
           status: Type.Optional(
             oneOf('Pressure against its threshold (SPN 1698, 2587)', [
@@ -209,17 +232,19 @@ export const SignalsSchema = Type.Object(
       group('Refrigeration unit', {
         powerOn: Type.Optional(flag('Switched on')),
         runMode: Type.Optional(oneOf('How it runs', ['continuous', 'startStop', 'sleep', 'defrost', 'off'])),
-        ambientC: Type.Optional(celsius('Outside air temperature')),
+        ambientC: Type.Optional(airCelsius('Outside air temperature')),
         fuelPct: Type.Optional(percent('Fuel left')),
-        engineHours: Type.Optional(quantity('Engine running time', 'h', { minimum: 0, maximum: 1000000 })),
+        engineHours: Type.Optional(
+          quantity('Engine running time', 'h', { minimum: 0, maximum: 200000, 'x-counter': true }),
+        ),
         zones: Type.Optional(
           list(
             ['zone'],
             group('One temperature zone', {
               zone: keyWhole('Zone, counted from the front; 1 = first', { minimum: 1, maximum: 9 }),
-              setpointC: Type.Optional(celsius('Temperature asked for')),
-              returnAirC: Type.Optional(celsius('Air returning from the cargo (SPN 169, cargo ambient)')),
-              dischargeAirC: Type.Optional(celsius('Air blown at the cargo')),
+              setpointC: Type.Optional(airCelsius('Temperature asked for')),
+              returnAirC: Type.Optional(airCelsius('Air returning from the cargo (SPN 169, cargo ambient)')),
+              dischargeAirC: Type.Optional(airCelsius('Air blown at the cargo')),
               mode: Type.Optional(
                 oneOf('What the zone does', ['cooling', 'heating', 'defrost', 'null', 'pretrip', 'on', 'off']),
               ),
@@ -228,14 +253,14 @@ export const SignalsSchema = Type.Object(
           ),
         ),
         alarms: Type.Optional(
-          list(
+          statedList(
             ['code'],
             group('One alarm that is up', {
               code: keyText('Code of the unit maker', '^.{1,40}$'),
               severity: Type.Optional(oneOf('How urgent', ['info', 'check', 'warning', 'immediate'])),
               description: Type.Optional(text('Text of the unit maker', 500)),
             }),
-            'Alarms',
+            'Alarms that are up',
           ),
         ),
       }),
@@ -243,7 +268,7 @@ export const SignalsSchema = Type.Object(
     liftgate: Type.Optional(
       group('Liftgate', {
         state: Type.Optional(oneOf('State', ['stowed', 'deployed', 'moving', 'unknown'])),
-        cycles: Type.Optional(whole('Times it was lowered and raised')),
+        cycles: Type.Optional(whole('Times it was lowered and raised', { maximum: 1e7 })),
       }),
     ),
     coupling: Type.Optional(
@@ -254,13 +279,13 @@ export const SignalsSchema = Type.Object(
       }),
     ),
     faults: Type.Optional(
-      list(
+      statedList(
         ['protocol', 'sa', 'mid', 'spn', 'pid', 'fmi', 'code'],
         group('One trouble code (DM1, PGN 65226)', {
           protocol: keyOneOf('Who defines the numbers', ['j1939', 'j1708', 'obd2', 'vendor']),
           spn: Type.Optional(keyWhole('Suspect parameter number', { maximum: 524287 })),
           fmi: Type.Optional(keyWhole('Failure mode identifier', { maximum: 31 })),
-          oc: Type.Optional(whole('Occurrence count', { maximum: 127 })),
+          oc: Type.Optional(whole('Occurrence count', { maximum: 126, 'x-not-available': 127 })),
           sa: Type.Optional(keyWhole('Source address', { maximum: 255 })),
           mid: Type.Optional(keyWhole('Message identifier (J1708)', { maximum: 255 })),
           pid: Type.Optional(keyWhole('Parameter identifier (J1708)', { maximum: 65535 })),
@@ -280,7 +305,7 @@ export const SignalsSchema = Type.Object(
     ),
     environment: Type.Optional(
       group('Air around the sensor', {
-        temperatureC: Type.Optional(celsius('Temperature')),
+        temperatureC: Type.Optional(airCelsius('Temperature')),
         humidityPct: Type.Optional(percent('Relative humidity')),
       }),
     ),
@@ -315,16 +340,16 @@ export const SignalsSchema = Type.Object(
       group('Energy storage of a plant', {
         socPct: Type.Optional(percent('State of charge')),
         availableEnergyKwh: Type.Optional(kilowattHours('Energy that can be drawn')),
-        temperatureC: Type.Optional(celsius('Temperature')),
+        temperatureC: Type.Optional(airCelsius('Temperature')),
       }),
     ),
     registers: Type.Optional(
       group('Meter registers of a plant; they only ever count up', {
-        importKwh: Type.Optional(kilowattHours('Drawn from the grid')),
-        exportKwh: Type.Optional(kilowattHours('Fed into the grid')),
-        productionKwh: Type.Optional(kilowattHours('Produced')),
-        chargeKwh: Type.Optional(kilowattHours('Charged into storage')),
-        dischargeKwh: Type.Optional(kilowattHours('Drawn from storage')),
+        importKwh: Type.Optional(countedKilowattHours('Drawn from the grid')),
+        exportKwh: Type.Optional(countedKilowattHours('Fed into the grid')),
+        productionKwh: Type.Optional(countedKilowattHours('Produced')),
+        chargeKwh: Type.Optional(countedKilowattHours('Charged into storage')),
+        dischargeKwh: Type.Optional(countedKilowattHours('Drawn from storage')),
       }),
     ),
     quality: Type.Optional(oneOf('How a plant reading came to be', ['GOOD', 'INTERPOLATED', 'STALE', 'MISSING'])),
@@ -337,7 +362,7 @@ export type SignalGroup = keyof Signals;
 
 /**
  * Every group, in order. The index is the group's bit in a record's bit set, stored in the database: entries are
- * never moved or removed, new ones go to the end, 31 at most (a signed 32-bit integer). Bit 0 is gps.
+ * never moved or removed, new ones go to the end, 30 at most (bit 30 is `POSITION_BIT`). Bit 0 is gps.
  */
 export const SIGNAL_GROUPS = [
   'gps',
@@ -366,9 +391,12 @@ export const SIGNAL_GROUPS = [
   'quality',
 ] as const satisfies readonly SignalGroup[];
 
-/** The bit set of the groups that `signals` has. */
-export function signalGroupBits(signals: Signals): number {
-  let bits = 0;
+/** The bit of a record that has a position; groups have the bits below it. */
+export const POSITION_BIT = 1 << 30;
+
+/** The bit set of the groups that `signals` has, and of whether there is a position among them. */
+export function signalBits(signals: Signals): number {
+  let bits = signals.gps?.latitude == null ? 0 : POSITION_BIT;
   for (let index = 0; index < SIGNAL_GROUPS.length; index += 1) {
     if (signals[SIGNAL_GROUPS[index] as SignalGroup] !== undefined) bits |= 1 << index;
   }

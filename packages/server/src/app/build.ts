@@ -11,6 +11,7 @@ import { createIntake } from '../intake/accept.ts';
 import { openLiveFeed } from '../live/rpc.ts';
 import { openMapper } from '../mapping/mapper.ts';
 import { loadProducts } from '../mapping/products.ts';
+import { forgetArrivals, forgetLeafPaths } from '../mapping/store.ts';
 import { createApiKeys } from '../organizations/api-keys.ts';
 import { recordAudit } from '../organizations/audit.ts';
 import { createIdentityProvider } from '../organizations/identity-provider.ts';
@@ -132,9 +133,13 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     const registry = createRegistry({ database, clock, ids });
     const reader = createTelemetryReader(database);
     const housekeeper = openHousekeeper({
-      forgetSessions: (nowMs) => forgetSessions(database, nowMs),
-      forgetNonces: (nowMs) => forgetNonces(database, new Date(nowMs)),
-      forgetUsage: (nowMs) => forgetUsage(database, nowMs),
+      forget: [
+        (nowMs) => forgetSessions(database, nowMs),
+        (nowMs) => forgetNonces(database, new Date(nowMs)),
+        (nowMs) => forgetUsage(database, nowMs),
+        (nowMs) => forgetArrivals(database, nowMs),
+        (nowMs) => forgetLeafPaths(database, nowMs, config.intake.envelopeRetentionDays),
+      ],
       intakeLog,
       partitions,
       clock,

@@ -4,18 +4,16 @@ import type { Partitions } from '../database/partitions.ts';
 import type { IntakeLog } from '../intake-log/intake-log.ts';
 
 /**
- * What has aged out goes, once an hour: whole partitions of envelopes, receipts and records, Idempotency-Keys older
- * than a day, sessions that have ended, nonces of signatures too old to be taken, use of keys of long ago. Dropping a partition costs the same
- * whatever it holds. A failure is logged and tried again in an hour.
+ * Deletes expired data once an hour: whole partitions of envelopes, receipts and records, and what each room forgets.
+ * Dropping a partition costs the same whatever it holds. A failure is logged and tried again in an hour.
  */
 const ROUND_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * ROUND_MS;
 
 export interface HousekeeperParts {
   readonly intakeLog: IntakeLog;
-  readonly forgetSessions: (nowMs: number) => Promise<void>;
-  readonly forgetNonces: (nowMs: number) => Promise<void>;
-  readonly forgetUsage: (nowMs: number) => Promise<void>;
+  /** What rooms forget by themselves; each is given the time. */
+  readonly forget: ReadonlyArray<(nowMs: number) => Promise<void>>;
   readonly partitions: Partitions;
   readonly clock: Clock;
   readonly log: Logger;
@@ -55,8 +53,6 @@ export async function keepHouse(parts: HousekeeperParts): Promise<void> {
     ...(await partitions.dropBefore('record', nowMs - parts.recordRetentionDays * DAY_MS)),
   ];
   await parts.intakeLog.forgetIdempotency(nowMs);
-  await parts.forgetSessions(nowMs);
-  await parts.forgetNonces(nowMs);
-  await parts.forgetUsage(nowMs);
+  for (const forget of parts.forget) await forget(nowMs);
   if (dropped.length > 0) log.info({ dropped }, 'partitions past their retention were dropped');
 }

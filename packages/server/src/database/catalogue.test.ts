@@ -14,6 +14,7 @@ const WITHOUT_ORGANIZATION: Readonly<Record<string, string>> = {
   telemetry_position: 'one number; system only',
   intake_log: 'points to envelopes; system only',
   idempotency: 'belongs to a key and has no words of its own; system only',
+  arrival: 'belongs to a key and has no words of its own; system only',
   signature_nonce: 'belongs to a key and has no words of its own; system only',
   plan: 'of the installation; system only',
   product_limit: 'of the installation; system only',
@@ -104,7 +105,19 @@ test('every table that belongs to an organization is bound to it, new partitions
   const tables = await readTables(database);
   expect(tables.filter((table) => table.isPartition)).toHaveLength(6);
   expect(tables.filter((table) => table.hasOrganization && !table.isPartition).map(({ name }) => name)).toEqual([
-    ...['api_key', 'asset', 'audit_event', 'audit_head', 'device', 'envelope', 'fleet', 'latest', 'person', 'receipt'],
+    ...[
+      'api_key',
+      'asset',
+      'audit_event',
+      'audit_head',
+      'device',
+      'envelope',
+      'fleet',
+      'latest',
+      'leaf_paths',
+      'person',
+      'receipt',
+    ],
     ...['record', 'session', 'unclaimed', 'usage_day'],
   ]);
   expect(await findFaults(database)).toEqual([]);

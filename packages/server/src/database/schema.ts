@@ -18,6 +18,8 @@ export interface Schema {
   intake_log: IntakeLogTable;
   idempotency: IdempotencyTable;
   receipt: ReceiptTable;
+  leaf_paths: LeafPathsTable;
+  arrival: ArrivalTable;
   unclaimed: UnclaimedTable;
   telemetry_position: TelemetryPositionTable;
   record: RecordTable;
@@ -158,13 +160,34 @@ export interface ReceiptTable {
   organization_id: string;
   partner_id: string;
   product: string;
-  status: 'processed' | 'partly-rejected' | 'rejected' | 'unclaimed';
+  status: 'processed' | 'partly-rejected' | 'rejected' | 'nothing-taken' | 'unclaimed';
   mapping_version: number | null;
   processed_at: Date;
   record_ids: string[];
   skipped: number;
+  rejects_total: Generated<number>;
   rejects: JsonColumn;
+  leaves: number[] | null;
+  leaf_paths_id: string | null;
+  repeats: string | null;
   unclaimed: string[];
+}
+
+export interface LeafPathsTable {
+  organization_id: string;
+  id: string;
+  left_out: string[];
+  unused: string[];
+  /** A day, YYYY-MM-DD. */
+  seen_on: ColumnType<string, string, string>;
+}
+
+export interface ArrivalTable {
+  key_id: string;
+  asset_name: string;
+  digest: Buffer;
+  received_at: Date;
+  envelope_id: string;
 }
 
 export interface UnclaimedTable {

@@ -3,8 +3,8 @@ import { normalizeVin } from '@gladhand/contract/vin.ts';
 import type { Principal } from '../access/principal.ts';
 import { Fault } from '../base/fault.ts';
 import { type Ids, isUuid, uuidTimeMs } from '../base/ids.ts';
+import { readJson } from '../base/read-json.ts';
 import type { AppendOutcome, Envelope, IntakeLog } from '../intake-log/intake-log.ts';
-import { readJson } from './read-json.ts';
 
 /**
  * Accepting an envelope. Promise: when `accept` resolves, the bytes are on disk under the receipt's id and nothing
@@ -19,6 +19,8 @@ export interface Intake {
 export interface Submission {
   readonly principal: Principal;
   readonly asset: { readonly vin: string } | { readonly plantId: string };
+  /** Of `Content-Type`, lower case, without parameters. */
+  readonly mediaType: string;
   readonly body: Buffer;
   readonly idempotencyKey: string | undefined;
 }
@@ -34,6 +36,8 @@ export interface Accepted {
 export interface IntakeProduct {
   readonly name: string;
   readonly vinCheck: 'mark' | 'strict';
+  /** Media types it takes beside application/json. */
+  readonly mediaTypes?: readonly string[];
   /** Where the payload does not match the product's input schema, at most 20 places. */
   validateInput(payload: unknown): readonly { pointer: string; code: string; detail: string }[];
 }
@@ -52,6 +56,7 @@ export function createIntake(parts: IntakeParts): Intake {
     async accept(submission) {
       const { principal, body } = submission;
       const product = findProduct(parts, principal);
+      refuseMediaType(product, submission.mediaType);
       const asset =
         'vin' in submission.asset
           ? { vin: readVin(submission.asset.vin, product) }
@@ -107,6 +112,13 @@ function findProduct(parts: IntakeParts, principal: Principal): IntakeProduct {
     );
   }
   return product;
+}
+
+function refuseMediaType({ name, mediaTypes = [] }: IntakeProduct, mediaType: string): void {
+  const taken = ['application/json', ...mediaTypes];
+  if (taken.includes(mediaType)) return;
+  const detail = `The product \`${name}\` takes ${taken.join(' and ')}, not \`${mediaType.slice(0, 100)}\`.`;
+  throw new Fault('unsupported-media-type', `${detail} Send the body as one of these.`);
 }
 
 function readVin(text: string, product: IntakeProduct): string {

@@ -18,13 +18,16 @@ export interface IntakeDoorParts {
   ): Promise<void>;
 }
 
+/** JSON, by its own name or by its suffix (RFC 6839 3.1); which of them a product takes is looked at with the product. */
+const JSON_TYPES = /^\s*(application\/json|[^/;\s]+\/[^/;\s]+\+json)\s*(;|$)/i;
+
 /** The door of intake: a partner's JSON for an asset comes in, a receipt goes out. */
 export function registerIntakeRoutes(http: Http, parts: IntakeDoorParts): void {
   http.register((scope, _options, done) => {
     scope.removeAllContentTypeParsers();
     // The bytes are kept as they are, so nothing parses them before they are read here.
     scope.addContentTypeParser(
-      'application/json',
+      JSON_TYPES,
       { parseAs: 'buffer', bodyLimit: parts.bodyBytesMax },
       (_request, body, parsed) => parsed(null, body),
     );
@@ -89,6 +92,7 @@ async function submit(
   const accepted = await parts.intake.accept({
     principal,
     asset,
+    mediaType: mediaTypeOf(request),
     body,
     idempotencyKey: request.headers['idempotency-key'] as string | undefined,
   });
@@ -112,6 +116,10 @@ async function decodedBody(request: FastifyRequest, bytesMax: number): Promise<B
   const body = await decodeBody(raw, encoding, bytesMax);
   request.intakePass?.hold(body.length);
   return body;
+}
+
+function mediaTypeOf(request: FastifyRequest): string {
+  return (request.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
 }
 
 function bodyOf(request: FastifyRequest): Buffer {

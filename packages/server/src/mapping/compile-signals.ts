@@ -1,12 +1,27 @@
 import { type ListTarget, SIGNAL_TARGETS, type SignalTarget } from '@gladhand/contract/signal-target.ts';
 import type { Build } from './build.ts';
 import { ListSpecSchema, MAPPING_LIMITS } from './document.ts';
-import { type CompiledLeaf, compileLeaf } from './leaf.ts';
+import type { Expression } from './expression.ts';
+import { compileLeaf } from './leaf.ts';
+import type { Scope } from './path.ts';
+import { createReadPlan } from './read-plan.ts';
 import { checkShape, pointerStep } from './schema-errors.ts';
-import type { ElementPlan, ListPlan, SignalNode } from './write-signals.ts';
+import {
+  type ElementPlan,
+  type Line,
+  type ListPlan,
+  linesOf,
+  type SignalNode,
+  type Values,
+  type Writing,
+} from './signal-node.ts';
+import { writeNodes } from './write-signals.ts';
 
 type Lines = Readonly<Record<string, unknown>>;
 type Fields = ReadonlyMap<string, SignalTarget>;
+
+/** A position is a pair. */
+const POSITION = new Set(['gps.latitude', 'gps.longitude']);
 
 /** The `signals` of a record spec as nodes; every fault goes into `build.errors`. */
 export function compileSignals(lines: Lines, pointer: string, names: readonly string[], build: Build): SignalNode[] {
@@ -15,6 +30,9 @@ export function compileSignals(lines: Lines, pointer: string, names: readonly st
     build.refuse(pointer, 'bounds', `a record has at most ${MAPPING_LIMITS.linesPerRecordMax} lines`);
     return [];
   }
+  const half = [...POSITION].filter((path) => path in lines);
+  if (half.length === 1)
+    build.refuse(pointer, 'position-incomplete', `${half[0]} alone is no position: map ${[...POSITION].join(' and ')}`);
   return compileFields(entries, SIGNAL_TARGETS, '', pointer, names, build);
 }
 
@@ -35,8 +53,8 @@ function compileFields(
     const name = parts.pop() as string;
     const place = groupOf(parts, nodes);
     if (target.kind === 'leaf') {
-      const leaf = compileLeaf(raw, target, at, names, build);
-      if (leaf !== undefined) place.push({ kind: 'leaf', name, read: leaf.read, constant: leaf.constant });
+      const line = compileLeaf(raw, target, at, names, build);
+      if (line !== undefined) place.push({ kind: 'leaf', name, line, isPosition: POSITION.has(target.path) });
     } else {
       const plan = compileList(raw, target, at, names, build);
       if (plan !== undefined) place.push({ kind: 'list', name, plan });
@@ -105,8 +123,9 @@ function compileList(
   if (!build.name(as, `${pointer}/as`, names)) return undefined;
   const inner = [...names, as];
   const list = build.expression(each, `${pointer}/each`, names, ['list']);
+  if (list !== undefined) build.bind(as, list);
   const filter = when === undefined ? undefined : build.expression(when, `${pointer}/when`, inner, ['bool']);
-  const element = compileElement(fields, target, pointer, inner, build);
+  const element = compileElement(fields, target, pointer, inner, build, filter);
   if (list === undefined || element === undefined) return undefined;
   return {
     target,
@@ -115,7 +134,9 @@ function compileList(
     loop: {
       as,
       list,
+      isOuter: build.isOuter(list),
       listPlace: { pointer: `${pointer}/each`, expression: each },
+      whenPlace: { pointer: `${pointer}/when`, expression: when ?? '' },
       ...(filter === undefined ? {} : { when: filter }),
     },
   };
@@ -152,8 +173,15 @@ function compileElements(
   return { target, place: { pointer, expression: '' }, elements };
 }
 
-function compileElement(fields: Lines, target: ListTarget, pointer: string, names: readonly string[], build: Build) {
-  const identity = new Map<string, CompiledLeaf>();
+function compileElement(
+  fields: Lines,
+  target: ListTarget,
+  pointer: string,
+  names: readonly string[],
+  build: Build,
+  filter?: Expression,
+) {
+  const identity = new Map<string, Line>();
   const rest: Array<[string, unknown]> = [];
   const before = build.errors.length;
   for (const [name, raw] of Object.entries(fields)) {
@@ -181,13 +209,23 @@ function compileElement(fields: Lines, target: ListTarget, pointer: string, name
   }
   const nodes = compileFields(rest, target.fields, `${target.path}.`, pointer, names, build);
   if (build.errors.length > before) return undefined;
+  const lines = [...identity.values(), ...linesOf(nodes)].flatMap((line) => line.reads);
+  const whole = createReadPlan([...lines, ...(filter ? build.readsOfPayload(filter) : [])]);
   return {
-    plan: { place: { pointer, expression: '' }, identity, nodes },
+    plan: {
+      place: { pointer, expression: '' },
+      identity,
+      nodes,
+      write: (scope: Scope, prefix: string, writing: Writing, into: Values) => {
+        writeNodes(nodes, scope, prefix, writing, into);
+      },
+      whole,
+    },
     identity: constantIdentity(target, identity),
   };
 }
 
-function constantIdentity(target: ListTarget, identity: ReadonlyMap<string, CompiledLeaf>): string | undefined {
+function constantIdentity(target: ListTarget, identity: ReadonlyMap<string, Line>): string | undefined {
   const parts: string[] = [];
   for (const key of target.identity) {
     const leaf = identity.get(key.name);

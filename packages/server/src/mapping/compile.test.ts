@@ -6,7 +6,7 @@ const product = { vinCheck: 'mark', clockSkew: { pastSecondsMax: 86400, futureSe
 const record = (extra: Record<string, unknown>) => ({
   each: 'payload.items',
   observedAt: { value: 'item.ts', format: 'epoch-ms' },
-  signals: { 'gps.latitude': 'item.lat' },
+  signals: { 'gps.hdop': 'item.hdop' },
   ...extra,
 });
 const errorsOf = (document: unknown) => {
@@ -99,17 +99,12 @@ test.each<[string, Record<string, unknown>, string, string]>([
   ['a group as target', { gps: 'item.gps' }, at('gps'), 'target-is-group'],
   ['a field of a list without its element', { 'tires.axle': '1' }, at('tires.axle'), 'target-is-list'],
   ['a list that is no list', { tires: 'item.tires' }, at('tires'), 'type'],
-  ['a leaf that is a list', { 'gps.latitude': ['item.lat'] }, at('gps.latitude'), 'type'],
-  ['CEL that does not parse', { 'gps.latitude': 'item.lat +' }, at('gps.latitude'), 'expression-syntax'],
-  ['CEL that does not type-check', { 'gps.latitude': '"a" - 1' }, at('gps.latitude'), 'expression-type'],
+  ['a leaf that is a list', { 'gps.hdop': ['item.lat'] }, at('gps.hdop'), 'type'],
+  ['CEL that does not parse', { 'gps.hdop': 'item.lat +' }, at('gps.hdop'), 'expression-syntax'],
+  ['CEL that does not type-check', { 'gps.hdop': '"a" - 1' }, at('gps.hdop'), 'expression-type'],
   ['CEL of another type', { 'motion.moving': '"yes"' }, at('motion.moving'), 'expression-type'],
-  ['an unknown variable', { 'gps.latitude': 'itme.lat' }, at('gps.latitude'), 'expression-variable'],
-  [
-    'CEL that is too long',
-    { 'gps.latitude': `item.lat${' '.repeat(5000)}` },
-    at('gps.latitude'),
-    'expression-too-long',
-  ],
+  ['an unknown variable', { 'gps.hdop': 'itme.lat' }, at('gps.hdop'), 'expression-variable'],
+  ['CEL that is too long', { 'gps.hdop': `item.lat${' '.repeat(5000)}` }, at('gps.hdop'), 'expression-too-long'],
   ['a regular expression', { 'motion.moving': 'item.a.matches("x")' }, at('motion.moving'), 'expression-refused'],
   [
     'a unit that is none',
@@ -143,17 +138,18 @@ test.each<[string, Record<string, unknown>, string, string]>([
     'unexpected',
   ],
   [
-    'a default that does not fit',
-    { 'gps.hdop': { value: 'item.h', default: 'x' } },
+    'a default of a measured value',
+    { 'gps.hdop': { value: 'item.h', default: 1 } },
     at('gps.hdop/default'),
-    'default-invalid',
+    'default-refused',
   ],
   [
-    'a default out of bounds',
-    { 'gps.latitude': { value: 'item.h', default: 91 } },
-    at('gps.latitude/default'),
+    'a default that does not fit',
+    { tires: { each: 'item.t', as: 't', axle: { value: 't.a', default: 'first' }, side: 't.s', pressureKpa: 't.p' } },
+    at('tires/axle/default'),
     'default-invalid',
   ],
+  ['half a position', { 'gps.latitude': 'item.lat' }, '/records/0/signals', 'position-incomplete'],
   ['a line without value', { 'gps.hdop': { unit: '1' } }, at('gps.hdop/value'), 'required'],
   ['an unknown option', { 'gps.hdop': { value: 'item.h', scale: 2 } }, at('gps.hdop/scale'), 'unexpected'],
   [

@@ -1,6 +1,8 @@
+import type { TSchema } from 'typebox';
 import { Build } from './build.ts';
 import { compileSignals } from './compile-signals.ts';
 import {
+  DeviceClockSchema,
   DeviceSchema,
   InstantSchema,
   LoopSchema,
@@ -9,9 +11,13 @@ import {
   MappingDocumentSchema,
   type ProductRules,
 } from './document.ts';
-import { createMapping, type InstantPlan, type LetPlan, type LoopPlan, type RecordPlan } from './map-envelope.ts';
+import type { Expression } from './expression.ts';
+import { createMapping } from './map-payload.ts';
 import type { CompileResult } from './mapped-record.ts';
+import { createReadPlan } from './read-plan.ts';
+import type { DeviceClockPlan, DevicePlan, InstantPlan, LetPlan, LoopPlan, RecordPlan } from './record-plan.ts';
 import { checkShape, pointerStep } from './schema-errors.ts';
+import { linesOf, type SignalNode } from './signal-node.ts';
 
 /**
  * From a mapping document to something that runs. Promise: whatever can be known from the document alone is known here
@@ -25,39 +31,78 @@ export function compileMapping(document: unknown, options: { product: ProductRul
   const { records } = document as MappingDocument;
   const plans = records.map((spec, index) => compileRecord(spec, `/records/${index}`, build));
   if (build.errors.length > 0) return { ok: false, errors: build.errors };
-  return { ok: true, mapping: createMapping(plans as RecordPlan[], options.product) };
+  return { ok: true, mapping: createMapping(plans as RecordPlan[], options.product, build.readsArrival) };
 }
 
 type RecordSpec = MappingDocument['records'][number];
 
 function compileRecord(spec: RecordSpec, pointer: string, build: Build): RecordPlan | undefined {
+  build.enterLoop(undefined);
   const loops = compileLoops(spec.each, `${pointer}/each`, build);
   const loopNames = namesOf(spec.each);
-  const when =
-    spec.when === undefined ? undefined : build.expression(spec.when, `${pointer}/when`, loopNames, ['bool']);
   const lets = compileLets(spec.let ?? {}, `${pointer}/let`, loopNames, build);
   const names = [...loopNames, ...lets.map((binding) => binding.as)];
-  const asset =
-    spec.asset === undefined ? undefined : build.expression(spec.asset, `${pointer}/asset`, names, ['string']);
+  const when = spec.when === undefined ? undefined : compileWhen(spec.when, `${pointer}/when`, names, lets, build);
+  const asset = spec.asset === undefined ? undefined : compileAsset(spec.asset, `${pointer}/asset`, names, build);
   const device = spec.device === undefined ? undefined : compileDevice(spec.device, `${pointer}/device`, names, build);
-  const observedAt = compileInstant(spec.observedAt, `${pointer}/observedAt`, names, build);
-  const deviceAt =
-    spec.deviceAt === undefined ? undefined : compileInstant(spec.deviceAt, `${pointer}/deviceAt`, names, build);
+  const observedAt = compileInstant(spec.observedAt, `${pointer}/observedAt`, names, build, InstantSchema);
+  const deviceAt = spec.deviceAt && compileDeviceClock(spec.deviceAt, `${pointer}/deviceAt`, names, build);
   const nodes = compileSignals(spec.signals, `${pointer}/signals`, names, build);
   if (observedAt === undefined) return undefined;
+  const framing: Array<Expression | undefined> = [
+    ...loops.map((loop) => loop.list),
+    ...lets.map((binding) => binding.expression),
+    when?.expression,
+    asset?.expression,
+    device?.externalId,
+    observedAt.expression,
+    ...listsOf(nodes),
+  ];
+  const frame = framing.flatMap((expression) => (expression ? build.readsOfPayload(expression) : []));
   return {
     pointer,
     loops,
     lets,
     nodes,
     observedAt,
+    frame: createReadPlan(frame),
+    whole: createReadPlan([
+      ...frame,
+      ...(deviceAt ? build.readsOfPayload(deviceAt.expression) : []),
+      ...[...linesOf(nodes)].flatMap((line) => line.reads),
+    ]),
     ...(when === undefined ? {} : { when }),
-    ...(asset === undefined
-      ? {}
-      : { asset: { expression: asset, place: { pointer: `${pointer}/asset`, expression: asset.source } } }),
+    ...(asset === undefined ? {} : { asset }),
     ...(device === undefined ? {} : { device }),
     ...(deviceAt === undefined ? {} : { deviceAt }),
   };
+}
+
+/** `when` is evaluated before the lets, which may not fit an element that is left out, unless it names one of them. */
+function compileWhen(
+  source: string,
+  pointer: string,
+  names: readonly string[],
+  lets: readonly LetPlan[],
+  build: Build,
+): RecordPlan['when'] {
+  const expression = build.expression(source, pointer, names, ['bool']);
+  if (expression === undefined) return undefined;
+  const usesLets = expression.reads.some((read) => lets.some((binding) => binding.as === read.root));
+  return { expression, place: { pointer, expression: source }, usesLets };
+}
+
+function compileAsset(source: string, pointer: string, names: readonly string[], build: Build): RecordPlan['asset'] {
+  const expression = build.expression(source, pointer, names, ['string']);
+  return expression && { expression, place: { pointer, expression: source } };
+}
+
+/** The lists that nodes go through, and what keeps their elements out. */
+function* listsOf(nodes: readonly SignalNode[]): Generator<Expression> {
+  for (const node of nodes) {
+    if (node.kind === 'group') yield* listsOf(node.nodes);
+    else if (node.kind === 'list' && node.plan.loop !== undefined) yield node.plan.loop.list;
+  }
 }
 
 /** The names the loops bind, whether they compile or not: one wrong loop is one fault, not one for each line below. */
@@ -90,7 +135,11 @@ function compileLoops(each: unknown, pointer: string, build: Build): LoopPlan[] 
     const sourcePointer = typeof each === 'string' ? pointer : `${at}/in`;
     if (!build.name(as, `${at}/as`, names)) return;
     const list = build.expression(source, sourcePointer, names, ['list']);
-    if (list !== undefined) loops.push({ as, list, place: { pointer: sourcePointer, expression: source } });
+    if (list === undefined) return;
+    build.bind(as, list);
+    const isOuter = build.isOuter(list);
+    build.enterLoop(as);
+    loops.push({ as, list, isOuter, place: { pointer: sourcePointer, expression: source } });
   });
   return loops;
 }
@@ -106,7 +155,9 @@ function compileLets(
     const at = pointer + pointerStep(as);
     const names = [...outer, ...lets.map((binding) => binding.as)];
     const expression = build.name(as, at, names) ? build.expression(source, at, names) : undefined;
-    if (expression !== undefined) lets.push({ as, expression });
+    if (expression === undefined) continue;
+    build.bind(as, expression);
+    lets.push({ as, expression });
   }
   return lets;
 }
@@ -116,12 +167,24 @@ function compileDevice(
   pointer: string,
   names: readonly string[],
   build: Build,
-) {
+): DevicePlan | undefined {
   const shape = checkShape(DeviceSchema, raw, pointer);
   build.errors.push(...shape);
   const at = `${pointer}/externalId`;
-  const externalId = build.expression(raw.externalId, at, names, ['string', 'null']);
+  const externalId = build.expression(raw.externalId, at, names, ['string', 'int', 'uint', 'double', 'null']);
   return externalId && { externalId, kind: raw.kind, place: { pointer: at, expression: raw.externalId } };
+}
+
+function compileDeviceClock(
+  raw: NonNullable<RecordSpec['deviceAt']>,
+  pointer: string,
+  names: readonly string[],
+  build: Build,
+): DeviceClockPlan | undefined {
+  const instant = compileInstant(raw, pointer, names, build, DeviceClockSchema);
+  if (instant === undefined) return undefined;
+  const reads = createReadPlan(build.readsOfPayload(instant.expression));
+  return { ...instant, identifies: raw.identifies === true, reads };
 }
 
 function compileInstant(
@@ -129,9 +192,11 @@ function compileInstant(
   pointer: string,
   names: readonly string[],
   build: Build,
+  schema: TSchema,
 ): InstantPlan | undefined {
-  build.errors.push(...checkShape(InstantSchema, raw, pointer));
-  const types = raw.format === 'rfc3339' ? ['string'] : ['int', 'uint', 'double'];
+  build.errors.push(...checkShape(schema, raw, pointer));
+  const isText = raw.format === 'rfc3339' || raw.format === 'iso8601';
+  const types = isText ? ['string', 'null'] : ['int', 'uint', 'double', 'null'];
   const expression = build.expression(raw.value, `${pointer}/value`, names, types);
   return expression && { expression, format: raw.format, place: { pointer, expression: raw.value } };
 }

@@ -45,10 +45,10 @@ test('the same name twice at one instant stays twice', () => {
 
 test('an entry that cannot be resolved is told with its place and its siblings go on', () => {
   const { items, faults } = decodeSenml(
-    [{ n: 'a', v: '1' }, 5, { v: 1 }, { n: '__proto__', v: 1 }, { n: 'b', v: 2 }],
+    [{ n: 'a', v: '1' }, { v: 1 }, { n: '__proto__', v: 1 }, { n: 'c' }, { n: 'd', v: 1, vs: '1' }, { n: 'b', v: 2 }],
     NOW,
   );
-  expect(faults.map((fault) => fault.element)).toEqual(['/0', '/1', '/2', '/3']);
+  expect(faults.map((fault) => fault.element)).toEqual(['/0', '/1', '/2', '/3', '/4']);
   expect(items?.map((item) => item.values)).toEqual([{ b: { v: 2 } }]);
 });
 

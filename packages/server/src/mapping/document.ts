@@ -6,7 +6,7 @@ import { type Static, Type } from 'typebox';
  * each place; where a line may be written in two ways, compile.ts looks at it and checks it against the right shape.
  */
 export const MAPPING_LIMITS = {
-  /** Candidates (mapped, rejected or skipped) of one payload. */
+  /** Records of one payload, stored or rejected; elements that a `when` leaves out do not count. */
   recordsPerPayloadMax: 5000,
   /** Elements of one list of one record. */
   elementsPerListMax: 256,
@@ -16,6 +16,11 @@ export const MAPPING_LIMITS = {
   loopsPerRecordMax: 4,
   linesPerRecordMax: 400,
   valuesPerTableMax: 1000,
+  /**
+   * Elements of outer lists that the expressions of one payload go through. A filter over the whole payload for every
+   * element of it would take the square of its size; 250,000 elements take some 30 ms.
+   */
+  outerElementsMax: 250_000,
 } as const;
 
 const closed = { additionalProperties: false } as const;
@@ -33,7 +38,7 @@ export const LoopSchema = Type.Object(
   { ...closed, description: 'One loop; an inner loop may use the name of an outer one' },
 );
 
-export const INSTANT_FORMATS = ['rfc3339', 'epoch-s', 'epoch-ms', 'epoch-auto'] as const;
+export const INSTANT_FORMATS = ['rfc3339', 'iso8601', 'epoch-s', 'epoch-ms', 'epoch-auto'] as const;
 export type InstantFormat = (typeof INSTANT_FORMATS)[number];
 
 export const InstantSchema = Type.Object(
@@ -41,8 +46,22 @@ export const InstantSchema = Type.Object(
     value: expression('CEL: the instant'),
     format: Type.Enum([...INSTANT_FORMATS], {
       type: 'string',
-      description: 'How it is written; epoch-auto tells s, ms, us and ns apart by magnitude',
+      description:
+        'How it is written; iso8601 also takes +0100, +01 and no separators; epoch-auto tells s, ms, us and ns apart by magnitude',
     }),
+  },
+  closed,
+);
+
+export const DeviceClockSchema = Type.Object(
+  {
+    ...InstantSchema.properties,
+    identifies: Type.Optional(
+      Type.Boolean({
+        description:
+          'true: two records that differ in nothing but this clock are two readings. Leave it out where it is the time of sending, which a retry changes',
+      }),
+    ),
   },
   closed,
 );
@@ -73,7 +92,7 @@ export const RecordSpecSchema = Type.Object(
     asset: Type.Optional(expression('CEL: the VIN; default: the asset of the request path')),
     device: Type.Optional(DeviceSchema),
     observedAt: InstantSchema,
-    deviceAt: Type.Optional(InstantSchema),
+    deviceAt: Type.Optional(DeviceClockSchema),
     signals: Type.Record(Type.String(), Type.Unknown(), {
       minProperties: 1,
       description: 'Canonical path -> CEL, or a line with options, or the elements of a list',
@@ -98,7 +117,10 @@ export const LineSchema = Type.Object(
     value: Type.Optional(expression('CEL: the value')),
     literal: Type.Optional(Type.Unknown({ description: 'A constant, instead of `value`' })),
     unit: Type.Optional(
-      Type.Unknown({ description: 'UCUM code of the value, or {senml: CEL} for a unit that is told in the data' }),
+      Type.Unknown({
+        description:
+          'UCUM code of the value, or {senml: CEL, untold: UCUM code} for a unit that is told in the data and what it is where it is not told',
+      }),
     ),
     values: Type.Optional(
       Type.Record(Type.String(), Type.Unknown(), {
@@ -108,10 +130,14 @@ export const LineSchema = Type.Object(
       }),
     ),
     otherwise: Type.Optional(
-      Type.Unknown({ description: 'What a value that is not in `values` becomes; default: the record is rejected' }),
+      Type.Unknown({
+        description: 'What a value that is not in `values` becomes; default: it is refused and left out',
+      }),
     ),
     default: Type.Optional(
-      Type.Unknown({ description: 'Stands in for a missing or null value, before `values` and `unit`' }),
+      Type.Unknown({
+        description: 'Stands in for a missing identity key; a measured value has none, for absent is not a value',
+      }),
     ),
     notAvailable: Type.Optional(
       Type.Array(Type.Unknown(), { minItems: 1, description: 'Values that mean "not available"' }),
@@ -122,6 +148,15 @@ export const LineSchema = Type.Object(
 );
 export type Line = Static<typeof LineSchema>;
 
+/** A unit that the data tells by a name of SenML (RFC 8428 12.1, RFC 8798). */
+export const ToldUnitSchema = Type.Object(
+  {
+    senml: expression('CEL: the name of the unit'),
+    untold: Type.Optional(Type.String({ description: 'UCUM code of the unit where the data tells none' })),
+  },
+  closed,
+);
+
 /** The options of a list that is made from a list in the payload; every other key is a field of the element. */
 export const ListSpecSchema = Type.Object({
   each: expression('CEL: the list to go through'),
@@ -130,7 +165,7 @@ export const ListSpecSchema = Type.Object({
 });
 
 export const DecodeStepSchema = Type.Object(
-  { step: Type.Literal('senml', { description: 'RFC 8428 resolution: an item for each base name and time' }) },
+  { step: Type.Literal('senml', { description: 'RFC 8428 resolution: an item for each asset or device and time' }) },
   closed,
 );
 
@@ -143,6 +178,9 @@ export const ClockSkewSchema = Type.Object(
   },
   closed,
 );
+
+/** A structured syntax suffix says that it is JSON, whatever else it is (RFC 6839 3.1). */
+const MEDIA_TYPE_PATTERN = '^[a-z]+/[a-z0-9!#$&^_.-]+\\+json$';
 
 export const VIN_CHECKS = ['mark', 'strict'] as const;
 
@@ -162,6 +200,13 @@ export const ProductDocumentSchema = Type.Object(
       description: 'A failed VIN check digit is marked, or refused',
     }),
     clockSkew: ClockSkewSchema,
+    mediaTypes: Type.Optional(
+      Type.Array(Type.String({ pattern: MEDIA_TYPE_PATTERN }), {
+        minItems: 1,
+        maxItems: 10,
+        description: 'Media types taken beside application/json; each ends in +json (RFC 6839)',
+      }),
+    ),
     decode: Type.Optional(
       Type.Array(DecodeStepSchema, { maxItems: 1, description: 'Steps that turn the payload into plain items' }),
     ),

@@ -1,13 +1,17 @@
 import { type ASTNode, Environment, type EvaluationError } from '@marcbachmann/cel-js';
 import { MAPPING_LIMITS } from './document.ts';
+import { ExpressionUse, type Read } from './expression-use.ts';
+import { readInstant } from './instant.ts';
 import { Misfit, type Place, shorten } from './misfit.ts';
-import { compilePath, findPath, type Path, type Scope } from './path.ts';
+import { pruneNullBranches, wrapNullBranches } from './null-branches.ts';
+import { type CompileKey, compilePath, findPath, type Path, type Scope } from './path.ts';
 
 /**
  * CEL, compiled once. Promise: an expression either compiles and then never does more than linear work in the size of
  * the payload, or is refused with a reason. At run time a missing or null input makes the expression a miss
  * (undefined); an input of the wrong type throws `Misfit`. Numbers of JSON are doubles; beside standard CEL a double
- * and an int may be mixed in arithmetic and % works on doubles, because a payload does not tell 3 from 3.0.
+ * and an int may be mixed in arithmetic, % works on doubles (a payload does not tell 3 from 3.0), a branch of `?:` may be
+ * null, and `epochSeconds(text)` reads an ISO 8601 instant.
  */
 export interface Expression {
   readonly source: string;
@@ -15,6 +19,12 @@ export interface Expression {
   readonly type: string;
   /** Set when the expression only walks into a variable. */
   readonly path?: Path;
+  /** Without a value in each place it reads there is no result. */
+  readonly strict: boolean;
+  /** Every place it reads. */
+  readonly reads: readonly Read[];
+  /** Lists that it goes through. */
+  readonly walked: readonly Read[];
   /** The value (bigint and uint as number), null, or undefined for a miss. Throws `Misfit`. */
   evaluate(scope: Scope): unknown;
 }
@@ -23,16 +33,7 @@ export type ExpressionResult =
   | { readonly ok: true; readonly expression: Expression }
   | { readonly ok: false; readonly code: string; readonly detail: string };
 
-/** The variables that every expression may use; loop and let names come on top. */
-const BASE_VARIABLES = ['payload', 'vin', 'receivedAt'];
-/** Type names are identifiers too: `type(item.x) == string`. */
-const TYPE_NAMES = ['int', 'uint', 'double', 'bool', 'string', 'bytes', 'list', 'map', 'null_type', 'type'];
-
-const MACROS = new Set(['all', 'exists', 'exists_one', 'map', 'filter', 'bind']);
-/** A regular expression can run for ever on a few bytes, a join can grow a payload a thousandfold. */
-const REFUSED_FUNCTIONS = new Set(['matches', 'join']);
-/** These look at a null or missing operand themselves, so it does not make them a miss. */
-const LOOKING = new Set(['==', '!=', 'in', '&&', '||', '?:', '.?', '[?]']);
+type Parsed = ReturnType<Environment['parse']>;
 
 /** One for all: an environment of its own for each set of names costs 15 ms each. */
 const environment = createEnvironment();
@@ -44,24 +45,31 @@ export function compileExpression(source: string, pointer: string, names: readon
     const detail = `an expression has at most ${MAPPING_LIMITS.expressionBytesMax} bytes, this has ${bytes}`;
     return refusal('expression-too-long', detail);
   }
-  let parsed: ReturnType<Environment['parse']>;
+  let parsed: Parsed;
   try {
     parsed = environment.parse(source);
   } catch (error) {
     return refusal('expression-syntax', `expected a CEL expression: ${celDetail(error)}`);
   }
-  const use = new Use(names);
-  use.visit(parsed.ast, new Set(), false);
+  const compileKey: CompileKey = (node) => {
+    const key = compileExpression(textOf(source, node), pointer, names);
+    return key.ok ? key.expression : undefined;
+  };
+  const use = new ExpressionUse(names, compileKey);
+  use.visit(parsed.ast);
   if (use.refused !== undefined) return refusal(use.refused.code, use.refused.detail);
+  const place: Place = { pointer, expression: source };
+  const path = findPath(parsed.ast, compileKey);
+  const hasNullBranch = wrapNullBranches(parsed.ast, asDyn);
   const check = parsed.check();
   if (!check.valid) return refusal('expression-type', celDetail(check.error));
 
-  const place: Place = { pointer, expression: source };
-  const path = findPath(parsed.ast);
+  const type = (hasNullBranch ? typeWithoutNull(source) : check.type) ?? 'dyn';
   const evaluate = path === undefined ? compileCel(parsed, use, place) : compilePath(path, place);
+  const { reads, walked, strict } = use;
   return {
     ok: true,
-    expression: { source, type: check.type ?? 'dyn', evaluate, ...(path === undefined ? {} : { path }) },
+    expression: { source, type, evaluate, strict, reads, walked, ...(path === undefined ? {} : { path }) },
   };
 }
 
@@ -69,10 +77,33 @@ function refusal(code: string, detail: string): ExpressionResult {
   return { ok: false, code, detail };
 }
 
+function asDyn(node: ASTNode): ASTNode {
+  const call = environment.parse('dyn(0)').ast as ASTNode & { op: 'call' };
+  call.args[1][0] = node;
+  return call;
+}
+
+/** The type of an expression some branches of which are null, as the other branches have it. */
+function typeWithoutNull(source: string): string | undefined {
+  const parsed = environment.parse(source);
+  const root = pruneNullBranches(parsed.ast);
+  if (root === parsed.ast) return parsed.check().type;
+  return environment.parse(textOf(source, root)).check().type;
+}
+
+/** A node's own text. Nodes do not keep their parentheses, and do not need them outside of others. */
+function textOf(source: string, node: ASTNode): string {
+  return source.slice(node.start, node.end);
+}
+
 function createEnvironment(): Environment {
-  // Unlisted names pass here and are refused by `Use`, which knows the loops around an expression.
+  // Unlisted names pass here and are refused by `ExpressionUse`, which knows the loops around an expression.
   const environment = new Environment({ unlistedVariablesAreDyn: true, homogeneousAggregateLiterals: false });
   environment.registerVariable('receivedAt', 'google.protobuf.Timestamp');
+  environment.registerFunction('epochSeconds(dyn): dyn', (text: unknown) => {
+    const instant = readInstant(text, 'iso8601');
+    return 'ms' in instant ? instant.ms / 1000 : null;
+  });
   const mixed: ReadonlyArray<[string, (left: number, right: number) => number]> = [
     ['+', (left, right) => left + right],
     ['-', (left, right) => left - right],
@@ -89,68 +120,10 @@ function createEnvironment(): Environment {
   return environment;
 }
 
-/** What an expression reads and does, read off its syntax tree. */
-class Use {
-  /** Longest paths into variables of the scope. */
-  readonly paths: Path[] = [];
-  /** Every path must have a value for the expression to have one. */
-  strict = true;
-  refused: { code: string; detail: string } | undefined;
-  readonly #known: ReadonlySet<string>;
-
-  constructor(names: readonly string[]) {
-    this.#known = new Set([...BASE_VARIABLES, ...names]);
-  }
-
-  visit(node: ASTNode, hidden: ReadonlySet<string>, inMacro: boolean): void {
-    if (LOOKING.has(node.op)) this.strict = false;
-    const path = findPath(node, hidden);
-    if (path !== undefined) this.#visitPath(path);
-    else if (node.op === 'call' || node.op === 'rcall') this.#visitCall(node, hidden, inMacro);
-    else for (const child of children(node.args)) this.visit(child, hidden, inMacro);
-  }
-
-  #visitPath(path: Path): void {
-    if (this.#known.has(path.root)) this.paths.push(path);
-    else if (!TYPE_NAMES.includes(path.root) || path.steps.length > 0) {
-      const detail = `there is no ${path.root} here; known: ${[...this.#known].join(', ')}`;
-      this.refused ??= { code: 'expression-variable', detail };
-    }
-  }
-
-  #visitCall(node: ASTNode & { op: 'call' | 'rcall' }, hidden: ReadonlySet<string>, inMacro: boolean): void {
-    const name = node.args[0];
-    const isMacro = node.op === 'rcall' && MACROS.has(name);
-    if (REFUSED_FUNCTIONS.has(name)) this.#refuse(`${name}() is not offered: its cost has no bound`);
-    if (isMacro && inMacro && name !== 'bind')
-      this.#refuse(`${name}() inside another comprehension is not offered: its cost is not linear`);
-    if (isMacro || name === 'has' || name === 'dyn' || name === 'type') this.strict = false;
-    if (isMacro && node.op === 'rcall') {
-      if (name !== 'bind') this.visit(node.args[1], hidden, inMacro);
-      const [bound, ...rest] = node.args[2];
-      const inner = new Set(hidden);
-      if (bound?.op === 'id') inner.add(bound.args);
-      for (const argument of rest) this.visit(argument, inner, name === 'bind' ? inMacro : true);
-      return;
-    }
-    for (const child of children(node.args)) this.visit(child, hidden, inMacro);
-  }
-
-  #refuse(detail: string): void {
-    this.refused ??= { code: 'expression-refused', detail };
-  }
-}
-
-function* children(args: unknown): Generator<ASTNode> {
-  if (Array.isArray(args)) {
-    for (const entry of args) yield* children(entry);
-  } else if (typeof args === 'object' && args !== null && 'op' in args && 'args' in args) {
-    yield args as ASTNode;
-  }
-}
-
-function compileCel(run: (scope: Scope) => unknown, use: Use, place: Place): (scope: Scope) => unknown {
-  const inputs = use.paths.map((path) => compilePath(path, place));
+function compileCel(run: (scope: Scope) => unknown, use: ExpressionUse, place: Place): (scope: Scope) => unknown {
+  const inputs = use.reads.flatMap((read) =>
+    read.steps.every((step) => typeof step !== 'symbol') ? [compilePath(read as Path, place)] : [],
+  );
   const isMiss = (scope: Scope) => inputs.some((read) => (read(scope) ?? null) === null);
   return (scope) => {
     // Looking first is far cheaper than the exception a missing operand would be.

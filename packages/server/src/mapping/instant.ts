@@ -3,20 +3,31 @@ import type { RejectCode } from './mapped-record.ts';
 
 /**
  * Instants as partners write them. The answer is milliseconds since the epoch, cut (never rounded) to the millisecond,
- * or why not. Assumes nothing about zones: a timestamp that does not name one is refused, not guessed.
+ * or why not. Assumes nothing about zones: a timestamp that does not name one is refused, not guessed. `rfc3339` takes
+ * what RFC 3339 5.6 has and no more. `iso8601` takes the other ways in which ISO 8601 writes the same instant: an offset
+ * without its colon or minutes (+0100, +01), no separators at all (20261120T140258Z), a comma before the fraction.
  */
 export type InstantResult = { readonly ms: number } | { readonly code: RejectCode; readonly detail: string };
 
 const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?([Zz]|([+-])(\d\d):(\d\d))$/;
-const WITHOUT_ZONE = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?$/;
+const EXTENDED =
+  /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?([Zz]|([+-])(\d\d)(?::?(\d\d))?)$/;
+const BASIC = /^(\d{4})(\d\d)(\d\d)[Tt](\d\d)(\d\d)(?:(\d\d)(?:[.,](\d{1,9}))?)?([Zz]|([+-])(\d\d)(?::?(\d\d))?)$/;
+const WITHOUT_ZONE = /^\d{4}-?\d\d-?\d\d(?:[Tt ]\d\d:?\d\d(?::?\d\d(?:[.,]\d+)?)?)?$/;
 /** Year 9999; nothing that reports telematics is older than the epoch. */
 const MS_MAX = 253402300799999;
 
+const TEXT_FORMATS = {
+  rfc3339: { forms: [RFC3339], name: 'an RFC 3339 timestamp' },
+  iso8601: { forms: [EXTENDED, BASIC], name: 'an ISO 8601 timestamp' },
+} as const;
+
 /** Reads `value` (not null) as `format` says. */
 export function readInstant(value: unknown, format: InstantFormat): InstantResult {
-  if (format === 'rfc3339') {
-    if (typeof value !== 'string') return { code: 'wrong-type', detail: 'expected an RFC 3339 timestamp, a string' };
-    return readRfc3339(value);
+  if (format === 'rfc3339' || format === 'iso8601') {
+    if (typeof value !== 'string')
+      return { code: 'wrong-type', detail: `expected ${TEXT_FORMATS[format].name}, a string` };
+    return readText(value.trim(), format);
   }
   if (typeof value !== 'number') return { code: 'wrong-type', detail: `expected a number (${format})` };
   const ms = epochMs(value, format);
@@ -25,7 +36,7 @@ export function readInstant(value: unknown, format: InstantFormat): InstantResul
   return { ms };
 }
 
-function epochMs(value: number, format: Exclude<InstantFormat, 'rfc3339'>): number {
+function epochMs(value: number, format: 'epoch-s' | 'epoch-ms' | 'epoch-auto'): number {
   if (format === 'epoch-ms') return Math.floor(value);
   // The half microsecond makes up for what a double loses: 1795183378.001 s is ...378000.9999 ms.
   if (format === 'epoch-s' || value < 1e11) return Math.floor(value * 1000 + 0.0005);
@@ -33,23 +44,26 @@ function epochMs(value: number, format: Exclude<InstantFormat, 'rfc3339'>): numb
   return value < 1e17 ? Math.floor(value / 1e3) : Math.floor(value / 1e6);
 }
 
-function readRfc3339(text: string): InstantResult {
-  const match = RFC3339.exec(text);
-  if (match === null) {
-    return WITHOUT_ZONE.test(text)
-      ? { code: 'timestamp-without-zone', detail: 'a timestamp must name its zone: Z or an offset such as +01:00' }
-      : { code: 'timestamp-invalid', detail: 'expected an RFC 3339 timestamp, at most nanoseconds' };
+function readText(text: string, format: keyof typeof TEXT_FORMATS): InstantResult {
+  const { forms, name } = TEXT_FORMATS[format];
+  for (const form of forms) {
+    const match = form.exec(text);
+    if (match !== null) return fromParts(match);
   }
-  const [year, month, day, hour, minute, second] = [1, 2, 3, 4, 5, 6].map((index) => Number(match[index])) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const offsetHour = Number(match[10] ?? 0);
-  const offsetMinute = Number(match[11] ?? 0);
+  if (WITHOUT_ZONE.test(text))
+    return { code: 'timestamp-without-zone', detail: 'a timestamp must name its zone: Z or an offset such as +01:00' };
+  const onlyIso = format === 'rfc3339' && [EXTENDED, BASIC].some((form) => form.test(text));
+  const hint = onlyIso ? '; this is ISO 8601 written otherwise, which the format iso8601 of a mapping takes' : '';
+  return {
+    code: 'timestamp-invalid',
+    detail: `expected ${name} such as 2026-11-20T14:02:58.120Z or 2026-11-20T15:02:58+01:00${hint}`,
+  };
+}
+
+function fromParts(match: RegExpExecArray): InstantResult {
+  const part = (index: number) => Number(match[index] ?? 0);
+  const [year, month, day, hour, minute, second] = [part(1), part(2), part(3), part(4), part(5), part(6)];
+  const [offsetHour, offsetMinute] = [part(10), part(11)];
   // Second 60 is a leap second and counts as the first of the next minute.
   const dayMax = month >= 1 && month <= 12 ? new Date(Date.UTC(year, month, 0)).getUTCDate() : 0;
   if (day < 1 || day > dayMax || hour > 23 || minute > 59 || second > 60 || offsetHour > 23 || offsetMinute > 59) {

@@ -1,11 +1,18 @@
 import type { LeafTarget } from '@gladhand/contract/signal-target.ts';
+import type { Static } from 'typebox';
 import type { Build } from './build.ts';
-import type { Line } from './document.ts';
+import { type Line, ToldUnitSchema } from './document.ts';
+import type { Read } from './expression-use.ts';
 import { describe, Misfit, type Place } from './misfit.ts';
+import { checkShape } from './schema-errors.ts';
 import { type Convert, findConversion, SENML_UNITS } from './unit.ts';
 
-/** Brings a raw value to the unit of its target. Throws `Misfit` when it is not a number or its unit is not known. */
-export type UnitReader = (value: unknown, scope: Record<string, unknown>) => unknown;
+export interface UnitReader {
+  /** Where the unit itself is told. */
+  readonly reads: readonly Read[];
+  /** Brings a raw value to the unit of its target. Throws `Misfit` when it is not a number or its unit is not known. */
+  convert(value: unknown, scope: Record<string, unknown>): unknown;
+}
 
 /** The conversion a line asks for; undefined when there is none to do. */
 export function compileUnit(
@@ -24,38 +31,54 @@ export function compileUnit(
     const found = findConversion(unit, target.unit);
     if (!found.ok) return build.refuse(at, found.code, found.detail);
     const { convert } = found;
-    return convert === undefined ? undefined : (value) => convert(numberOf(value, place));
+    return convert && { reads: [], convert: (value) => convert(numberOf(value, place)) };
   }
-  const source = senmlSource(unit);
-  if (source === undefined) {
-    return build.refuse(at, 'type', 'expected a UCUM code, or {senml: <CEL expression of the unit>}');
+  return compileToldUnit(unit, target.unit, at, place, names, build);
+}
+
+function compileToldUnit(
+  unit: unknown,
+  target: string,
+  at: string,
+  place: Place,
+  names: readonly string[],
+  build: Build,
+): UnitReader | undefined {
+  const shape = checkShape(ToldUnitSchema, unit, at);
+  if (shape.length > 0) {
+    const detail = 'expected a UCUM code, or {senml: <CEL of the unit>, untold: <UCUM code where none is told>}';
+    return build.refuse(at, 'type', detail);
   }
+  const { senml: source, untold } = unit as Static<typeof ToldUnitSchema>;
   const expression = build.expression(source, `${at}/senml`, names, ['string', 'null']);
+  const assumed = untold === undefined ? undefined : findConversion(untold, target);
+  if (assumed?.ok === false) return build.refuse(`${at}/untold`, assumed.code, assumed.detail);
   if (expression === undefined) return undefined;
-  const known = senmlConversions(target.unit);
+  const known = senmlConversions(target);
   const unitPlace: Place = { pointer: `${at}/senml`, expression: source };
-  return (value, scope) => {
-    const told = expression.evaluate(scope);
-    const convert = typeof told === 'string' ? known.get(told) : undefined;
-    if (convert === undefined) {
+  const conversionOf = (told: unknown): Convert | undefined => {
+    if (told === undefined && assumed?.ok) return assumed.convert ?? asItIs;
+    return typeof told === 'string' ? known.get(told) : undefined;
+  };
+  return {
+    reads: expression.reads,
+    convert(value, scope) {
+      const told = expression.evaluate(scope);
+      const convert = conversionOf(told);
+      if (convert !== undefined) return convert(numberOf(value, place));
       throw new Misfit('unit-unknown', unitPlace, describe(told), `expected one of ${[...known.keys()].join(', ')}`);
-    }
-    return convert(numberOf(value, place));
+    },
   };
 }
 
-function senmlSource(unit: unknown): string | undefined {
-  if (typeof unit !== 'object' || unit === null || Object.keys(unit).join() !== 'senml') return undefined;
-  const { senml } = unit as { senml: unknown };
-  return typeof senml === 'string' ? senml : undefined;
-}
+const asItIs: Convert = (value) => value;
 
 /** The SenML units that have the dimension of `target`, each with its conversion. */
 function senmlConversions(target: string): ReadonlyMap<string, Convert> {
   const conversions = new Map<string, Convert>();
   for (const [senml, code] of Object.entries(SENML_UNITS)) {
     const found = findConversion(code, target);
-    if (found.ok) conversions.set(senml, found.convert ?? ((value) => value));
+    if (found.ok) conversions.set(senml, found.convert ?? asItIs);
   }
   return conversions;
 }

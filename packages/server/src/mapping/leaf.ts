@@ -1,23 +1,17 @@
 import type { LeafTarget } from '@gladhand/contract/signal-target.ts';
 import type { Build } from './build.ts';
-import { type Line, LineSchema } from './document.ts';
+import { type Line as LineDocument, LineSchema } from './document.ts';
 import type { Expression } from './expression.ts';
 import { compileUnit, type UnitReader } from './leaf-unit.ts';
 import { describe, Misfit, type Place } from './misfit.ts';
+import { createReadPlan, isAnyPresent } from './read-plan.ts';
 import { checkShape, pointerStep } from './schema-errors.ts';
-import { createTargetCheck, type TargetCheck } from './target-check.ts';
-import { DEVICE_ERROR, type LeafReader, NOT_AVAILABLE } from './write-signals.ts';
+import { DEVICE_ERROR, type LeafReader, type Line, NOT_AVAILABLE } from './signal-node.ts';
+import { checkByte, checkKept, checkNotAllBits, createTargetCheck, type TargetCheck } from './target-check.ts';
 
 /**
  * One signal line: expression -> notAvailable / error -> default -> values -> unit -> the target's type and bounds.
  */
-export interface CompiledLeaf {
-  readonly read: LeafReader;
-  /** A literal: says nothing about whether the payload had anything. */
-  readonly constant: boolean;
-  /** The value, when it is a literal. */
-  readonly literal?: unknown;
-}
 
 export function compileLeaf(
   raw: unknown,
@@ -25,11 +19,11 @@ export function compileLeaf(
   pointer: string,
   names: readonly string[],
   build: Build,
-): CompiledLeaf | undefined {
+): Line | undefined {
   if (typeof raw !== 'string' && !(typeof raw === 'object' && raw !== null && !Array.isArray(raw))) {
     return build.refuse(pointer, 'type', `expected a CEL expression for ${target.path}, or an object with options`);
   }
-  const line: Line = typeof raw === 'string' ? { value: raw } : (raw as Line);
+  const line: LineDocument = typeof raw === 'string' ? { value: raw } : (raw as LineDocument);
   const shape = typeof raw === 'string' ? [] : checkShape(LineSchema, raw, pointer);
   if (shape.length > 0) {
     build.errors.push(...shape);
@@ -48,23 +42,23 @@ export function compileLeaf(
   );
 }
 
-function compileLiteral(line: Line, target: LeafTarget, pointer: string, build: Build): CompiledLeaf | undefined {
+function compileLiteral(line: LineDocument, target: LeafTarget, pointer: string, build: Build): Line | undefined {
   if (Object.keys(line).length > 1) return build.refuse(pointer, 'unexpected', '`literal` stands alone');
   const check = createTargetCheck(target, { pointer, expression: '' });
   if (!accepts(check, line.literal, `${pointer}/literal`, 'literal-invalid', build)) return undefined;
   const value = check(line.literal);
-  return { read: () => value, constant: true, literal: value };
+  return { read: () => value, constant: true, literal: value, reads: [], plan: createReadPlan([]) };
 }
 
 function compileValue(
-  line: Line,
+  line: LineDocument,
   source: string,
   sourcePointer: string,
   target: LeafTarget,
   pointer: string,
   names: readonly string[],
   build: Build,
-): CompiledLeaf | undefined {
+): Line | undefined {
   const before = build.errors.length;
   const expression = build.expression(
     source,
@@ -77,17 +71,31 @@ function compileValue(
   const table = compileTable(line, check, pointer, build);
   const unit = compileUnit(line, target, pointer, names, build);
   const states = compileStates(line, target, pointer, build);
-  const finish = compose(check, table, unit, place);
+  const finish = compose(check, table, unit, target, place);
 
-  if (line.default !== undefined && line.default !== null) {
-    if (typeof line.unit === 'object') {
-      build.refuse(`${pointer}/default`, 'unexpected', 'a default has no unit in the data: give `unit` as a UCUM code');
-    } else {
-      accepts((value) => finish(value, {}), line.default, `${pointer}/default`, 'default-invalid', build);
-    }
-  }
+  compileDefault(line, target, finish, pointer, build);
   if (expression === undefined || build.errors.length > before) return undefined;
-  return { read: createReader(expression, states, line.default, finish), constant: false };
+  const reads = build.readsOfPayload(expression, unit?.reads ?? []);
+  const isSure = expression.path !== undefined || expression.strict;
+  return {
+    read: createReader(expression, states, line.default, finish),
+    constant: reads.length === 0,
+    reads,
+    plan: createReadPlan(reads),
+    ...(isSure && line.default === undefined ? {} : { isPresent: (scope) => isAnyPresent(reads, scope) }),
+  };
+}
+
+/** Only what tells elements apart may be assumed: a default of anything measured would be a reading that nobody made. */
+function compileDefault(line: LineDocument, target: LeafTarget, finish: Finish, pointer: string, build: Build): void {
+  if (line.default === undefined || line.default === null) return;
+  const at = `${pointer}/default`;
+  if (target.identity) {
+    accepts((value) => finish(value, {}), line.default, at, 'default-invalid', build);
+    return;
+  }
+  const detail = `a missing value is not a reading of ${target.path}: take the default away, and the signal is left out`;
+  build.refuse(at, 'default-refused', detail);
 }
 
 type Finish = (value: unknown, scope: Record<string, unknown>) => ReturnType<LeafReader>;
@@ -96,6 +104,7 @@ function compose(
   check: TargetCheck,
   table: ReadonlyTable | undefined,
   unit: UnitReader | undefined,
+  target: LeafTarget,
   place: Place,
 ): Finish {
   if (table !== undefined) {
@@ -109,7 +118,12 @@ function compose(
       throw new Misfit('value-not-in-table', place, describe(value), `expected one of ${known}`);
     };
   }
-  return unit === undefined ? check : (value, scope) => check(unit(value, scope));
+  if (target.type === 'string' || target.type === 'boolean') return check;
+  return (value, scope) => {
+    checkKept(value, place);
+    checkNotAllBits(value, target, place);
+    return checkByte(check, unit === undefined ? value : unit.convert(value, scope), value, target, place);
+  };
 }
 
 function createReader(
@@ -140,7 +154,12 @@ interface ReadonlyTable {
   readonly otherwise: number | string | boolean | null | undefined;
 }
 
-function compileTable(line: Line, check: TargetCheck, pointer: string, build: Build): ReadonlyTable | undefined {
+function compileTable(
+  line: LineDocument,
+  check: TargetCheck,
+  pointer: string,
+  build: Build,
+): ReadonlyTable | undefined {
   if (line.values === undefined) {
     if (line.otherwise !== undefined)
       build.refuse(`${pointer}/otherwise`, 'unexpected', 'has a meaning beside `values` only');
@@ -159,7 +178,7 @@ function compileTable(line: Line, check: TargetCheck, pointer: string, build: Bu
 }
 
 function compileStates(
-  line: Line,
+  line: LineDocument,
   target: LeafTarget,
   pointer: string,
   build: Build,

@@ -1,4 +1,5 @@
 import type { FieldError } from '@gladhand/contract/errors.ts';
+import type { LeavesBody, RefusedPart } from '@gladhand/contract/intake.ts';
 import type { States } from '@gladhand/contract/record.ts';
 import type { Signals } from '@gladhand/contract/signals.ts';
 
@@ -10,14 +11,17 @@ export interface MappedRecord {
   /** Milliseconds since the epoch, as are all `...AtMs`. */
   readonly observedAtMs: number;
   readonly deviceAtMs?: number;
+  /** Two records that differ in nothing but `deviceAtMs` are two. */
+  readonly isIdentifiedByDeviceAt?: true;
   readonly signals: Signals;
   readonly states?: States;
 }
 
 export type AssetRef = { readonly vin: string } | { readonly plantId: string };
 
-/** One record that could not be made, and why. The other records of the payload are not touched by it. */
+/** One part of a payload that could not be taken, and why. Nothing around it is touched by it. */
 export interface Reject {
+  readonly refused: RefusedPart;
   /** Which candidate of the payload, counted from 0 in the order of the mapping document. */
   readonly record: number;
   readonly code: RejectCode;
@@ -47,11 +51,18 @@ export const REJECT_CODES = [
   'vin-check-failed',
   'observed-at-missing',
   'observed-at-out-of-range',
+  'device-at-out-of-range',
   'timestamp-invalid',
   'timestamp-without-zone',
   'identity-missing',
   'element-duplicate',
   'no-signals',
+  'nothing-taken',
+  'position-incomplete',
+  'position-implausible',
+  'all-bits-set',
+  'number-too-large',
+  'too-much-work',
   'too-many-records',
   'too-many-elements',
   'decode-failed',
@@ -62,7 +73,7 @@ export const REJECT_CODES = [
 export type RejectCode = (typeof REJECT_CODES)[number];
 
 export interface MappingInput {
-  /** The parsed JSON body. */
+  /** The JSON body, as readJson gives it. */
   readonly payload: unknown;
   /** The asset of the request path: exactly one of the two. */
   readonly vin?: string;
@@ -73,8 +84,14 @@ export interface MappingInput {
 export interface MappingOutcome {
   readonly records: MappedRecord[];
   readonly rejects: Reject[];
-  /** Candidates that a `when` of the mapping left out. */
+  /** Elements that every `when` of the mapping left out. */
   readonly skipped: number;
+  /** The first `REJECTS_TOLD_MAX` of them are in `rejects`. */
+  readonly rejectsTotal: number;
+  /** What became of every leaf of the payload. */
+  readonly leaves: LeavesBody;
+  /** `receivedAtMs` went into the records: the same bytes at another time would give others. */
+  readonly dependsOnArrival: boolean;
 }
 
 /** A mapping version ready to run: pure, deterministic, never throws. */

@@ -42,7 +42,10 @@ const product = {
           signals: { gps: { speedKph: first + place } },
         })),
         rejects: [],
+        rejectsTotal: 0,
         skipped: 0,
+        leaves: { taken: 3, skipped: 0, leftOut: 0, rejected: 0, unused: 0, leftOutPaths: [], unusedPaths: [] },
+        dependsOnArrival: false,
       };
     },
   },

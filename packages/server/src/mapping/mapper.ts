@@ -2,12 +2,14 @@ import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import type { Ids } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
+import { readJson } from '../base/read-json.ts';
 import type { Database } from '../database/database.ts';
 import { isUnavailable } from '../database/database-fault.ts';
 import { type Lease, openLease } from '../database/lease.ts';
 import { isMissingPartition, type Partitions } from '../database/partitions.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import type { Envelope, IntakeBatch, IntakeLog } from '../intake-log/intake-log.ts';
+import { settleArrivals } from './arrivals.ts';
 import type { Reject } from './mapped-record.ts';
 import type { Products } from './products.ts';
 import { type MappedEnvelope, type Settled, settle } from './settle.ts';
@@ -179,21 +181,23 @@ async function storeEnvelopes(
       trx,
       mapped.map(({ envelope }) => envelope),
     );
-    return settle(trx, mapped, { ids: parts.ids, nowMs: parts.clock.nowMs() });
+    const remap = (envelope: Envelope, receivedAtMs: number) => mapEnvelope(parts, envelope, receivedAtMs);
+    const dated = await settleArrivals(trx, mapped, remap);
+    return settle(trx, dated, { ids: parts.ids, nowMs: parts.clock.nowMs() });
   });
   if (settled.recordsAdded > 0) parts.doorbell.ring('telemetry');
   parts.onSettled?.(settled, mapped.length);
 }
 
-function mapEnvelope(parts: MapperParts, envelope: Envelope): MappedEnvelope {
+function mapEnvelope(parts: MapperParts, envelope: Envelope, receivedAtMs = envelope.receivedAtMs): MappedEnvelope {
   const product = parts.products.find(envelope.product);
   if (product === undefined)
     return quarantined(envelope, 'product-missing', `the product \`${envelope.product}\` is not installed any more`);
   try {
     const outcome = product.mapping.run({
-      payload: JSON.parse(envelope.body.toString()),
+      payload: readJson(envelope.body),
       ...envelope.asset,
-      receivedAtMs: envelope.receivedAtMs,
+      receivedAtMs,
     });
     return { envelope, mappingVersion: product.mappingVersion, ...outcome };
   } catch (error) {
@@ -208,8 +212,11 @@ function mapEnvelope(parts: MapperParts, envelope: Envelope): MappedEnvelope {
 
 /** Nothing is lost: the envelope stays in the vault and its receipt says why it came to nothing. */
 function quarantined(envelope: Envelope, code: Reject['code'], detail: string): MappedEnvelope {
-  const reject: Reject = { record: 0, code, pointer: '', expression: '', found: '', detail };
-  return { envelope, mappingVersion: null, records: [], rejects: [reject], skipped: 0 };
+  const reject: Reject = { refused: 'payload', record: 0, code, pointer: '', expression: '', found: '', detail };
+  return {
+    ...{ envelope, mappingVersion: null, records: [], rejects: [reject], rejectsTotal: 1, skipped: 0 },
+    ...{ leaves: null, dependsOnArrival: false },
+  };
 }
 
 interface WakeUp {

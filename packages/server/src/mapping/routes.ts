@@ -43,7 +43,20 @@ function toBody(receipt: FoundReceipt): ReceiptBody {
     processedAt: receipt.processedAt?.toISOString() ?? null,
     recordIds: receipt.recordIds ?? [],
     skipped: receipt.skipped ?? 0,
+    rejectsTotal: receipt.rejectsTotal ?? 0,
     rejects: (receipt.rejects ?? []) as RejectBody[],
+    leaves: leavesOf(receipt),
+    repeats: receipt.repeats,
     unclaimed: receipt.unclaimed ?? [],
+  };
+}
+
+function leavesOf({ leaves, leftOutPaths, unusedPaths }: FoundReceipt): ReceiptBody['leaves'] {
+  if (leaves === null) return null;
+  const [taken, skipped, leftOut, rejected, unused] = leaves as [number, number, number, number, number];
+  return {
+    ...{ taken, skipped, leftOut, rejected, unused },
+    leftOutPaths: leftOutPaths ?? [],
+    unusedPaths: unusedPaths ?? [],
   };
 }

@@ -17,6 +17,11 @@ const CODES: Readonly<Record<string, string>> = {
   pattern: 'format',
 };
 
+/** Of the schema of the canonical model. */
+const ANNOTATIONS = 'unit cycle counter not-available stated identity identity-default'
+  .split(' ')
+  .map((name) => `x-${name}`);
+
 /**
  * An Ajv for JSON Schema 2020-12 with formats. Making one costs 50 ms, so there are two for everything; schemas are not
  * kept by their `$id`, which partners may choose alike; `x-` annotations of our own schemas are let through.
@@ -29,7 +34,7 @@ export function createAjv(options: { allErrors: boolean }): Ajv2020 {
     allowUnionTypes: true,
     addUsedSchema: false,
   });
-  ajv.addVocabulary(['x-unit', 'x-cycle', 'x-identity', 'x-identity-default', 'example']);
+  ajv.addVocabulary([...ANNOTATIONS, 'example']);
   formats.default(ajv);
   return ajv;
 }

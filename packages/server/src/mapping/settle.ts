@@ -5,7 +5,8 @@ import type { Schema } from '../database/schema.ts';
 import type { Envelope } from '../intake-log/intake-log.ts';
 import { type DeviceSighting, deviceKey, resolveAssets, resolveDevices, resolvePlants } from '../registry/resolve.ts';
 import { appendRecords, type NewRecord } from '../telemetry/append.ts';
-import type { AssetRef, MappedRecord, Reject } from './mapped-record.ts';
+import { type LeafPaths, leafPathsOf } from './leaf-paths.ts';
+import type { AssetRef, MappedRecord, MappingOutcome, Reject } from './mapped-record.ts';
 import * as store from './store.ts';
 
 /**
@@ -16,10 +17,17 @@ import * as store from './store.ts';
  */
 export interface MappedEnvelope {
   readonly envelope: Envelope;
+  /** Null, as are `leaves`, when the mapping could not be run. */
   readonly mappingVersion: number | null;
   readonly records: readonly MappedRecord[];
   readonly rejects: readonly Reject[];
+  readonly rejectsTotal: number;
   readonly skipped: number;
+  readonly leaves: MappingOutcome['leaves'] | null;
+  /** The same bytes at another time would have become other records. */
+  readonly dependsOnArrival: boolean;
+  /** The envelope of the same bytes whose clock this one was given. */
+  readonly repeats?: string;
 }
 
 export interface Settled {
@@ -54,6 +62,9 @@ export async function settle(
     }
     return { mapped, first, end: records.length, unclaimed };
   });
+  const processedAt = new Date(parts.nowMs);
+  const leafPaths = batch.map(({ leaves }) => leaves && leafPathsOf(leaves));
+  await store.writeLeafPaths(trx, [...distinctPaths(batch, leafPaths)], processedAt.toISOString().slice(0, 10));
   const appended = await appendRecords(trx, records, parts.nowMs);
   await store.writeUnclaimed(
     trx,
@@ -61,21 +72,25 @@ export async function settle(
   );
   await store.writeReceipts(
     trx,
-    drafts.map(({ mapped, first, end, unclaimed }) => ({
+    drafts.map(({ mapped, first, end, unclaimed }, index) => ({
       envelope: mapped.envelope,
-      status: statusOf(end - first, mapped.rejects.length, unclaimed.size),
+      status: statusOf(mapped, end - first, unclaimed.size),
       mappingVersion: mapped.mappingVersion,
       recordIds: appended.ids.slice(first, end),
       skipped: mapped.skipped,
+      rejectsTotal: mapped.rejectsTotal,
       rejectsJson: JSON.stringify(mapped.rejects.map(toBody)),
+      leaves: mapped.leaves && countsOf(mapped.leaves),
+      leafPathsId: leafPaths[index]?.id ?? null,
+      repeats: mapped.repeats ?? null,
       unclaimed: [...unclaimed],
     })),
-    new Date(parts.nowMs),
+    processedAt,
   );
   return {
     recordsAdded: appended.added,
     recordsRepeated: records.length - appended.added,
-    rejects: batch.reduce((sum, mapped) => sum + mapped.rejects.length, 0),
+    rejects: batch.reduce((sum, mapped) => sum + mapped.rejectsTotal, 0),
     unclaimed: drafts.filter(({ unclaimed }) => unclaimed.size > 0).length,
   };
 }
@@ -109,7 +124,8 @@ function* sightings(batch: readonly MappedEnvelope[], findOwned: FindOwned): Ite
         externalId: record.device.externalId,
         kind: record.device.kind,
         assetId: owned.id,
-        seenAtMs: record.observedAtMs,
+        // A clock that runs ahead does not make the device look alive tomorrow.
+        seenAtMs: Math.min(record.observedAtMs, envelope.receivedAtMs),
       };
     }
   }
@@ -138,6 +154,7 @@ function toNewRecord(
     receiptId: envelope.id,
     observedAtMs: record.observedAtMs,
     deviceAtMs: record.deviceAtMs ?? null,
+    isIdentifiedByDeviceAt: record.isIdentifiedByDeviceAt === true,
     receivedAtMs: envelope.receivedAtMs,
     signals: record.signals,
     states: record.states,
@@ -148,13 +165,28 @@ function nameOf(ref: AssetRef): string {
   return 'vin' in ref ? ref.vin : ref.plantId;
 }
 
-function statusOf(stored: number, rejected: number, waiting: number): store.ReceiptRow['status'] {
+function statusOf(mapped: MappedEnvelope, stored: number, waiting: number): store.ReceiptStatus {
   if (waiting > 0) return 'unclaimed';
-  if (rejected === 0) return 'processed';
+  if (mapped.rejectsTotal === 0) return 'processed';
+  if (mapped.rejects[0]?.code === 'nothing-taken') return 'nothing-taken';
   return stored === 0 ? 'rejected' : 'partly-rejected';
 }
 
+function countsOf({ taken, skipped, leftOut, rejected, unused }: MappingOutcome['leaves']): number[] {
+  return [taken, skipped, leftOut, rejected, unused];
+}
+
+/** Of the same paths of one organization one, in the order of their keys, so that two batches never wait for each other. */
+function* distinctPaths(batch: readonly MappedEnvelope[], leafPaths: ReadonlyArray<LeafPaths | null>) {
+  const distinct = new Map<string, LeafPaths & { organizationId: string }>();
+  leafPaths.forEach((paths, index) => {
+    const { organizationId } = batch[index]!.envelope;
+    if (paths !== null) distinct.set(`${organizationId} ${paths.id}`, { ...paths, organizationId });
+  });
+  for (const key of [...distinct.keys()].sort()) yield distinct.get(key)!;
+}
+
 function toBody(reject: Reject): RejectBody {
-  const { record, code, pointer, expression, found, detail } = reject;
-  return { record, code, pointer, element: reject.element ?? null, expression, found, detail };
+  const { refused, record, code, pointer, expression, found, detail } = reject;
+  return { refused, record, code, pointer, element: reject.element ?? null, expression, found, detail };
 }

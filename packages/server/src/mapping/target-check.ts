@@ -12,6 +12,47 @@ export function createTargetCheck(target: LeafTarget, place: Place): TargetCheck
   return target.type === 'string' ? createTextCheck(target, place) : createNumberCheck(target, place);
 }
 
+/** RFC 8259 6: beyond 2^53 a whole number is read as another one, without a sign of it. */
+export function checkKept(value: unknown, place: Place): void {
+  if (typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value)) return;
+  const detail = 'a whole number beyond 2^53 is not kept exactly; send it within +-9007199254740991';
+  throw new Misfit('number-too-large', place, describe(value), detail);
+}
+
+/** 16 and 32 bits, all set. */
+const WORD_OF_ALL_BITS = 65535;
+const LONG_OF_ALL_BITS = 4294967295;
+const BYTE_OF_ALL_BITS = 255;
+
+/**
+ * Devices send a coded value of all bits set for "not available" (SAE J1939-71 and others). For what is measured it is
+ * never a reading; a counter may well stand at 65535. 255 may be a reading, so it counts only where it is out of bounds.
+ * A mapping that knows its format says so with `notAvailable`, which leaves no trace in the receipt.
+ */
+export function checkNotAllBits(raw: unknown, target: LeafTarget, place: Place): void {
+  const isCoded =
+    (raw === WORD_OF_ALL_BITS && target.unit !== undefined && !target.isCounter) ||
+    (raw === LONG_OF_ALL_BITS && target.unit !== undefined) ||
+    (target.notAvailable !== undefined && raw === target.notAvailable);
+  if (isCoded) throw allBitsSet(raw, target, place);
+}
+
+/** The check of a value that came from `raw`: a byte of all bits set explains why it is out of bounds. */
+export function checkByte(check: TargetCheck, value: unknown, raw: unknown, target: LeafTarget, place: Place) {
+  try {
+    return check(value);
+  } catch (error) {
+    if (raw === BYTE_OF_ALL_BITS && error instanceof Misfit && error.code === 'out-of-bounds')
+      throw allBitsSet(raw, target, place);
+    throw error;
+  }
+}
+
+function allBitsSet(raw: unknown, target: LeafTarget, place: Place): Misfit {
+  const detail = `all bits set means that ${target.path} is not available; say so with notAvailable: [${raw}] in the mapping`;
+  return new Misfit('all-bits-set', place, describe(raw), detail);
+}
+
 function createNumberCheck(target: LeafTarget, place: Place): TargetCheck {
   const minimum = target.minimum ?? Number.NEGATIVE_INFINITY;
   const maximum = target.maximum ?? Number.POSITIVE_INFINITY;

@@ -48,7 +48,7 @@ async function append(vehicle: Vehicle, seen: readonly Seen[], organizationId = 
       mappingVersion: 1,
       receiptId: systemIds.uuid(),
       deviceAtMs: null,
-      receivedAtMs: START_MS,
+      receivedAtMs: START_MS + 3_600_000,
       states: undefined,
     };
     return { ...known, ...stamp, ...record };

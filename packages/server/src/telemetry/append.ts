@@ -1,18 +1,17 @@
 import { hash } from 'node:crypto';
 import { metricsOf } from '@gladhand/contract/metrics.ts';
 import type { States } from '@gladhand/contract/record.ts';
-import type { Signals } from '@gladhand/contract/signals.ts';
+import { type Signals, signalBits } from '@gladhand/contract/signals.ts';
 import type { Kysely } from 'kysely';
 import { uuidFrom } from '../base/ids.ts';
 import type { Schema } from '../database/schema.ts';
 import { type LatestMetrics, mergeLatest } from './latest.ts';
-import { signalGroupBits } from './signal-groups.ts';
 import * as store from './store.ts';
 
 /**
  * Appending records to the truth. Promise: a record's identity is its content (asset, product, device, instant,
  * signals), so the same record appended twice is one record, and two different ones of one instant both stay; records
- * get positions in the order given (decision 0001); the latest values move forward with them, in the same transaction.
+ * get positions in the order given (decision 0001); the latest values move forward with what is new, in the same transaction.
  * Assumes the partitions for the instants exist. Fails as the transaction fails: all of it or nothing.
  */
 export interface NewRecord {
@@ -26,6 +25,8 @@ export interface NewRecord {
   readonly receiptId: string;
   readonly observedAtMs: number;
   readonly deviceAtMs: number | null;
+  /** `deviceAtMs` is part of what the record says: the same signals at another `deviceAtMs` are another record. */
+  readonly isIdentifiedByDeviceAt?: boolean;
   readonly receivedAtMs: number;
   readonly signals: Signals;
   readonly states: States | undefined;
@@ -45,38 +46,47 @@ export async function appendRecords(
 ): Promise<Appended> {
   if (records.length === 0) return { ids: [], added: 0 };
   const rows = records.map(toRow);
-  await moveLatest(trx, records, rows);
-  // Last, because from here to the commit every other writer waits.
+  // Which records are new is known after this. From here to the commit every other writer waits.
   const added = await store.insertRecords(trx, rows, processedAtMs);
-  return { ids: rows.map((row) => row.id), added };
+  await moveLatest(trx, newRows(rows, added));
+  return { ids: rows.map((row) => row.id), added: added.size };
+}
+
+/**
+ * The rows that may move the latest values, in order. A record that was there before says nothing new: a retry of an
+ * older message, sent after a newer one of the same instant, must not bring its values back. Within one payload a state
+ * may return (open, closed, open): then the record counts where it was said last.
+ */
+function newRows(rows: readonly store.RecordRow[], added: ReadonlySet<string>): store.RecordRow[] {
+  const firstReceipts = new Map<string, string>();
+  return rows.filter(({ id, receiptId }) => {
+    if (!added.has(id)) return false;
+    const first = firstReceipts.get(id);
+    if (first === undefined) firstReceipts.set(id, receiptId);
+    return first === undefined || first === receiptId;
+  });
 }
 
 function toRow(record: NewRecord): store.RecordRow {
   const signals = JSON.stringify(record.signals);
   const states = record.states === undefined ? null : JSON.stringify(record.states);
-  const content = `${record.assetId}\n${record.product}\n${record.deviceId ?? ''}\n${record.observedAtMs}\n${signals}\n${states ?? ''}`;
+  const said = record.isIdentifiedByDeviceAt ? `${record.observedAtMs} ${record.deviceAtMs}` : record.observedAtMs;
+  const content = `${record.assetId}\n${record.product}\n${record.deviceId ?? ''}\n${said}\n${signals}\n${states ?? ''}`;
   return {
     ...record,
     id: uuidFrom(record.observedAtMs, hash('sha256', content, 'buffer')),
-    signalGroups: signalGroupBits(Object.keys(record.signals)),
+    signalGroups: signalBits(record.signals),
     signalsJson: signals,
     statesJson: states,
   };
 }
 
-async function moveLatest(
-  trx: Kysely<Schema>,
-  records: readonly NewRecord[],
-  rows: readonly store.RecordRow[],
-): Promise<void> {
-  const organizations = new Map(records.map((record) => [record.assetId, record.organizationId]));
+async function moveLatest(trx: Kysely<Schema>, rows: readonly store.RecordRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  const organizations = new Map(rows.map((row) => [row.assetId, row.organizationId]));
   const known = await store.lockLatest(trx, organizations);
   const changed = new Map<string, LatestMetrics>();
-  // From the newest on, so that what is older finds its place taken and is not built only to be replaced.
-  const newestFirst = rows.toSorted(
-    (one, other) => other.observedAtMs - one.observedAtMs || other.receivedAtMs - one.receivedAtMs,
-  );
-  for (const row of newestFirst) {
+  for (const row of rows) {
     const metrics = (known.get(row.assetId) ?? {}) as LatestMetrics;
     known.set(row.assetId, metrics);
     const observedAt = new Date(row.observedAtMs).toISOString();

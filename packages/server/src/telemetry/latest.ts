@@ -1,7 +1,11 @@
+import { STATED_LISTS } from '@gladhand/contract/metrics.ts';
+
 /**
- * The latest value of each metric of one asset. Promise: a value is replaced only by one observed later, or observed
- * at the same instant and received later, so a late record never moves the picture back, whatever order records
- * arrive in. Pure.
+ * The latest value of each metric of one asset. Promise: a value is replaced only by one that was true at the same time
+ * or later, so a late record never moves the picture back, whatever order records arrive in. When it was true is
+ * `observedAt`, but never later than `receivedAt`: a device whose clock runs ahead does not freeze the picture until its
+ * time has come. Of two values of one instant the one that comes later in order counts; the caller keeps the order. A list
+ * that states what is up replaces what the same device stated before. Pure.
  */
 export interface LatestStamp {
   readonly observedAt: string;
@@ -17,23 +21,43 @@ export interface LatestValue extends LatestStamp {
 export type LatestMetrics = Record<string, LatestValue>;
 
 /** Instants are RFC 3339 UTC with milliseconds, so that text order is time order. */
+function trueAt({ observedAt, receivedAt }: LatestStamp): string {
+  return observedAt < receivedAt ? observedAt : receivedAt;
+}
+
+/** Whether `one`, which comes later in order, takes the place of `other`. */
 export function isNewer(one: LatestStamp, other: LatestStamp | undefined): boolean {
-  if (other === undefined || one.observedAt !== other.observedAt)
-    return other === undefined || one.observedAt > other.observedAt;
-  return one.receivedAt > other.receivedAt;
+  return other === undefined || trueAt(one) >= trueAt(other);
 }
 
 /** Takes the values of one record over into `metrics` where they are newer; tells whether anything changed. */
 export function mergeLatest(
   metrics: LatestMetrics,
   stamp: LatestStamp,
-  values: Iterable<readonly [metric: string, value: unknown]>,
+  values: ReadonlyArray<readonly [metric: string, value: unknown]>,
 ): boolean {
   const { observedAt, receivedAt, recordId, deviceId } = stamp;
   let isChanged = false;
+  const stale = new Set<string>();
+  for (const list of STATED_LISTS) {
+    if (!values.some(([metric]) => metric === list)) continue;
+    if (isNewer(stamp, metrics[list])) isChanged = takeDown(metrics, list, stamp) || isChanged;
+    else stale.add(list);
+  }
   for (const [metric, value] of values) {
-    if (!isNewer(stamp, metrics[metric])) continue;
+    if (stale.has(metric.split('[', 1)[0]!) || !isNewer(stamp, metrics[metric])) continue;
     metrics[metric] = { value, observedAt, receivedAt, recordId, deviceId };
+    isChanged = true;
+  }
+  return isChanged;
+}
+
+/** Whatever the device stated before and does not state now is up no more. What it does state is written again. */
+function takeDown(metrics: LatestMetrics, list: string, stamp: LatestStamp): boolean {
+  let isChanged = false;
+  for (const [metric, value] of Object.entries(metrics)) {
+    if (!metric.startsWith(`${list}[`) || value.deviceId !== stamp.deviceId || !isNewer(stamp, value)) continue;
+    delete metrics[metric];
     isChanged = true;
   }
   return isChanged;

@@ -2,7 +2,7 @@ import { SIGNAL_GROUPS } from '@gladhand/contract/signals.ts';
 
 /**
  * The groups a record has, as one integer: bit n stands for the n-th entry of the contract's list, whose order is
- * therefore fixed for ever (entries are only ever added). Bit 0 is `gps`; two partial indexes depend on it.
+ * therefore fixed for ever (entries are only ever added). Bit 0 is `gps`.
  */
 const BITS: ReadonlyMap<string, number> = new Map(SIGNAL_GROUPS.map((name, place) => [name as string, 1 << place]));
 

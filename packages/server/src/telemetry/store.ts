@@ -1,3 +1,4 @@
+import { POSITION_BIT } from '@gladhand/contract/signals.ts';
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.ts';
 import { ofOrganization } from '../database/first-wall.ts';
@@ -17,12 +18,13 @@ export interface RecordRow extends NewRecord {
  * Raises the sequencer and inserts in one statement: the row lock is held from here to the commit, so positions become
  * visible in order. A record that is already there leaves its position unused. Columns travel as arrays (one
  * parameter each), signals as one block of bytes with offsets, which spares escaping JSON inside an array literal.
+ * Gives the ids of the records that were not there before.
  */
 export async function insertRecords(
   trx: Kysely<Schema>,
   rows: readonly RecordRow[],
   processedAtMs: number,
-): Promise<number> {
+): Promise<Set<string>> {
   const signals = toBlock(rows.map((row) => row.signalsJson));
   const ids = (read: (row: RecordRow) => string | null) => plainArray('uuid', rows.map(read));
   const numbers = (read: (row: RecordRow) => number) => plainArray('integer', rows.map(read));
@@ -35,7 +37,7 @@ export async function insertRecords(
         return atMs === null ? null : new Date(atMs);
       }),
     );
-  const result = await sql`
+  const inserted = await sql<{ id: string }>`
     with sequencer as (
       update telemetry_position set value = value + ${rows.length} returning value - ${rows.length} as base
     )
@@ -53,8 +55,8 @@ export async function insertRecords(
       ${plainArray('integer', signals.lengths)}, ${texts((row) => row.statesJson)}
     ) with ordinality as t(id, asset_id, observed_at, organization_id, fleet_id, asset_kind, device_id, device_at, received_at,
       product, mapping_version, receipt_id, signal_groups, start, length, states, n)
-    on conflict do nothing`.execute(trx);
-  return Number(result.numAffectedRows ?? 0n);
+    on conflict do nothing returning id`.execute(trx);
+  return new Set(inserted.rows.map((row) => row.id));
 }
 
 /**
@@ -172,7 +174,7 @@ export async function readByTime(connection: Kysely<Schema>, request: TimeReques
       from record r
       where ${ofOrganization('r.organization_id', request.organizationId)}
         and ${'assetId' in request.of ? sql`r.asset_id = ${request.of.assetId}` : sql`r.device_id = ${request.of.deviceId}`}
-        ${request.gpsOnly ? sql`and r.signal_groups & 1 = 1` : sql``}
+        ${request.gpsOnly ? sql`and (r.signal_groups & ${sql.raw(String(POSITION_BIT))}) <> 0` : sql``}
         ${onlyPlants(request.plantIds, 'r.asset_kind', 'r.asset_id')}
         ${request.fromMs === null ? sql`` : sql`and r.observed_at >= ${new Date(request.fromMs)}`}
         ${request.toMs === null ? sql`` : sql`and r.observed_at < ${new Date(request.toMs)}`}

@@ -1,16 +1,21 @@
 import { isUtf8 } from 'node:buffer';
 import secureJson from 'secure-json-parse';
-import { Fault } from '../base/fault.ts';
+import { Fault } from './fault.ts';
 
 /**
- * Reads a partner's bytes as JSON, or says why not. Promise: what passes is valid UTF-8 and JSON (RFC 8259), at most
+ * Reads a partner's bytes as JSON, or says why not. The door and the mapper both read by this function: what the door
+ * lets in, the mapper can read. A byte order mark before the JSON is dropped (RFC 8259 8.1). Promise: what passes is valid UTF-8 and JSON (RFC 8259), at most
  * `JSON_DEPTH_MAX` deep, free of keys that reach for prototypes, and can be stored as text: no NUL, no lone surrogate,
  * no number beyond double precision. Of duplicate keys the last one counts (RFC 8259 4 leaves it open). The depth is
  * counted on the bytes before parsing, because parsing a million brackets blocks for 600 ms.
  */
 export const JSON_DEPTH_MAX = 64;
 
-export function readJson(body: Buffer): unknown {
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+
+export function readJson(bytes: Buffer): unknown {
+  const hasMark = bytes.subarray(0, 3).equals(BYTE_ORDER_MARK);
+  const body = hasMark ? bytes.subarray(3) : bytes;
   if (body.length === 0) throw new Fault('empty-body', 'The body is empty. Send the telemetry as a JSON document.');
   if (!isUtf8(body))
     throw new Fault('malformed-encoding', 'The body is not valid UTF-8. JSON is always UTF-8 (RFC 8259 8.1).');

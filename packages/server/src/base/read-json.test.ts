@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Fault } from '../base/fault.ts';
+import type { Fault } from './fault.ts';
 import { JSON_DEPTH_MAX, readJson } from './read-json.ts';
 
 const read = (text: string) => readJson(Buffer.from(text));

@@ -20,7 +20,8 @@ const compiled = (spec: Record<string, unknown>, product = rules) => {
 };
 const run = (spec: Record<string, unknown>, payload: unknown, product = rules) =>
   compiled(spec, product).run({ payload, vin: VIN, receivedAtMs: NOW });
-const latitude = { signals: { 'gps.latitude': 'item.lat' } };
+/** A position on one meridian, so that one number of the payload decides. */
+const latitude = { signals: { 'gps.latitude': 'item.lat', 'gps.longitude': '5.0' } };
 
 describe('one record that does not fit leaves its siblings alone', () => {
   test.each<[string, Record<string, unknown>, string, string]>([
@@ -31,7 +32,6 @@ describe('one record that does not fit leaves its siblings alone', () => {
     ['instant of the wrong type', { ts: 'now', lat: 1 }, 'wrong-type', '/records/0/observedAt'],
     ['instant too old', { ts: NOW - 86_401_000, lat: 1 }, 'observed-at-out-of-range', '/records/0/observedAt'],
     ['instant in the future', { ts: NOW + 61_000, lat: 1 }, 'observed-at-out-of-range', '/records/0/observedAt'],
-    ['nothing to tell', { ts: NOW, lat: null }, 'no-signals', '/records/0/signals'],
   ])('%s', (_what, bad, code, pointer) => {
     const outcome = run(latitude, [{ ts: NOW, lat: 1 }, bad, { ts: NOW, lat: 3 }]);
     expect(outcome.records.map((record) => record.signals.gps?.latitude)).toEqual([1, 3]);
@@ -43,13 +43,30 @@ describe('one record that does not fit leaves its siblings alone', () => {
     expect(outcome.records).toHaveLength(1);
     expect(outcome.rejects).toMatchObject([{ code: 'wrong-type', found: 'number 5' }]);
   });
+
+  test('nothing to tell: the reject names the keys that were there', () => {
+    const outcome = run({ signals: { 'gps.hdop': 'item.h' } }, [
+      { ts: NOW, h: 1 },
+      { ts: NOW, hdop: 1 },
+      { ts: NOW, h: 3 },
+    ]);
+    expect(outcome.records.map((record) => record.signals.gps?.hdop)).toEqual([1, 3]);
+    expect(outcome.rejects).toMatchObject([
+      { refused: 'record', record: 1, code: 'no-signals', found: 'keys ts, hdop', element: '/1' },
+    ]);
+  });
 });
 
 test('a reject names the line, the element, the expression, what was found and what was expected', () => {
-  const spec = { each: 'payload.data', signals: { 'gps.speedKph': { value: 'item.s', unit: 'm/s' } } };
-  const { rejects } = run(spec, { data: [{ ts: NOW, s: 'fast' }] });
+  const spec = {
+    each: 'payload.data',
+    signals: { 'gps.speedKph': { value: 'item.s', unit: 'm/s' }, 'motion.moving': 'item.m' },
+  };
+  const { rejects, records } = run(spec, { data: [{ ts: NOW, s: 'fast', m: true }] });
+  expect(records).toMatchObject([{ signals: { motion: { moving: true } }, states: { 'gps.speedKph': 'misfit' } }]);
   expect(rejects).toEqual([
     {
+      refused: 'value',
       record: 0,
       code: 'wrong-type',
       pointer: '/records/0/signals/gps.speedKph',
@@ -71,15 +88,15 @@ test('the edges of the clock skew are inside', () => {
 });
 
 test('missing and null inputs leave a signal out and nothing else', () => {
-  const spec = { signals: { 'gps.latitude': 'item.lat', 'gps.hdop': 'item.q.hdop * 2', 'motion.moving': 'item.m' } };
+  const spec = { signals: { 'gps.altitudeM': 'item.lat', 'gps.hdop': 'item.q.hdop * 2', 'motion.moving': 'item.m' } };
   const { records } = run(spec, [
     { ts: NOW, lat: 1 },
     { ts: NOW, lat: 2, q: null, m: null },
     { ts: NOW, q: { hdop: 1 } },
   ]);
   expect(records.map((record) => record.signals)).toEqual([
-    { gps: { latitude: 1 } },
-    { gps: { latitude: 2 } },
+    { gps: { altitudeM: 1 } },
+    { gps: { altitudeM: 2 } },
     { gps: { hdop: 2 } },
   ]);
 });
@@ -115,7 +132,6 @@ test('not available and error become null with a state, also in elements, named 
     tires: [
       { axle: 1, side: 'left', dual: 'single', pressureKpa: null },
       { axle: 1, side: 'right', dual: 'single', pressureKpa: 700 },
-      { axle: 2, side: 'left', dual: 'single' },
     ],
   });
   expect(records[0]?.states).toEqual({
@@ -126,33 +142,27 @@ test('not available and error become null with a state, also in elements, named 
   expect(records[2]).not.toHaveProperty('states');
 });
 
-test('a default stands in for a missing value, before table and unit', () => {
-  const spec = {
-    signals: {
-      'motion.ignition': { value: 'item.i', default: false, values: { true: 'on', false: 'off' } },
-      'power.batteryV': { value: 'item.mv', default: 500, unit: 'mV' },
-    },
-  };
-  const { records } = run(spec, [{ ts: NOW }, { ts: NOW, i: true, mv: 4000 }]);
-  expect(records.map((record) => record.signals)).toEqual([
-    { motion: { ignition: 'off' }, power: { batteryV: 0.5 } },
-    { motion: { ignition: 'on' }, power: { batteryV: 4 } },
-  ]);
-});
-
-test('a value that is not in the table is rejected, unless the table says what otherwise', () => {
+test('a value that is not in the table is left out with a mark, unless the table says what otherwise', () => {
   const values = { 0: 'off', 1: 'on', 9: null };
   const strict = run({ signals: { 'motion.ignition': { value: 'item.i', values }, 'gps.hdop': 'item.h' } }, [
     { ts: NOW, i: 1 },
-    { ts: NOW, i: 7 },
+    { ts: NOW, i: 7, h: 2 },
     { ts: NOW, i: 9, h: 1 },
-    { ts: NOW, i: {} },
+    { ts: NOW, i: {}, h: 3 },
+    { ts: NOW, i: 7 },
   ]);
-  expect(strict.records.map((record) => record.signals)).toEqual([
-    { motion: { ignition: 'on' } },
-    { gps: { hdop: 1 } },
+  expect(strict.records.map(({ signals, states }) => [signals, states])).toEqual([
+    [{ motion: { ignition: 'on' } }, undefined],
+    [{ gps: { hdop: 2 } }, { 'motion.ignition': 'misfit' }],
+    [{ gps: { hdop: 1 } }, undefined],
+    [{ gps: { hdop: 3 } }, { 'motion.ignition': 'misfit' }],
   ]);
-  expect(strict.rejects.map((reject) => reject.code)).toEqual(['value-not-in-table', 'wrong-type']);
+  expect(strict.rejects.map(({ refused, code, record }) => [record, refused, code])).toEqual([
+    [1, 'value', 'value-not-in-table'],
+    [3, 'value', 'wrong-type'],
+    [4, 'value', 'value-not-in-table'],
+    [4, 'record', 'no-signals'],
+  ]);
   const lenient = run({ signals: { 'motion.ignition': { value: 'item.i', values, otherwise: 'unknown' } } }, [
     { ts: NOW, i: 7 },
   ]);
@@ -160,13 +170,14 @@ test('a value that is not in the table is rejected, unless the table says what o
 });
 
 test('a heading of 360 is north, and more than that is out of bounds', () => {
-  const { records, rejects } = run({ signals: { 'gps.headingDeg': 'item.h' } }, [
+  const { records, rejects } = run({ signals: { 'gps.headingDeg': 'item.h', 'gps.hdop': 'item.q' } }, [
     { ts: NOW, h: 360 },
     { ts: NOW, h: 359.9 },
-    { ts: NOW, h: 361 },
+    { ts: NOW, h: 361, q: 1 },
   ]);
-  expect(records.map((record) => record.signals.gps?.headingDeg)).toEqual([0, 359.9]);
-  expect(rejects).toMatchObject([{ code: 'out-of-bounds' }]);
+  expect(records.map((record) => record.signals.gps)).toEqual([{ headingDeg: 0 }, { headingDeg: 359.9 }, { hdop: 1 }]);
+  expect(records[2]?.states).toEqual({ 'gps.headingDeg': 'implausible' });
+  expect(rejects).toMatchObject([{ refused: 'value', code: 'out-of-bounds' }]);
 });
 
 test('an asset expression names the VIN, normalised; without one the VIN of the path counts', () => {
@@ -204,8 +215,10 @@ test('a plant of the path is the asset of its records', () => {
   ]);
 });
 
-test('elements are told apart by identity: the same one twice, or one without it, rejects the record', () => {
-  const spec = { signals: { doors: { each: 'item.d', as: 'door', id: 'door.id', state: 'door.s' } } };
+test('elements are told apart by identity: the same one twice, or one without it, is left out alone', () => {
+  const spec = {
+    signals: { doors: { each: 'item.d', as: 'door', id: 'door.id', state: 'door.s' }, 'gps.hdop': 'item.h' },
+  };
   const outcome = run(spec, [
     {
       ts: NOW,
@@ -214,12 +227,23 @@ test('elements are told apart by identity: the same one twice, or one without it
         { id: 'rear', s: 'closed' },
       ],
     },
-    { ts: NOW, d: [{ s: 'open' }] },
-    { ts: NOW, d: [{}, { id: 'side', s: 'open' }] },
-    { ts: NOW, d: { id: 'rear' } },
+    { ts: NOW, h: 1, d: [{ s: 'open' }] },
+    { ts: NOW, d: [{}, { id: 'side', s: 'open' }, { id: 'roof', s: 'open' }] },
+    { ts: NOW, h: 2, d: { id: 'rear' } },
   ]);
-  expect(outcome.rejects.map((reject) => reject.code)).toEqual(['element-duplicate', 'identity-missing', 'wrong-type']);
-  expect(outcome.records.map((record) => record.signals.doors)).toEqual([[{ id: 'side', state: 'open' }]]);
+  expect(outcome.rejects.map(({ record, refused, code }) => [record, refused, code])).toEqual([
+    [0, 'element', 'element-duplicate'],
+    [1, 'element', 'identity-missing'],
+    [2, 'element', 'out-of-bounds'],
+    [3, 'group', 'wrong-type'],
+  ]);
+  expect(outcome.records.map((record) => record.signals)).toEqual([
+    { doors: [{ id: 'rear', state: 'open' }] },
+    { gps: { hdop: 1 } },
+    { doors: [{ id: 'side', state: 'open' }] },
+    { gps: { hdop: 2 } },
+  ]);
+  expect(outcome.records[3]?.states).toEqual({ doors: 'misfit' });
 });
 
 test('nested loops bind every name, and the element that failed is named through all of them', () => {
@@ -230,7 +254,7 @@ test('nested loops bind every name, and the element that failed is named through
     ],
     asset: 'asset.vin',
     observedAt: { value: 'fix.ts', format: 'epoch-ms' },
-    signals: { 'gps.latitude': 'fix.lat' },
+    signals: { 'gps.latitude': 'fix.lat', 'gps.longitude': '5.0' },
   };
   const outcome = run(spec, {
     data: [
@@ -266,13 +290,13 @@ test('when leaves out what does not satisfy it, counted; a missing input does no
 test('let names a value once; where it is null, what is read from it is left out', () => {
   const spec = {
     let: { fix: 'item.valid ? item : null' },
-    signals: { 'gps.latitude': 'fix.lat', 'gps.hdop': 'item.h' },
+    signals: { 'gps.altitudeM': 'fix.lat', 'gps.hdop': 'item.h' },
   };
   const { records } = run(spec, [
     { ts: NOW, valid: true, lat: 1, h: 2 },
     { ts: NOW, valid: false, lat: 1, h: 2 },
   ]);
-  expect(records.map((record) => record.signals.gps)).toEqual([{ latitude: 1, hdop: 2 }, { hdop: 2 }]);
+  expect(records.map((record) => record.signals.gps)).toEqual([{ altitudeM: 1, hdop: 2 }, { hdop: 2 }]);
 });
 
 test('text that the database cannot store is rejected here, in a signal and in a device id', () => {
@@ -286,8 +310,14 @@ test('text that the database cannot store is rejected here, in a signal and in a
     { ts: NOW, id: '\u0000', text: 'x' },
     { ts: NOW, id: 'a', text: 'x' },
   ]);
-  expect(outcome.rejects.map((reject) => reject.code)).toEqual(Array(3).fill('text-not-storable'));
-  expect(outcome.records).toHaveLength(1);
+  expect(outcome.rejects.map((reject) => reject.code)).toEqual([
+    'text-not-storable',
+    'no-signals',
+    'text-not-storable',
+    'no-signals',
+    'text-not-storable',
+  ]);
+  expect(outcome.records.map((record) => record.signals.reefer?.alarms)).toEqual([[{ code: '1', description: 'x' }]]);
 });
 
 test('payloads are bounded: records in one payload, elements in one list', () => {
@@ -296,9 +326,16 @@ test('payloads are bounded: records in one payload, elements in one list', () =>
   const outcome = run(latitude, many);
   expect(outcome.records).toHaveLength(recordsPerPayloadMax);
   expect(outcome.rejects).toMatchObject([{ record: recordsPerPayloadMax, code: 'too-many-records' }]);
-  const spec = { signals: { axles: { each: 'item.a', as: 'axle', axle: 'axle.n' } } };
-  const long = run(spec, [{ ts: NOW, a: Array.from({ length: elementsPerListMax + 1 }, () => ({ n: 1 })) }]);
-  expect(long.rejects).toMatchObject([{ code: 'too-many-elements', pointer: '/records/0/signals/axles/each' }]);
+  const spec = {
+    signals: { axles: { each: 'item.a', as: 'axle', axle: 'axle.n', weightKg: 'axle.w' }, 'gps.hdop': 'item.h' },
+  };
+  const long = run(spec, [
+    { ts: NOW, h: 1, a: Array.from({ length: elementsPerListMax + 1 }, () => ({ n: 1, w: 2 })) },
+  ]);
+  expect(long.records).toMatchObject([{ signals: { gps: { hdop: 1 } }, states: { axles: 'misfit' } }]);
+  expect(long.rejects).toMatchObject([
+    { refused: 'group', code: 'too-many-elements', pointer: '/records/0/signals/axles/each' },
+  ]);
 });
 
 test('no JSON makes any mapping throw, and the same payload always gives the same outcome', () => {

@@ -1,0 +1,202 @@
+import { REJECTS_TOLD_MAX, type RefusedPart } from '@gladhand/contract/intake.ts';
+import { type Decoded, decodePayload } from './decode.ts';
+import { MAPPING_LIMITS, type ProductRules } from './document.ts';
+import { isWanted } from './is-wanted.ts';
+import { Leaves } from './leaves.ts';
+import { elementOf, mapRecord, type RecordFrame } from './map-record.ts';
+import type { CompiledMapping, MappedRecord, MappingInput, MappingOutcome, Reject } from './mapped-record.ts';
+import { markRecord, markSkipped, type Nest, type Skipped } from './mark-record.ts';
+import { describe, Misfit, type Place, shorten } from './misfit.ts';
+import type { Scope } from './path.ts';
+import type { LoopPlan, RecordPlan } from './record-plan.ts';
+import { pointerStep } from './schema-errors.ts';
+import type { RecordWriting } from './signal-node.ts';
+import { beginWork, countOuter } from './work.ts';
+
+/**
+ * The mapping engine at run time. Promise: pure and deterministic, so the same payload, asset, receivedAt and mapping
+ * version always give the same outcome; a part that does not fit becomes a reject and everything around it goes on; every
+ * leaf of the payload is accounted for; no payload makes it throw. Assumes a payload that readJson made, and a VIN that is
+ * already normalised. A record that fails never changes what another one says, whose it is or when it was.
+ */
+export function createMapping(
+  plans: readonly RecordPlan[],
+  rules: ProductRules,
+  readsArrival: boolean,
+): CompiledMapping {
+  return { run: (input) => new Run(rules, input, readsArrival).outcome(plans) };
+}
+
+/** Where in the payload the elements of the loops stand; undefined where that is not one place. */
+type Element = string | undefined;
+
+class Run {
+  readonly #input: MappingInput;
+  readonly #frame: RecordFrame;
+  readonly #readsArrival: boolean;
+  readonly #leaves = new Leaves();
+  readonly #records: MappedRecord[] = [];
+  readonly #rejects: Reject[] = [];
+  #rejectsTotal = 0;
+  /** Elements by their place that no record spec has taken or refused so far; undefined: one has. */
+  readonly #skippedAt = new Map<string, Skipped | undefined>();
+  #skippedElsewhere = 0;
+  #candidates = 0;
+  #full = false;
+  readonly #nest: Nest = [];
+
+  constructor(rules: ProductRules, input: MappingInput, readsArrival: boolean) {
+    this.#input = input;
+    this.#readsArrival = readsArrival;
+    const pathAsset = input.vin === undefined ? { plantId: input.plantId ?? '' } : { vin: input.vin };
+    this.#frame = { rules, pathAsset, receivedAtMs: input.receivedAtMs };
+  }
+
+  outcome(plans: readonly RecordPlan[]): MappingOutcome {
+    const decoded = decodePayload(this.#frame.rules.decode, this.#input);
+    if (decoded !== undefined) this.#rejectFaults(decoded);
+    const payload = decoded === undefined ? this.#input.payload : decoded.payload;
+    const { vin = null, plantId = null, receivedAtMs } = this.#input;
+    const scope: Scope = { payload, vin, pathAsset: vin ?? plantId, receivedAt: new Date(receivedAtMs) };
+    beginWork(scope);
+    // What stands where in a decoded payload says nothing about the bytes that were sent.
+    const element = decoded === undefined ? '' : undefined;
+    if (payload !== undefined)
+      for (const plan of plans) this.#loop(plan, 0, scope, new Map([['payload', element]]), element);
+    const skipped = this.#markSkipped();
+    decoded?.account(this.#leaves);
+    const leaves = this.#leaves.count(this.#input.payload);
+    if (this.#records.length === 0 && this.#rejectsTotal === 0 && skipped === 0) this.#rejectAll(leaves.unusedPaths);
+    return {
+      records: this.#records,
+      rejects: this.#rejects,
+      rejectsTotal: this.#rejectsTotal,
+      skipped,
+      leaves,
+      dependsOnArrival: this.#readsArrival || decoded?.dependsOnArrival === true,
+    };
+  }
+
+  #rejectFaults(decoded: Decoded): void {
+    for (const { found, detail, element, refused } of decoded.faults) {
+      const misfit = new Misfit('decode-failed', { pointer: '', expression: '' }, found, detail);
+      this.#reject(this.#candidates++, misfit, refused, element);
+    }
+  }
+
+  #rejectAll(unusedPaths: readonly string[]): void {
+    const found = unusedPaths.length === 0 ? describe(this.#input.payload) : unusedPaths.join(', ');
+    const place: Place = { pointer: '/records', expression: '' };
+    const misfit = new Misfit('nothing-taken', place, found, 'expected something that the mapping reads');
+    this.#reject(0, misfit, 'payload', undefined);
+  }
+
+  /** Goes through loop number `depth` of a plan, or makes a record when every loop has its element. */
+  #loop(plan: RecordPlan, depth: number, scope: Scope, places: Map<string, Element>, element: Element): void {
+    const loop = plan.loops[depth];
+    if (loop === undefined) return this.#candidate(plan, scope, element);
+    let list: readonly unknown[];
+    try {
+      list = readList(loop, scope);
+    } catch (error) {
+      markRecord(plan, scope, this.#nest, this.#leaves, 'rejected');
+      return this.#reject(this.#candidates++, error, 'element', element);
+    }
+    const at = listPlace(loop, places);
+    for (let index = 0; index < list.length && !this.#full; index += 1) {
+      scope[loop.as] = list[index];
+      this.#nest[depth] = { as: loop.as, list, index };
+      const here = at === undefined ? undefined : `${at}/${index}`;
+      places.set(loop.as, here);
+      this.#loop(plan, depth + 1, scope, places, here ?? (element || undefined));
+    }
+    this.#nest.length = depth;
+  }
+
+  #candidate(plan: RecordPlan, scope: Scope, element: Element): void {
+    const writing: RecordWriting = { drops: [], failed: new Map(), elements: [] };
+    try {
+      if (plan.when?.usesLets) bindLets(plan, scope);
+      if (plan.when !== undefined && !isWanted(plan.when.expression, plan.when.place, scope)) {
+        return this.#skip(plan, scope, element);
+      }
+      if (this.#isFull(plan, element)) return;
+      if (!plan.when?.usesLets) bindLets(plan, scope);
+      this.#records.push(mapRecord(plan, scope, this.#frame, writing));
+      markRecord(plan, scope, this.#nest, this.#leaves, 'taken', writing);
+      this.#rejectDrops(writing, element);
+    } catch (error) {
+      markRecord(plan, scope, this.#nest, this.#leaves, 'rejected');
+      this.#rejectDrops(writing, element);
+      this.#reject(this.#candidates, error, 'record', element);
+    }
+    this.#candidates += 1;
+    if (element !== undefined) this.#skippedAt.set(element, undefined);
+  }
+
+  /** An element counts as left out when no record spec takes or refuses it. */
+  #skip(plan: RecordPlan, scope: Scope, element: Element): void {
+    const skipped = { element: elementOf(plan, scope), cell: this.#nest.at(-1) };
+    if (element === undefined) {
+      markSkipped(skipped, this.#leaves);
+      this.#skippedElsewhere += 1;
+    } else if (!this.#skippedAt.has(element)) this.#skippedAt.set(element, skipped);
+  }
+
+  #markSkipped(): number {
+    const left = [...this.#skippedAt.values()].filter((skipped) => skipped !== undefined);
+    for (const skipped of left) markSkipped(skipped, this.#leaves);
+    return left.length + this.#skippedElsewhere;
+  }
+
+  #isFull(plan: RecordPlan, element: Element): boolean {
+    if (this.#candidates < MAPPING_LIMITS.recordsPerPayloadMax) return false;
+    if (!this.#full) {
+      this.#full = true;
+      const detail = `a payload has at most ${MAPPING_LIMITS.recordsPerPayloadMax} records; what comes after is not mapped`;
+      const place: Place = { pointer: plan.pointer, expression: '' };
+      this.#reject(this.#candidates, new Misfit('too-many-records', place, 'more', detail), 'payload', element);
+    }
+    return true;
+  }
+
+  #rejectDrops(writing: RecordWriting, element: Element): void {
+    for (const { misfit, refused } of writing.drops) this.#reject(this.#candidates, misfit, refused, element);
+  }
+
+  #reject(record: number, error: unknown, refused: RefusedPart, element: Element): void {
+    if (!(error instanceof Misfit)) throw error;
+    this.#rejectsTotal += 1;
+    if (this.#rejects.length >= REJECTS_TOLD_MAX) return;
+    const { code, place, found } = error;
+    this.#rejects.push({
+      refused,
+      record,
+      code,
+      pointer: place.pointer,
+      ...(element === undefined ? {} : { element }),
+      expression: place.expression,
+      found: shorten(found),
+      detail: error.message,
+    });
+  }
+}
+
+function bindLets(plan: RecordPlan, scope: Scope): void {
+  for (const binding of plan.lets) scope[binding.as] = binding.expression.evaluate(scope) ?? null;
+}
+
+function readList(loop: LoopPlan, scope: Scope): readonly unknown[] {
+  const list = loop.list.evaluate(scope) ?? [];
+  if (!Array.isArray(list)) throw new Misfit('wrong-type', loop.place, describe(list), 'expected a list');
+  if (loop.isOuter) countOuter(list.length, scope, loop.place);
+  return list;
+}
+
+/** The place of a loop's list in the payload, when its expression is a plain path from a known place. */
+function listPlace(loop: LoopPlan, places: ReadonlyMap<string, Element>): Element {
+  const { path } = loop.list;
+  const base = path === undefined ? undefined : places.get(path.root);
+  if (base === undefined || path === undefined || path.steps.some((step) => typeof step === 'object')) return undefined;
+  return base + path.steps.map((step) => pointerStep(step as string | number)).join('');
+}

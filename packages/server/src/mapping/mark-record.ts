@@ -1,0 +1,74 @@
+import type { LeafState, Leaves } from './leaves.ts';
+import type { Scope } from './path.ts';
+import { markReads, type ReadPlan } from './read-plan.ts';
+import type { RecordPlan } from './record-plan.ts';
+import { type ElementReads, type Line, linesOf, linesOfElement, type RecordWriting } from './signal-node.ts';
+
+/** The elements that the loops around a record stand at, outermost first. */
+export type Nest = Array<Cell & { readonly as: string }>;
+
+export interface Cell {
+  readonly list: readonly unknown[];
+  readonly index: number;
+}
+
+/** An element that a `when` leaves out, and where it stands in its list. */
+export interface Skipped {
+  readonly element: unknown;
+  readonly cell: Cell | undefined;
+}
+
+/** Marks the leaves a record reads. Where lines of it failed, each line's own leaves; otherwise all at once. */
+export function markRecord(
+  plan: RecordPlan,
+  scope: Scope,
+  nest: Nest,
+  leaves: Leaves,
+  state: LeafState,
+  writing?: RecordWriting,
+): void {
+  markCells(plan.whole, nest, leaves, state);
+  if (writing === undefined || writing.failed.size === 0) {
+    markReads(plan.whole, scope, leaves, state);
+  } else {
+    markReads(plan.frame, scope, leaves, state);
+    markLines(linesOf(plan.nodes), writing.failed, scope, leaves, state);
+    if (plan.deviceAt !== undefined)
+      markReads(plan.deviceAt.reads, scope, leaves, writing.failed.get(plan.deviceAt) ?? state);
+  }
+  for (const element of writing?.elements ?? []) markElement(element, scope, leaves);
+}
+
+/** Marks everything in an element that a `when` leaves out. */
+export function markSkipped({ element, cell }: Skipped, leaves: Leaves): void {
+  if (typeof element === 'object' && element !== null) leaves.skip(element);
+  else markCell(cell, leaves, 'skipped');
+}
+
+function markElement({ plan, as, list, index, state, failed }: ElementReads, scope: Scope, leaves: Leaves): void {
+  const element = list[index];
+  scope[as] = element;
+  if (plan.whole.whole.has(as)) markCell({ list, index }, leaves, state);
+  if (state === 'skipped') markSkipped({ element, cell: { list, index } }, leaves);
+  else if (failed.size === 0 || state === 'rejected') markReads(plan.whole, scope, leaves, state);
+  else markLines(linesOfElement(plan), failed, scope, leaves, state);
+}
+
+function markLines(
+  lines: Iterable<Line>,
+  failed: ReadonlyMap<object, LeafState>,
+  scope: Scope,
+  leaves: Leaves,
+  state: LeafState,
+): void {
+  for (const line of lines) markReads(line.plan, scope, leaves, failed.get(line) ?? state);
+}
+
+/** Elements that are texts or numbers are leaves themselves. */
+function markCells(plan: ReadPlan, nest: Nest, leaves: Leaves, state: LeafState): void {
+  for (const cell of nest) if (plan.whole.has(cell.as)) markCell(cell, leaves, state);
+}
+
+function markCell(cell: Cell | undefined, leaves: Leaves, state: LeafState): void {
+  if (cell !== undefined) leaves.mark(cell.list, new Set([cell.index]), state);
+}

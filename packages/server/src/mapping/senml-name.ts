@@ -1,0 +1,32 @@
+import { normalizeVin } from '@gladhand/contract/vin.ts';
+
+/** What a resolved SenML name says: whose value it is, and which. */
+export interface SenmlName {
+  /** What stands where a VIN should; it may be none. Undefined where the name names no vehicle. */
+  readonly vin: string | undefined;
+  readonly signal: string;
+}
+
+/** A name that begins so speaks of a vehicle (URN schemes and namespaces are case-insensitive, RFC 8141 3.1). */
+const CLAIM = /^\s*(?:urn:)?vin(?![a-z0-9])/i;
+const VEHICLE = /^\s*(?:urn:)?vin:([^:/]*)(?:[:/](.*))?$/is;
+const BASE_VEHICLE = /^\s*(?:urn:)?vin:([^:/]*)$/i;
+
+/**
+ * The name of a value is the base name and its own name put together, and only the whole has a meaning (RFC 8428 4.5.1).
+ * A name that claims to name a vehicle always gives a `vin`, so that a wrong one is refused and never taken for nobody's.
+ * Any other base name is a device's, and the signal is what stands after it.
+ */
+export function readSenmlName(base: string, own: string): SenmlName {
+  const whole = base + own;
+  if (!CLAIM.test(whole)) return { vin: undefined, signal: own };
+  const ofBase = BASE_VEHICLE.exec(base);
+  if (ofBase !== null && own !== '' && !/^[:/]/.test(own)) return { vin: tidy(ofBase[1]!), signal: own };
+  const match = VEHICLE.exec(whole);
+  return match === null ? { vin: whole, signal: own } : { vin: tidy(match[1]!), signal: match[2] ?? '' };
+}
+
+function tidy(text: string): string {
+  const result = normalizeVin(text);
+  return result.ok ? result.vin : text;
+}

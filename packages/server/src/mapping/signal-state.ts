@@ -1,0 +1,15 @@
+import type { SignalState as StateName } from '@gladhand/contract/record.ts';
+import type { RejectCode } from './mapped-record.ts';
+import type { Writing } from './signal-node.ts';
+
+export function setState(writing: Writing, metric: string, state: StateName): void {
+  (writing.states ??= {})[metric] = state;
+}
+
+const IMPLAUSIBLE: ReadonlySet<RejectCode> = new Set(['out-of-bounds', 'number-too-large', 'position-implausible']);
+
+/** How a part that was left out is marked in the record. */
+export function stateOf(code: RejectCode): StateName {
+  if (code === 'all-bits-set') return 'notAvailable';
+  return IMPLAUSIBLE.has(code) ? 'implausible' : 'misfit';
+}

@@ -1,0 +1,153 @@
+import { elementKey } from '@gladhand/contract/metrics.ts';
+import type { ListTarget } from '@gladhand/contract/signal-target.ts';
+import { MAPPING_LIMITS } from './document.ts';
+import { isWanted } from './is-wanted.ts';
+import type { LeafState } from './leaves.ts';
+import { describe, Misfit } from './misfit.ts';
+import type { Scope } from './path.ts';
+import type { ElementPlan, ListPlan, Values, Writing } from './signal-node.ts';
+import { setState, stateOf } from './signal-state.ts';
+import { countOuter } from './work.ts';
+
+/**
+ * The elements of one list of a record, or undefined when there are none. An element that does not fit is left out with a
+ * trace, and its siblings go on. A list that states what is up is also written when it is empty: that says that nothing is.
+ */
+export function writeList(plan: ListPlan, scope: Scope, prefix: string, writing: Writing): Values[] | undefined {
+  try {
+    return plan.loop === undefined
+      ? writeElements(plan, scope, prefix, writing)
+      : writeLoop(plan, plan.loop, scope, prefix, writing);
+  } catch (error) {
+    if (!(error instanceof Misfit)) throw error;
+    writing.record.drops.push({ refused: 'group', misfit: error });
+    setState(writing, prefix, stateOf(error.code));
+    return undefined;
+  }
+}
+
+function writeElements(plan: ListPlan, scope: Scope, prefix: string, writing: Writing): Values[] | undefined {
+  const out: Values[] = [];
+  const seen = new Set<string>();
+  for (const element of plan.elements) writeElement(plan.target, element, scope, prefix, writing, seen, out);
+  return out.length === 0 ? undefined : out;
+}
+
+function writeLoop(
+  plan: ListPlan,
+  loop: NonNullable<ListPlan['loop']>,
+  scope: Scope,
+  prefix: string,
+  writing: Writing,
+): Values[] | undefined {
+  const list = loop.list.evaluate(scope) ?? undefined;
+  if (list === undefined) return undefined;
+  if (!Array.isArray(list)) throw new Misfit('wrong-type', loop.listPlace, describe(list), 'expected a list');
+  if (list.length > MAPPING_LIMITS.elementsPerListMax) {
+    const detail = `a list of a record has at most ${MAPPING_LIMITS.elementsPerListMax} elements`;
+    throw new Misfit('too-many-elements', loop.listPlace, describe(list), detail);
+  }
+  if (loop.isOuter) countOuter(list.length, scope, loop.listPlace);
+  const element = plan.elements[0]!;
+  const out: Values[] = [];
+  const seen = new Set<string>();
+  const droppedBefore = writing.record.drops.length;
+  list.forEach((item, index) => {
+    scope[loop.as] = item;
+    const failed = new Map<object, LeafState>();
+    const inside: Writing = { states: undefined, found: 0, record: { ...writing.record, failed } };
+    const state = writeWanted(plan, element, scope, prefix, inside, seen, out);
+    writing.found += inside.found;
+    if (inside.states !== undefined) writing.states = { ...writing.states, ...inside.states };
+    writing.record.elements.push({ plan: element, as: loop.as, list, index, state, failed });
+  });
+  if (out.length > 0) return out;
+  if (!plan.target.isStated || writing.record.drops.length > droppedBefore) return undefined;
+  writing.found += 1;
+  return out;
+}
+
+function writeWanted(
+  plan: ListPlan,
+  element: ElementPlan,
+  scope: Scope,
+  prefix: string,
+  writing: Writing,
+  seen: Set<string>,
+  out: Values[],
+): LeafState {
+  const { when, whenPlace } = plan.loop!;
+  try {
+    if (when !== undefined && !isWanted(when, whenPlace, scope)) return 'skipped';
+  } catch (error) {
+    if (!(error instanceof Misfit)) throw error;
+    writing.record.drops.push({ refused: 'element', misfit: error });
+    return 'rejected';
+  }
+  return writeElement(plan.target, element, scope, prefix, writing, seen, out) ? 'taken' : 'rejected';
+}
+
+/** False when the element did not fit; the drop is noted then. One that says nothing is left out without a word. */
+function writeElement(
+  target: ListTarget,
+  plan: ElementPlan,
+  scope: Scope,
+  prefix: string,
+  writing: Writing,
+  seen: Set<string>,
+  out: Values[],
+): boolean {
+  const values: Values = {};
+  const inside: Writing = { states: undefined, found: 0, record: writing.record };
+  let isNamed: boolean;
+  try {
+    isNamed = readIdentity(target, plan, scope, values);
+    const key = elementKey(target, values);
+    plan.write(scope, `${prefix}[${key}].`, inside, values);
+    // In a list that states what is up, being there is the statement.
+    if (target.isStated && isNamed && [...plan.identity.values()].some((line) => !line.constant)) inside.found += 1;
+    if (inside.found === 0) {
+      if (isNamed) takeStates(inside, writing);
+      return true;
+    }
+    if (!isNamed) {
+      const detail = `an element of ${target.path} cannot be told apart without ${missingKey(target, values)}`;
+      throw new Misfit('identity-missing', plan.place, 'nothing', detail);
+    }
+    if (seen.has(key)) {
+      throw new Misfit('element-duplicate', plan.place, key, `two elements of ${target.path} have the same identity`);
+    }
+    seen.add(key);
+  } catch (error) {
+    if (!(error instanceof Misfit)) throw error;
+    writing.record.drops.push({ refused: 'element', misfit: error });
+    for (const line of plan.identity.values()) writing.record.failed.set(line, 'rejected');
+    return false;
+  }
+  takeStates(inside, writing);
+  writing.found += inside.found;
+  out.push(values);
+  return true;
+}
+
+function takeStates(inside: Writing, writing: Writing): void {
+  if (inside.states !== undefined) writing.states = { ...writing.states, ...inside.states };
+}
+
+/** Writes the identity keys into `values`; tells whether they are enough to tell the element apart. */
+function readIdentity(target: ListTarget, plan: ElementPlan, scope: Scope, values: Values): boolean {
+  for (const key of target.identity) {
+    const value = plan.identity.get(key.name)?.read(scope) ?? key.default;
+    if (value !== undefined) values[key.name] = value;
+  }
+  return missingKey(target, values) === undefined;
+}
+
+function missingKey(target: ListTarget, values: Values): string | undefined {
+  const missing = target.identity.find((key) => key.required && values[key.name] === undefined);
+  if (missing !== undefined) return missing.name;
+  const optional = target.identity.filter((key) => !key.required && key.default === undefined);
+  return optional.length === 0 || optional.some((key) => values[key.name] !== undefined)
+    ? undefined
+    : optional[0]?.name;
+}
