@@ -26,9 +26,9 @@ const TAKE = 20;
 const AHEAD = PARTITIONS + 2;
 
 const uuid = (n: number) => `01900000-0000-7000-8000-${String(n).padStart(12, '0')}`;
-const [fleet, quietFleet, trailer, parked, hiddenPlant, seenPlant, meter, elsewhere] = [1, 2, 3, 4, 5, 6, 7, 8].map(
-  uuid,
-) as [string, string, string, string, string, string, string, string];
+const [fleet, quietFleet] = [uuid(1), uuid(2)];
+const [trailer, parked, elsewhere] = [uuid(3), uuid(4), uuid(5)];
+const [hiddenPlant, seenPlant, meter] = [uuid(6), uuid(7), uuid(8)];
 
 interface Store {
   readonly database: Database;
