@@ -27,11 +27,16 @@ export const GpsPageSchema = pageOf(GpsFixSchema, 'GpsPage');
 export const FeedPageSchema = Type.Object(
   {
     data: Type.Array(RecordSchema, {
-      description: 'Records in the order in which they became visible, at most `take`',
+      description:
+        'Records in the order in which they became visible, at most `take`. May hold fewer, even none, although more follow: only `caughtUp` says that you have reached the end',
     }),
     next: Type.String({
       description:
-        'Never null: where to go on. Ask again with it later and you get what has arrived since; LiveFeed resumes from it too',
+        'Never null: where to go on. It has moved past all records that this page has examined. LiveFeed resumes from it too',
+    }),
+    caughtUp: Type.Boolean({
+      description:
+        'true: this page reached the end of the feed as it was when you asked; ask again later with `next`. false: ask again at once',
     }),
   },
   { ...closed, title: 'FeedPage', description: 'A page of the change feed' },

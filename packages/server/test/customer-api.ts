@@ -41,7 +41,8 @@ export interface Answer {
   readonly body: any;
 }
 
-export async function openCustomerApi(): Promise<CustomerApi> {
+/** `examinedRowsMax`: what one page of telemetry examines at most, if not as many rows as it does in production. */
+export async function openCustomerApi(options: { examinedRowsMax?: number } = {}): Promise<CustomerApi> {
   const database = await openTestDatabase();
   const [own, foreign] = [await insertOrganization(database, 'own'), await insertOrganization(database, 'foreign')];
   const principals = new Map<string, Principal>([
@@ -63,7 +64,7 @@ export async function openCustomerApi(): Promise<CustomerApi> {
   await http.register(
     async (api) => {
       registerRegistryRoutes(api, { registry, cursors });
-      registerQueryRoutes(api, { registry, reader: createTelemetryReader(database), cursors });
+      registerQueryRoutes(api, { registry, reader: createTelemetryReader(database, options.examinedRowsMax), cursors });
     },
     { prefix: '/api/v1' },
   );

@@ -241,8 +241,8 @@ export interface ArrayStore {
 
 export const ASSET = '01900000-0000-7000-8000-00000000a001';
 
-/** A store that is an array: for what does not depend on PostgreSQL. */
-export function createArrayStore(): ArrayStore {
+/** A store that is an array: for what does not depend on PostgreSQL. `examinedRowsMax`: what one feed page looks at. */
+export function createArrayStore(examinedRowsMax = Number.POSITIVE_INFINITY): ArrayStore {
   const rows: (FeedRow & { organizationId: string })[] = [];
   let feedReads = 0;
   const store: ArrayStore = {
@@ -281,26 +281,28 @@ export function createArrayStore(): ArrayStore {
       async feed(request) {
         feedReads += 1;
         store.onFeed();
-        const seen = rows
-          .slice(request.afterPosition)
-          .filter(
-            (row) =>
-              row.organizationId === request.organizationId &&
-              (request.fleetIds?.includes(row.fleetId ?? '') ?? true) &&
-              (request.assetIds?.includes(row.assetId) ?? true) &&
-              (request.signalGroups === undefined || (row.signalGroups & request.signalGroups) !== 0),
-          );
+        const head = rows.length;
+        const own = rows.slice(request.afterPosition).filter((row) => row.organizationId === request.organizationId);
+        const examined = own.slice(0, examinedRowsMax);
+        const seen = examined.filter(
+          (row) =>
+            (request.fleetIds?.includes(row.fleetId ?? '') ?? true) &&
+            (request.assetIds?.includes(row.assetId) ?? true) &&
+            (request.signalGroups === undefined || (row.signalGroups & request.signalGroups) !== 0),
+        );
         await new Promise((resolve) => setImmediate(resolve));
-        return seen.slice(0, request.take);
+        const page = seen.slice(0, request.take);
+        if (seen.length > request.take) return { rows: page, through: page.at(-1)!.position, isCaughtUp: false };
+        const isCaughtUp = examined.length === own.length;
+        return { rows: page, through: isCaughtUp ? head : examined.at(-1)!.position, isCaughtUp };
       },
       async latest({ afterAssetId, assetId, take }) {
-        return store.latest
-          .filter(
-            (row) =>
-              (assetId === undefined || row.assetId === assetId) &&
-              (afterAssetId === null || row.assetId > afterAssetId),
-          )
-          .slice(0, take);
+        const found = store.latest.filter(
+          (row) =>
+            (assetId === undefined || row.assetId === assetId) && (afterAssetId === null || row.assetId > afterAssetId),
+        );
+        const page = found.slice(0, take);
+        return { rows: page, afterAssetId: found.length > take ? page.at(-1)!.assetId : null };
       },
       byTime: () => Promise.reject(new Error('not part of a feed')),
     },

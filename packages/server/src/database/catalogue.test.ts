@@ -11,7 +11,7 @@ const WITHOUT_ORGANIZATION: Readonly<Record<string, string>> = {
   api_key_secret: 'belongs to one through its key; has a policy of its own',
   token_signing_key: 'of the installation; system only',
   access_epoch: 'one number; system only',
-  telemetry_position: 'one number; system only',
+  telemetry_position: 'one number, as the position of any record is; read by every request',
   intake_log: 'points to envelopes; system only',
   idempotency: 'belongs to a key and has no words of its own; system only',
   arrival: 'belongs to a key and has no words of its own; system only',
@@ -24,7 +24,11 @@ const WITHOUT_ORGANIZATION: Readonly<Record<string, string>> = {
 };
 /** Of those, the ones that requests reach all the same, each behind a policy of its own. */
 const OWN_POLICY = ['organization', 'api_key_secret'];
-const SYSTEM_ONLY = Object.keys(WITHOUT_ORGANIZATION).filter((table) => !OWN_POLICY.includes(table));
+/** Read by requests without a policy, and written by the system alone. */
+const READ_BY_ALL = ['telemetry_position'];
+const SYSTEM_ONLY = Object.keys(WITHOUT_ORGANIZATION).filter(
+  (table) => !OWN_POLICY.includes(table) && !READ_BY_ALL.includes(table),
+);
 
 const OF_ORGANIZATION =
   "(organization_id = ( SELECT (current_setting('gladhand.organization_id'::text))::uuid AS current_setting))";
@@ -83,6 +87,8 @@ function faultsOf(table: TableRow): string[] {
   }
   const app = table.grants.filter((grant) => !grant.startsWith(`${SYSTEM_ROLE} `));
   if (SYSTEM_ONLY.includes(table.name) && app.length > 0) say(`is for the system only, and has ${app.join(', ')}`);
+  if (READ_BY_ALL.includes(table.name) && app.join() !== `${APP_ROLE} SELECT`)
+    say(`is to be read only, and has ${app.join(', ')}`);
   if (table.isPartition && table.grants.length > 0) say(`is reached past its table: ${table.grants.join(', ')}`);
   for (const grant of table.grants) {
     if (/^public /.test(grant)) say(`is open to everybody: ${grant}`);

@@ -24,6 +24,13 @@ export interface PostgresHost {
  */
 export type DurabilityClass = 'power-loss' | 'process-crash';
 
+/**
+ * What a transaction may do. `walk`: read, and take rows in the order of an index, for statements that want the first few
+ * rows of an order that may be millions long. Where statistics are missing or older than the data, the planner believes
+ * that few rows are left, and would read and sort all of them.
+ */
+export type Access = 'read' | 'write' | 'walk';
+
 export interface Database {
   /**
    * Runs `work` in one transaction that sees and changes what belongs to this organization and nothing else, whatever
@@ -33,7 +40,7 @@ export interface Database {
   within<Result>(
     organizationId: string,
     work: (connection: Kysely<Schema>) => Promise<Result>,
-    access?: 'read' | 'write',
+    access?: Access,
   ): Promise<Result>;
   /** For what serves every organization: intake, mapper, look-ups of keys. Sees all rows; cannot change the schema. */
   readonly system: Kysely<Schema>;

@@ -1,8 +1,15 @@
 import { type Kysely, sql } from 'kysely';
 import { isUuid } from '../base/ids.ts';
-import type { Database } from './database.ts';
+import type { Access, Database } from './database.ts';
 import { APP_ROLE } from './roles.ts';
 import type { Schema } from './schema.ts';
+
+const BEGIN: Readonly<Record<Access, string>> = {
+  write: 'begin read write',
+  read: 'begin read only',
+  // Bitmaps are off on every connection of this role.
+  walk: 'begin read only; set local enable_sort = off; set local enable_seqscan = off',
+};
 
 /**
  * The one way into an organization's data. The organization is named for the transaction only (`set local`), so the
@@ -10,7 +17,7 @@ import type { Schema } from './schema.ts';
  */
 export function createWithin(app: Kysely<Schema>): Database['within'] {
   return (organizationId, work, access = 'write') => {
-    const begin = `begin ${access === 'read' ? 'read only' : 'read write'}; ${naming(organizationId)}`;
+    const begin = `${BEGIN[access]}; ${naming(organizationId)}`;
     return app.connection().execute(async (connection) => {
       await run(connection, begin);
       try {

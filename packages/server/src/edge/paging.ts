@@ -42,9 +42,12 @@ export function readPlace(
   return next === undefined ? null : cursors.open(binding, next);
 }
 
-/** A page's answer: the wire JSON of its items is already there, so it is joined, not parsed and built again. */
-export function pageJson(items: string, next: string | null): string {
-  return `{"data":[${items}],"next":${next === null ? 'null' : `"${next}"`}}`;
+/**
+ * A page's answer: the wire JSON of its items is already there, so it is joined, not parsed and built again. `more`:
+ * fields that this kind of page has beside `data` and `next`.
+ */
+export function pageJson(items: string, next: string | null, more: Readonly<Record<string, unknown>> = {}): string {
+  return `{"data":[${items}],${JSON.stringify({ next, ...more }).slice(1)}`;
 }
 
 /** Reads `from` and `to` of the half-open range [from, to), to the millisecond, within the years 1970 to 9999. */

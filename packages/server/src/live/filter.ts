@@ -99,6 +99,7 @@ export function createFilter(
       ...(fleetIds.size > 0 && { fleetIds: [...fleetIds] }),
       ...(assetIds.size > 0 && { assetIds: [...assetIds] }),
       ...(groups !== 0 && { signalGroups: groups }),
+      plantIds,
     },
     fleetIds,
     assetIds,

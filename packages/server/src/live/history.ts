@@ -4,12 +4,13 @@ import type { RecordFilter } from './filter.ts';
 
 /**
  * Pages for subscribers that are behind the window: those that resume, and those that read slowly. Promise: at most
- * `readsMax` pages are being read at once, in the order asked for, so that a thousand subscribers resuming together
- * leave the database to others as well; subscribers that ask for the same page get the same page.
+ * `readsMax` pages are being read at once, in the order asked for, and each examines a bounded number of records. So a
+ * thousand subscribers resuming together leave the database to others as well, and one whose filter lets little pass
+ * waits its turn after every page like the rest. Subscribers that ask for the same page get the same page.
  */
 export interface History {
-  /** Records after `after`; `floorNow` is asked when the database is. */
-  read(organizationId: string, filter: RecordFilter, after: number, floorNow: () => number): Promise<HistoryPage>;
+  /** The page after `after`; it may be empty and still go further than that. */
+  read(organizationId: string, filter: RecordFilter, after: number): Promise<HistoryPage>;
 }
 
 export interface HistoryPage {
@@ -28,22 +29,16 @@ export function createHistory(reader: TelemetryReader, readsMax: number): Histor
   const waiting: (() => void)[] = [];
   let running = 0;
 
-  async function read(
-    organizationId: string,
-    filter: RecordFilter,
-    after: number,
-    floorNow: () => number,
-  ): Promise<HistoryPage> {
+  async function read(organizationId: string, filter: RecordFilter, after: number): Promise<HistoryPage> {
     if (running >= readsMax) await new Promise<void>((resolve) => waiting.push(resolve));
     else running += 1;
     try {
-      // All of it is visible before the read begins, because the tail has read that far (decision 0001).
-      const floor = floorNow();
-      const rows = await reader.feed({ organizationId, afterPosition: after, take: HISTORY_TAKE, ...filter.narrow });
+      const request = { organizationId, afterPosition: after, take: HISTORY_TAKE, ...filter.narrow };
+      const { rows, through } = await reader.feed(request);
+      // The tail has read further than `after`. The store has lost that, and asking again would never end.
+      if (through <= after) throw new Error(`The store ends at position ${through}; it had more before.`);
       const entries = rows.map(toEntry);
-      const last = entries.at(-1)?.position ?? after;
-      const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
-      return { entries, through: rows.length < HISTORY_TAKE ? Math.max(last, floor) : last, bytes };
+      return { entries, through, bytes: entries.reduce((sum, entry) => sum + entry.bytes, 0) };
     } finally {
       // The place is handed over, not given back, so nobody slips in between.
       const next = waiting.shift();
@@ -53,11 +48,11 @@ export function createHistory(reader: TelemetryReader, readsMax: number): Histor
   }
 
   return {
-    read(organizationId, filter, after, floorNow) {
+    read(organizationId, filter, after) {
       const key = `${organizationId} ${after} ${filter.key}`;
       let page = pending.get(key);
       if (page === undefined) {
-        page = read(organizationId, filter, after, floorNow).finally(() => pending.delete(key));
+        page = read(organizationId, filter, after).finally(() => pending.delete(key));
         pending.set(key, page);
       }
       return page;

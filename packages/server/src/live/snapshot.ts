@@ -23,8 +23,14 @@ export async function* snapshotMessages(
   for (const slice of slices(filter)) {
     let afterAssetId: string | null = null;
     do {
-      const rows = await reader.latest({ organizationId, ...slice, afterAssetId, take: ASSETS_TAKE });
-      for (const row of rows) {
+      const page = await reader.latest({
+        organizationId,
+        plantIds: filter.plantIds,
+        ...slice,
+        afterAssetId,
+        take: ASSETS_TAKE,
+      });
+      for (const row of page.rows) {
         if (seen.has(row.assetId)) continue;
         seen.add(row.assetId);
         const values = narrow(JSON.parse(row.json) as JsonObject, filter);
@@ -36,7 +42,7 @@ export async function* snapshotMessages(
         assets = [];
         bytes = 0;
       }
-      afterAssetId = rows.length < ASSETS_TAKE ? null : rows.at(-1)!.assetId;
+      afterAssetId = page.afterAssetId;
     } while (afterAssetId !== null);
   }
   if (assets.length > 0) yield snapshotMessage(assets, null);

@@ -127,16 +127,14 @@ export function createSubscriber(parts: SubscriberParts): Subscriber {
 
   function readHistory(): void {
     isBusy = true;
-    history
-      .read(organizationId, filter, position, () => tail.floor)
-      .then(
-        (read) => {
-          isBusy = false;
-          page = { of: read, next: 0 };
-          advance();
-        },
-        (error: unknown) => fail(error),
-      );
+    history.read(organizationId, filter, position).then(
+      (read) => {
+        isBusy = false;
+        page = { of: read, next: 0 };
+        advance();
+      },
+      (error: unknown) => fail(error),
+    );
   }
 
   async function sendSnapshot(): Promise<void> {

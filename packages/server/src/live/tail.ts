@@ -61,11 +61,11 @@ export async function openTail(parts: TailParts): Promise<Tail> {
     try {
       do {
         isStale = false;
-        const rows = await reader.feed({ organizationId, afterPosition: window.head, take: TAIL_TAKE });
-        if (isClosed || rows.length === 0) continue;
-        window.append(rows.map(toEntry));
-        if (rows.length === TAIL_TAKE) isStale = true;
-        await announce();
+        const page = await reader.feed({ organizationId, afterPosition: window.head, take: TAIL_TAKE });
+        if (isClosed) continue;
+        window.append(page.rows.map(toEntry), page.through);
+        if (!page.isCaughtUp) isStale = true;
+        if (page.rows.length > 0) await announce();
       } while (isStale && !isClosed);
     } catch (error) {
       log.warn({ err: error, organizationId }, 'the tail of the feed could not be read; it is tried again');

@@ -7,8 +7,8 @@ import type { Entry } from './batch.ts';
 export interface Window {
   readonly floor: number;
   readonly head: number;
-  /** Entries with positions above `head`, ascending. */
-  append(entries: readonly Entry[]): void;
+  /** Entries with positions above `head`, ascending: all there are up to `through`, which becomes the head. */
+  append(entries: readonly Entry[], through: number): void;
   /** The entries above `position`, as a list and the index of the first; undefined when there is none. */
   after(position: number): { readonly entries: readonly Entry[]; readonly start: number } | undefined;
 }
@@ -49,12 +49,12 @@ export function createWindow(position: number, limits: WindowLimits): Window {
     get head() {
       return head;
     },
-    append(added) {
+    append(added, through) {
       for (const entry of added) {
         entries.push(entry);
         bytes += entry.bytes;
-        head = entry.position;
       }
+      head = Math.max(head, through);
       evict();
     },
     after(wanted) {

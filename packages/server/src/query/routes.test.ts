@@ -251,13 +251,13 @@ describe('the feed', () => {
     const answer = await api.get(`/telemetry/feed?${query}${next === null ? '' : `&next=${next}`}`, token);
     expect(answer.status, answer.text).toBe(200);
     expectToMatch(FeedPageSchema, answer.body);
-    return { ids: idsOf(answer), next: answer.body.next as string };
+    return { ids: idsOf(answer), next: answer.body.next as string, caughtUp: answer.body.caughtUp as boolean };
   }
 
   test('gives every record once, in the order of arrival, late ones too, and never ends', async () => {
     const trailer = await registerTrailer();
     let { next } = await follow('from=now', null);
-    expect(await follow('', next)).toMatchObject({ ids: [] });
+    expect(await follow('', next)).toMatchObject({ ids: [], caughtUp: true });
     const first = await append(trailer, [fix(50), fix(40), fix(60)]);
     const seen: string[] = [];
     const drain = async (take: number) => {
@@ -265,7 +265,7 @@ describe('the feed', () => {
         const page = await follow(`take=${take}`, next);
         next = page.next;
         seen.push(...page.ids);
-        if (page.ids.length === 0) return;
+        if (page.caughtUp) return;
       }
     };
     await drain(2);
@@ -293,6 +293,7 @@ describe('the feed', () => {
     expect((await follow('signals=power,doors', next)).ids).toEqual([voltage]);
     expect((await follow(`fleet=${two.fleetId}&signals=power`, next)).ids).toEqual([]);
     const beyond = await follow(`fleet=${two.fleetId}&signals=power`, next);
+    expect(beyond.caughtUp).toBe(true);
     expect(await follow('', beyond.next)).toMatchObject({ ids: [] });
     const partly = await follow('signals=gps&take=1', next);
     expect((await follow('', partly.next)).ids).toEqual([voltage, elsewhere]);

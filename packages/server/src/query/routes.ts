@@ -35,7 +35,7 @@ const TimeQuery = Type.Object(
 );
 
 const BY_TIME =
-  'Records observed in [from, to), by the time they were observed; without `from` and `to`, everything that is kept. `next` belongs to the same path, `from`, `to` and `order`. What arrives late for an instant already walked past is not on later pages: the feed has it.';
+  'Records observed in [from, to), by the time they were observed; without `from` and `to`, everything that is kept. A page may hold fewer than `take`, even none: only a `next` of null is the end. `next` belongs to the same path, `from`, `to` and `order`. What arrives late for an instant already walked past is not on later pages: the feed has it.';
 
 const LatestQuery = Type.Object(
   {
@@ -176,7 +176,7 @@ export function registerQueryRoutes(
       schema: {
         ...readSchema('Telemetry', 'The latest value of every signal, by asset', LatestPageSchema),
         description:
-          'Each value with its own clocks: a record that arrives late never replaces a value observed after it. Assets that never reported are left out.',
+          'Each value with its own clocks: a record that arrives late never replaces a value observed after it. Assets that never reported are left out. A page may hold fewer than `take`, even none: only a `next` of null is the end.',
         querystring: LatestQuery,
       },
     },
@@ -189,17 +189,16 @@ export function registerQueryRoutes(
         trailer === undefined ? undefined : found('trailer', await registry.findVehicleId(organizationId, trailer));
       const binding = { organizationId, query: `latest ${fleetId ?? '-'} ${assetId ?? '-'}` };
       const afterAssetId = (readPlace(cursors, binding, request.query.next)?.[0] ?? null) as string | null;
-      const rows = await reader.latest({
+      const page = await reader.latest({
         organizationId,
         plantIds,
         ...(fleetId !== undefined && { fleetId }),
         ...(assetId !== undefined && { assetId }),
         afterAssetId,
-        take: take + 1,
+        take,
       });
-      const shown = rows.slice(0, take);
-      const last = rows.length > take ? shown.at(-1) : undefined;
-      return sendJson(reply, pageJson(joined(shown), last ? cursors.seal(binding, [last.assetId]) : null));
+      const after = page.afterAssetId;
+      return sendJson(reply, pageJson(joined(page.rows), after === null ? null : cursors.seal(binding, [after])));
     },
   );
 
@@ -211,7 +210,7 @@ export function registerQueryRoutes(
       schema: {
         ...readSchema('Telemetry', 'Every record in the order of arrival', FeedPageSchema),
         description:
-          'Walks everything your organization has received, in the order in which it became visible; late data comes when it arrives, and nothing is skipped or repeated. `next` is never null: an empty `data` means that you have caught up; ask again later with the same `next`, or hand it to LiveFeed. It may be used with any `fleet` and `signals`.',
+          'Walks everything your organization has received, in the order in which it became visible; late data comes when it arrives, and nothing is skipped or repeated. A page examines a bounded number of records, so behind a filter that few pass it may hold fewer than `take`, even none. While `caughtUp` is false, ask again at once with `next`, which is never null and has moved on; once it is true, ask again later, or hand `next` to LiveFeed. It may be used with any `fleet` and `signals`.',
         querystring: FeedQuery,
       },
     },
@@ -225,21 +224,17 @@ export function registerQueryRoutes(
       const signalGroups = signals === undefined ? undefined : readSignals(signals);
       const fleetId =
         fleet === undefined ? undefined : found('fleet', await registry.findFleet(organizationId, fleet)).id;
-      // Read before the records: whatever is visible now and passes the filter is among them, so that a page that is
-      // not full has seen everything up to here.
-      const head = await reader.head();
-      const afterPosition = place ? (place[0] as number) : from === 'now' ? head : 0;
-      const rows = await reader.feed({
+      const start = from === 'now' ? await reader.head() : 0;
+      const page = await reader.feed({
         organizationId,
         plantIds,
         ...(fleetId !== undefined && { fleetIds: [fleetId] }),
         ...(signalGroups !== undefined && { signalGroups }),
-        afterPosition,
+        afterPosition: (place?.[0] ?? start) as number,
         take,
       });
-      const shown = rows.at(-1)?.position ?? afterPosition;
-      const position = rows.length < take ? Math.max(shown, head) : shown;
-      return sendJson(reply, pageJson(joined(rows), cursors.seal(binding, [position])));
+      const json = pageJson(joined(page.rows), cursors.seal(binding, [page.through]), { caughtUp: page.isCaughtUp });
+      return sendJson(reply, json);
     },
   );
 }

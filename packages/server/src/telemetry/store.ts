@@ -1,11 +1,7 @@
-import { POSITION_BIT } from '@gladhand/contract/signals.ts';
-import { type Kysely, type RawBuilder, sql } from 'kysely';
-import type { Database } from '../database/database.ts';
-import { ofOrganization } from '../database/first-wall.ts';
+import { type Kysely, sql } from 'kysely';
 import { plainArray } from '../database/plain-array.ts';
 import type { Schema } from '../database/schema.ts';
 import type { NewRecord } from './append.ts';
-import type { FeedRequest, FeedRow, LatestRequest, LatestRow, PlantIds, TimePage, TimeRequest } from './read.ts';
 
 export interface RecordRow extends NewRecord {
   readonly id: string;
@@ -115,95 +111,4 @@ export async function writeLatest(
     on conflict (asset_id) do update set metrics = excluded.metrics, organization_id = excluded.organization_id`.execute(
     trx,
   );
-}
-
-const instant = (column: string) => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
-const orNull = (column: string, text: string) =>
-  `case when ${column} is null then 'null' else '"' || ${text} || '"' end`;
-
-/** One record as wire JSON. Every text that stands in it bare is a UUID, a slug, an instant or JSON already. */
-function recordJson(signals: string): RawBuilder<string> {
-  return sql.raw(`'{"id":"' || r.id || '","assetId":"' || r.asset_id || '","assetKind":"' || r.asset_kind
-    || '","deviceId":' || ${orNull('r.device_id', 'r.device_id')}
-    || ',"product":"' || r.product || '","mappingVersion":' || r.mapping_version || ',"receiptId":"' || r.receipt_id
-    || '","position":' || r.position || ',"observedAt":"' || ${instant('r.observed_at')}
-    || '","deviceAt":' || ${orNull('r.device_at', instant('r.device_at'))}
-    || ',"receivedAt":"' || ${instant('r.received_at')} || '","processedAt":"' || ${instant('r.processed_at')}
-    || '","signals":' || ${signals} || coalesce(',"states":' || r.states, '') || '}'`);
-}
-
-const WHOLE = recordJson('r.signals');
-const GPS_ONLY = recordJson(`'{"gps":' || (r.signals->'gps')::text || '}'`);
-
-function onlyPlants(plantIds: PlantIds | undefined, kind: string, assetId: string) {
-  if (plantIds == null) return sql``;
-  return sql`and (${sql.ref(kind)} <> 'plant' or ${sql.ref(assetId)} = any(${[...plantIds]}::uuid[]))`;
-}
-
-/** Fleets and assets add up; without either, every asset passes. */
-function amongAssets({ fleetIds, assetIds }: FeedRequest) {
-  if (fleetIds === undefined && assetIds === undefined) return sql``;
-  return sql`and (r.fleet_id = any(${[...(fleetIds ?? [])]}::uuid[]) or r.asset_id = any(${[...(assetIds ?? [])]}::uuid[]))`;
-}
-
-export async function readHead(database: Database): Promise<number> {
-  const row = await database.system.selectFrom('telemetry_position').select('value').executeTakeFirstOrThrow();
-  return Number(row.value);
-}
-
-export async function readFeed(connection: Kysely<Schema>, request: FeedRequest): Promise<FeedRow[]> {
-  const { rows } = await sql<FeedRow>`
-    select r.position, r.asset_id as "assetId", r.asset_kind as "assetKind", r.fleet_id as "fleetId",
-      r.signal_groups as "signalGroups", ${WHOLE} as json
-    from record r
-    where ${ofOrganization('r.organization_id', request.organizationId)} and r.position > ${request.afterPosition}
-      ${amongAssets(request)}
-      ${request.signalGroups ? sql`and r.signal_groups & ${request.signalGroups} <> 0` : sql``}
-      ${onlyPlants(request.plantIds, 'r.asset_kind', 'r.asset_id')}
-    order by r.position limit ${request.take}`.execute(connection);
-  return rows;
-}
-
-export async function readByTime(connection: Kysely<Schema>, request: TimeRequest): Promise<TimePage> {
-  const direction = sql.raw(request.order);
-  const beyond = sql.raw(request.order === 'asc' ? '>' : '<');
-  const { after, take } = request;
-  const { rows } = await sql<{ json: string; count: number; last_at: Date | null; last_id: string | null }>`
-    with page as (
-      select r.*, row_number() over (order by r.observed_at ${direction}, r.id ${direction}) as n
-      from record r
-      where ${ofOrganization('r.organization_id', request.organizationId)}
-        and ${'assetId' in request.of ? sql`r.asset_id = ${request.of.assetId}` : sql`r.device_id = ${request.of.deviceId}`}
-        ${request.gpsOnly ? sql`and (r.signal_groups & ${sql.raw(String(POSITION_BIT))}) <> 0` : sql``}
-        ${onlyPlants(request.plantIds, 'r.asset_kind', 'r.asset_id')}
-        ${request.fromMs === null ? sql`` : sql`and r.observed_at >= ${new Date(request.fromMs)}`}
-        ${request.toMs === null ? sql`` : sql`and r.observed_at < ${new Date(request.toMs)}`}
-        ${after === null ? sql`` : sql`and (r.observed_at, r.id) ${beyond} (${new Date(after.observedAtMs)}::timestamptz, ${after.id}::uuid)`}
-      order by r.observed_at ${direction}, r.id ${direction} limit ${take + 1}
-    )
-    select coalesce(string_agg(${request.gpsOnly ? GPS_ONLY : WHOLE}, ',' order by r.n) filter (where r.n <= ${take}), '') as json,
-      count(*)::int as count,
-      max(r.observed_at) filter (where r.n = ${take}) as last_at, max(r.id::text) filter (where r.n = ${take}) as last_id
-    from page r`.execute(connection);
-  const row = rows[0]!;
-  const hasMore = row.count > take;
-  return {
-    json: row.json,
-    count: Math.min(row.count, take),
-    after: hasMore ? { observedAtMs: row.last_at!.getTime(), id: row.last_id! } : null,
-  };
-}
-
-export async function readLatest(connection: Kysely<Schema>, request: LatestRequest): Promise<LatestRow[]> {
-  const { rows } = await sql<LatestRow>`
-    select a.id as "assetId", '{"assetId":"' || a.id || '","assetKind":"' || a.kind || '","vin":' || ${sql.raw(orNull('a.vin', 'a.vin'))}
-      || ',"metrics":' || l.metrics || '}' as json
-    from latest l join asset a on a.id = l.asset_id
-    where ${ofOrganization('a.organization_id', request.organizationId)}
-      ${request.fleetId === undefined ? sql`` : sql`and a.fleet_id = ${request.fleetId}`}
-      ${request.assetId === undefined ? sql`` : sql`and a.id = ${request.assetId}`}
-      ${request.afterAssetId === null ? sql`` : sql`and a.id > ${request.afterAssetId}`}
-      ${onlyPlants(request.plantIds, 'a.kind', 'a.id')}
-    order by a.id limit ${request.take}`.execute(connection);
-  return rows;
 }

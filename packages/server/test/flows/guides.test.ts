@@ -61,7 +61,7 @@ test('every command of the guides runs, in order, and answers what it says', asy
   expect(trailer.vin).toBe(trailers.data[0].vin);
   expect(customer(2)[0].data).toHaveLength(5);
   for (const page of customer(3)) expect(page.data.length).toBeGreaterThan(0);
-  expect(said['customer-guide 4']!.trim()).toMatch(/^\d+,\d+,\d+$/);
+  expect(said['customer-guide 4']!.trim()).toMatch(/^\d+,\d+,\d+\ntrue$/);
   expect(customer(5)[0].data[0].metrics).toHaveProperty(['gps.latitude']);
   expect(customer(6)[0].data[0].signals.tires.length).toBeGreaterThan(0);
   expect(customer(7)).toHaveLength(3);

@@ -85,9 +85,9 @@ test('with the rooms’ own filter switched off, row-level security alone keeps 
   expect(await counts({ assetId: foreign.trailer.id })).toBe(0);
   expect(await counts({ deviceId: foreign.device.id })).toBe(0);
   const feed = await reader.feed({ organizationId: own.id, afterPosition: 0, take: 10 });
-  expect(feed.map(({ assetId }) => assetId)).toEqual([own.trailer.id]);
+  expect(feed.rows.map(({ assetId }) => assetId)).toEqual([own.trailer.id]);
   const latest = await reader.latest({ organizationId: own.id, afterAssetId: null, take: 10 });
-  expect(latest.map(({ assetId }) => assetId)).toEqual([own.trailer.id]);
+  expect(latest.rows.map(({ assetId }) => assetId)).toEqual([own.trailer.id]);
 
   for (const { id, receiptId } of [own, foreign]) {
     const envelope = {
