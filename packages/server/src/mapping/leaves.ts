@@ -24,6 +24,7 @@ interface Mark {
 
 export class Leaves {
   readonly #marks = new Map<object, Mark[]>();
+  readonly #walked = new Map<object, Map<object, LeafState>>();
   /** Everything inside. */
   readonly #skipped = new Set<object>();
   /** What an element is called instead of `*`. */
@@ -38,6 +39,19 @@ export class Leaves {
     const known = marks.find((mark) => mark.keys === keys);
     if (known === undefined) marks.push({ keys, state });
     else if (RANK[state] > RANK[known.state]) known.state = state;
+  }
+
+  /**
+   * Whether everything that `what` reads of this list has such a mark, or a higher one, already. It has from now on. A
+   * list outside of a loop is read again for each of its elements, and would be walked as often.
+   */
+  isWalked(what: object, list: object, state: LeafState): boolean {
+    const known = this.#walked.get(what);
+    const before = known?.get(list);
+    if (before !== undefined && RANK[before] >= RANK[state]) return true;
+    if (known === undefined) this.#walked.set(what, new Map([[list, state]]));
+    else known.set(list, state);
+    return false;
   }
 
   skip(container: object): void {

@@ -65,7 +65,7 @@ export function markReads(plan: ReadPlan, scope: Scope, leaves: Leaves, state: L
   for (const [root, node] of plan.roots) markNode(node, scope[root], scope, leaves, state);
 }
 
-/** Whether any of these places has a value: then what an expression gives comes from the payload. */
+/** Whether any of these places has a value: then what an expression gives comes from the payload. Of a list, any element will do. */
 export function isAnyPresent(reads: readonly Read[], scope: Scope): boolean {
   return reads.some(({ root, steps }) => isPresent(scope[root], steps, scope));
 }
@@ -74,7 +74,7 @@ function isPresent(value: unknown, steps: Read['steps'], scope: Scope): boolean 
   const [step, ...rest] = steps;
   if (step === undefined) return value !== undefined && value !== null;
   if (typeof value !== 'object' || value === null) return false;
-  if (typeof step === 'symbol') return Array.isArray(value) && value.some((element) => isPresent(element, rest, scope));
+  if (typeof step === 'symbol') return Array.isArray(value) && value.length > 0;
   const key = typeof step === 'object' ? keyOf(step, scope) : step;
   return key !== undefined && isPresent(own(value, key), rest, scope);
 }
@@ -91,7 +91,8 @@ function markNode(node: ReadNode, value: unknown, scope: Scope, leaves: Leaves, 
   }
   if (!Array.isArray(value)) return;
   if (node.endsAtEvery) leaves.mark(value, undefined, state);
-  if (node.every !== undefined) for (const element of value) markNode(node.every, element, scope, leaves, state);
+  if (node.every === undefined || leaves.isWalked(node.every, value, state)) return;
+  for (const element of value) markNode(node.every, element, scope, leaves, state);
 }
 
 function own(value: object, key: Key): unknown {

@@ -8,9 +8,9 @@ export interface SenmlName {
 }
 
 /** A name that begins so speaks of a vehicle (URN schemes and namespaces are case-insensitive, RFC 8141 3.1). */
-const CLAIM = /^\s*(?:urn:)?vin(?![a-z0-9])/i;
+const CLAIM = /^\s*(?:urn:vin|vin(?![a-z0-9]))/i;
 const VEHICLE = /^\s*(?:urn:)?vin:([^:/]*)(?:[:/](.*))?$/is;
-const BASE_VEHICLE = /^\s*(?:urn:)?vin:([^:/]*)$/i;
+const BASE_VEHICLE = /^\s*(?:urn:)?vin:([^:/]+)$/i;
 
 /**
  * The name of a value is the base name and its own name put together, and only the whole has a meaning (RFC 8428 4.5.1).
@@ -19,7 +19,7 @@ const BASE_VEHICLE = /^\s*(?:urn:)?vin:([^:/]*)$/i;
  */
 export function readSenmlName(base: string, own: string): SenmlName {
   const whole = base + own;
-  if (!CLAIM.test(whole)) return { vin: undefined, signal: own };
+  if (!CLAIM.test(base) && !CLAIM.test(whole)) return { vin: undefined, signal: own };
   const ofBase = BASE_VEHICLE.exec(base);
   if (ofBase !== null && own !== '' && !/^[:/]/.test(own)) return { vin: tidy(ofBase[1]!), signal: own };
   const match = VEHICLE.exec(whole);

@@ -28,7 +28,7 @@ export type ReadRecord =
   | { readonly kind: 'record'; readonly record: SenmlRecord; readonly bases: Partial<Bases> }
   /** A field is wrong: the record is refused, and its base fields stand. */
   | { readonly kind: 'misfit'; readonly detail: string; readonly bases: Partial<Bases> }
-  /** Not an object: it may have had any base field. */
+  /** Not a record at all: it may have had any base field. */
   | { readonly kind: 'none'; readonly detail: string }
   /** It must be understood and is not. */
   | { readonly kind: 'refuses-pack'; readonly detail: string };
@@ -79,6 +79,8 @@ export function readSenmlRecord(record: unknown): ReadRecord {
   const unknown = Object.keys(fields).find((label) => label.endsWith('_'));
   if (unknown !== undefined)
     return { kind: 'refuses-pack', detail: `the field ${unknown} must be understood, and is not` };
+  if (!Object.keys(fields).some((label) => label in TYPES || label in BASE_TYPES))
+    return { kind: 'none', detail: 'expected a SenML record, an object with its labels' };
   if ((fields['bver'] as number) > VERSION_MAX)
     return { kind: 'refuses-pack', detail: `expected SenML version ${VERSION_MAX} at most` };
   const { bases, problem } = readBases(fields);
