@@ -209,13 +209,15 @@ function compileElement(
   }
   const nodes = compileFields(rest, target.fields, `${target.path}.`, pointer, names, build);
   if (build.errors.length > before) return undefined;
-  const lines = [...identity.values(), ...linesOf(nodes)].flatMap((line) => line.reads);
-  const whole = createReadPlan([...lines, ...(filter ? build.readsOfPayload(filter) : [])]);
+  const lines = [...identity.values(), ...linesOf(nodes)];
+  const reads = lines.flatMap((line) => line.reads);
+  const whole = createReadPlan([...reads, ...(filter ? build.readsOfPayload(filter) : [])]);
   return {
     plan: {
       place: { pointer, expression: '' },
       identity,
       nodes,
+      lines,
       write: (scope: Scope, prefix: string, writing: Writing, into: Values) => {
         writeNodes(nodes, scope, prefix, writing, into);
       },

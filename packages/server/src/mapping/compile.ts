@@ -58,18 +58,21 @@ function compileRecord(spec: RecordSpec, pointer: string, build: Build): RecordP
     observedAt.expression,
     ...listsOf(nodes),
   ];
+  const lines = linesOf(nodes);
   const frame = framing.flatMap((expression) => (expression ? build.readsOfPayload(expression) : []));
   return {
     pointer,
     loops,
     lets,
     nodes,
+    lines,
+    letsKey: loops.length === 0 && lets.length > 0 ? JSON.stringify(spec.let) : undefined,
     observedAt,
     frame: createReadPlan(frame),
     whole: createReadPlan([
       ...frame,
       ...(deviceAt ? build.readsOfPayload(deviceAt.expression) : []),
-      ...[...linesOf(nodes)].flatMap((line) => line.reads),
+      ...lines.flatMap((line) => line.reads),
     ]),
     ...(when === undefined ? {} : { when }),
     ...(asset === undefined ? {} : { asset }),

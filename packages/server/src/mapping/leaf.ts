@@ -47,7 +47,7 @@ function compileLiteral(line: LineDocument, target: LeafTarget, pointer: string,
   const check = createTargetCheck(target, { pointer, expression: '' });
   if (!accepts(check, line.literal, `${pointer}/literal`, 'literal-invalid', build)) return undefined;
   const value = check(line.literal);
-  return { read: () => value, constant: true, literal: value, reads: [], plan: createReadPlan([]) };
+  return { read: () => value, constant: true, literal: value, reads: [], plan: createReadPlan([]), mayLeaveOut: false };
 }
 
 function compileValue(
@@ -82,6 +82,7 @@ function compileValue(
     constant: reads.length === 0,
     reads,
     plan: createReadPlan(reads),
+    mayLeaveOut: !isSure || table?.leavesOut === true,
     ...(isSure && line.default === undefined ? {} : { isPresent: (scope) => isAnyPresent(reads, scope) }),
   };
 }
@@ -152,6 +153,7 @@ interface ReadonlyTable {
   /** null leaves the signal out. */
   readonly entries: ReadonlyMap<string, number | string | boolean | null>;
   readonly otherwise: number | string | boolean | null | undefined;
+  readonly leavesOut: boolean;
 }
 
 function compileTable(
@@ -174,7 +176,8 @@ function compileTable(
   };
   for (const [from, to] of Object.entries(line.values))
     entries.set(from, put(to, `${pointer}/values${pointerStep(from)}`));
-  return { entries, otherwise: line.otherwise === undefined ? undefined : put(line.otherwise, `${pointer}/otherwise`) };
+  const otherwise = line.otherwise === undefined ? undefined : put(line.otherwise, `${pointer}/otherwise`);
+  return { entries, otherwise, leavesOut: otherwise === null || [...entries.values()].includes(null) };
 }
 
 function compileStates(

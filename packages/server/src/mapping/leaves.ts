@@ -69,12 +69,8 @@ export class Leaves {
 
   /** What the marks say of one leaf; undefined: nothing. */
   stateOf(container: object, key: Key): LeafState | undefined {
-    let state: LeafState | undefined;
-    for (const mark of this.#marks.get(container) ?? []) {
-      if (mark.keys !== undefined && !mark.keys.has(key)) continue;
-      if (state === undefined || RANK[mark.state] > RANK[state]) state = mark.state;
-    }
-    return state;
+    const marks = this.#marks.get(container);
+    return marks && highest(marks, key);
   }
 
   /** Walks the payload and counts. */
@@ -83,23 +79,21 @@ export class Leaves {
     const root = createTrail();
     const visit = (container: object, trail: Trail, isSkipped: boolean): void => {
       const inside = isSkipped || this.#skipped.has(container);
-      const isList = Array.isArray(container);
-      const keys = isList ? container.keys() : Object.keys(container);
-      for (const key of keys) {
-        const value = (container as Record<Key, unknown>)[key];
+      const marks = this.#marks.get(container);
+      const take = (key: Key, value: unknown, name: string): void => {
         if (!isLeaf(value)) {
-          const name = isList ? (this.#names.get(value as object) ?? '*') : (key as string);
-          visit(value as object, childOf(trail, name), inside);
-          continue;
+          visit(value as object, childOf(trail, this.#names.get(value as object) ?? name), inside);
+          return;
         }
-        let state = this.stateOf(container, key) ?? (inside ? 'skipped' : undefined);
+        let state = (marks && highest(marks, key)) ?? (inside ? 'skipped' : undefined);
         if (state === 'taken' && value === null) state = 'leftOut';
         counts[state ?? 'unused'] += 1;
-        if (state === undefined || state === 'leftOut') {
-          if (this.#names.has(container)) trail[state ?? 'unused'].add('');
-          else trail[state ?? 'unused'].add(isList ? '*' : (key as string));
-        }
-      }
+        if (state !== undefined && state !== 'leftOut') return;
+        trail[state ?? 'unused'].add(this.#names.size > 0 && this.#names.has(container) ? '' : name);
+      };
+      if (Array.isArray(container))
+        for (let index = 0; index < container.length; index += 1) take(index, container[index], '*');
+      else for (const key in container) take(key, (container as Record<string, unknown>)[key], key);
     };
     if (isLeaf(payload)) {
       counts.unused += 1;
@@ -107,6 +101,15 @@ export class Leaves {
     } else visit(payload as object, root, false);
     return { ...counts, leftOutPaths: pathsOf(root, 'leftOut'), unusedPaths: pathsOf(root, 'unused') };
   }
+}
+
+function highest(marks: readonly Mark[], key: Key): LeafState | undefined {
+  let state: LeafState | undefined;
+  for (const mark of marks) {
+    if (mark.keys !== undefined && !mark.keys.has(key)) continue;
+    if (state === undefined || RANK[mark.state] > RANK[state]) state = mark.state;
+  }
+  return state;
 }
 
 /** A container's place with every index as `*`, shared by all elements of a list. */
@@ -144,8 +147,10 @@ function pathsOf(root: Trail, kind: 'unused' | 'leftOut'): string[] {
 
 /** Keys come from the payload and may be long, or not fit for a database: NUL and half a surrogate pair become U+FFFD. */
 const PATH_CHARS_MAX = 200;
+const UNSTORABLE = /[\0\ud800-\udfff]/;
 
 function shortened(path: string): string {
+  if (path.length <= PATH_CHARS_MAX && !UNSTORABLE.test(path)) return path;
   const text = path.length <= PATH_CHARS_MAX ? path : `${path.slice(0, PATH_CHARS_MAX - 1)}…`;
   return text.toWellFormed().replaceAll('\0', '\ufffd');
 }

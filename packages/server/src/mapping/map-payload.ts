@@ -44,6 +44,8 @@ class Run {
   #candidates = 0;
   #full = false;
   readonly #nest: Nest = [];
+  /** The lets whose names are bound in the scope, for record specs that share them. */
+  #boundLets: string | undefined;
 
   constructor(rules: ProductRules, input: MappingInput, readsArrival: boolean) {
     this.#input = input;
@@ -103,6 +105,7 @@ class Run {
       return this.#reject(this.#candidates++, error, 'element', element);
     }
     const at = listPlace(loop, places);
+    this.#boundLets = undefined;
     for (let index = 0; index < list.length && !this.#full; index += 1) {
       scope[loop.as] = list[index];
       this.#nest[depth] = { as: loop.as, list, index };
@@ -116,12 +119,12 @@ class Run {
   #candidate(plan: RecordPlan, scope: Scope, element: Element): void {
     const writing: RecordWriting = { drops: [], failed: new Map(), elements: [] };
     try {
-      if (plan.when?.usesLets) bindLets(plan, scope);
+      if (plan.when?.usesLets) this.#bindLets(plan, scope);
       if (plan.when !== undefined && !isWanted(plan.when.expression, plan.when.place, scope)) {
         return this.#skip(plan, scope, element);
       }
       if (this.#isFull(plan, element)) return;
-      if (!plan.when?.usesLets) bindLets(plan, scope);
+      if (!plan.when?.usesLets) this.#bindLets(plan, scope);
       this.#records.push(mapRecord(plan, scope, this.#frame, writing));
       markRecord(plan, scope, this.#nest, this.#leaves, 'taken', writing);
       this.#rejectDrops(writing, element);
@@ -132,6 +135,13 @@ class Run {
     }
     this.#candidates += 1;
     if (element !== undefined) this.#skippedAt.set(element, undefined);
+  }
+
+  #bindLets(plan: RecordPlan, scope: Scope): void {
+    if (plan.letsKey !== undefined && plan.letsKey === this.#boundLets) return;
+    this.#boundLets = undefined;
+    for (const binding of plan.lets) scope[binding.as] = binding.expression.evaluate(scope) ?? null;
+    this.#boundLets = plan.letsKey;
   }
 
   /** An element counts as left out when no record spec takes or refuses it. */
@@ -180,10 +190,6 @@ class Run {
       detail: error.message,
     });
   }
-}
-
-function bindLets(plan: RecordPlan, scope: Scope): void {
-  for (const binding of plan.lets) scope[binding.as] = binding.expression.evaluate(scope) ?? null;
 }
 
 function readList(loop: LoopPlan, scope: Scope): readonly unknown[] {

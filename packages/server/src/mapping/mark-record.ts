@@ -2,7 +2,7 @@ import type { LeafState, Leaves } from './leaves.ts';
 import type { Scope } from './path.ts';
 import { markReads, type ReadPlan } from './read-plan.ts';
 import type { RecordPlan } from './record-plan.ts';
-import { type ElementReads, type Line, linesOf, linesOfElement, type RecordWriting } from './signal-node.ts';
+import type { ElementReads, Line, RecordWriting } from './signal-node.ts';
 
 /** The elements that the loops around a record stand at, outermost first. */
 export type Nest = Array<Cell & { readonly as: string }>;
@@ -32,7 +32,7 @@ export function markRecord(
     markReads(plan.whole, scope, leaves, state);
   } else {
     markReads(plan.frame, scope, leaves, state);
-    markLines(linesOf(plan.nodes), writing.failed, scope, leaves, state);
+    markLines(plan.lines, writing.failed, scope, leaves, state);
     if (plan.deviceAt !== undefined)
       markReads(plan.deviceAt.reads, scope, leaves, writing.failed.get(plan.deviceAt) ?? state);
   }
@@ -41,7 +41,7 @@ export function markRecord(
 
 /** Marks everything in an element that a `when` leaves out. */
 export function markSkipped({ element, cell }: Skipped, leaves: Leaves): void {
-  if (typeof element === 'object' && element !== null) leaves.skip(element);
+  if (isContainer(element)) leaves.skip(element);
   else markCell(cell, leaves, 'skipped');
 }
 
@@ -51,11 +51,11 @@ function markElement({ plan, as, list, index, state, failed }: ElementReads, sco
   if (plan.whole.whole.has(as)) markCell({ list, index }, leaves, state);
   if (state === 'skipped') markSkipped({ element, cell: { list, index } }, leaves);
   else if (failed.size === 0 || state === 'rejected') markReads(plan.whole, scope, leaves, state);
-  else markLines(linesOfElement(plan), failed, scope, leaves, state);
+  else markLines(plan.lines, failed, scope, leaves, state);
 }
 
 function markLines(
-  lines: Iterable<Line>,
+  lines: readonly Line[],
   failed: ReadonlyMap<object, LeafState>,
   scope: Scope,
   leaves: Leaves,
@@ -70,5 +70,10 @@ function markCells(plan: ReadPlan, nest: Nest, leaves: Leaves, state: LeafState)
 }
 
 function markCell(cell: Cell | undefined, leaves: Leaves, state: LeafState): void {
-  if (cell !== undefined) leaves.mark(cell.list, new Set([cell.index]), state);
+  if (cell === undefined || isContainer(cell.list[cell.index])) return;
+  leaves.mark(cell.list, new Set([cell.index]), state);
+}
+
+function isContainer(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }

@@ -2,7 +2,7 @@ import type { InstantFormat } from './document.ts';
 import type { Expression } from './expression.ts';
 import type { Place } from './misfit.ts';
 import type { ReadPlan } from './read-plan.ts';
-import type { SignalNode } from './signal-node.ts';
+import type { Line, SignalNode } from './signal-node.ts';
 
 /** One record spec of a mapping document, compiled. */
 export interface RecordPlan {
@@ -15,6 +15,10 @@ export interface RecordPlan {
   readonly observedAt: InstantPlan;
   readonly deviceAt?: DeviceClockPlan;
   readonly nodes: readonly SignalNode[];
+  /** Every line of them. */
+  readonly lines: readonly Line[];
+  /** Record specs without loops that have the same lets share them. */
+  readonly letsKey: string | undefined;
   /** Everything that is read beside the lines of the signals and the device's clock. */
   readonly frame: ReadPlan;
   /** Everything that is read. */

@@ -67,7 +67,8 @@ export function fieldErrors(errors: readonly ErrorObject[], at = ''): FieldError
 
 /** RFC 6901 escaping of one step. */
 export function pointerStep(name: string | number): string {
-  return `/${String(name).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  const text = String(name);
+  return /[~/]/.test(text) ? `/${text.replaceAll('~', '~0').replaceAll('/', '~1')}` : `/${text}`;
 }
 
 function innerPointer(error: ErrorObject): string {

@@ -30,6 +30,8 @@ export interface Line {
   /** What it reads of the payload. */
   readonly reads: readonly Read[];
   readonly plan: ReadPlan;
+  /** May make nothing of a value that is there: its table or its expression leaves some out. */
+  readonly mayLeaveOut: boolean;
   /** Set where a value may come about without any input: whether the payload had one. */
   readonly isPresent?: (scope: Scope) => boolean;
 }
@@ -65,6 +67,8 @@ export interface ElementPlan {
   readonly nodes: readonly SignalNode[];
   /** Writes the nodes into an element, which has its identity already. */
   write(scope: Scope, prefix: string, writing: Writing, into: Values): void;
+  /** Every line of it. */
+  readonly lines: readonly Line[];
   /** What an element of a loop reads, all lines together. */
   readonly whole: ReadPlan;
 }
@@ -102,15 +106,10 @@ export interface ElementReads {
 }
 
 /** Every line of these nodes, also those of elements that are written out; not those of loops over a list. */
-export function* linesOf(nodes: readonly SignalNode[]): Generator<Line> {
-  for (const node of nodes) {
-    if (node.kind === 'leaf') yield node.line;
-    else if (node.kind === 'group') yield* linesOf(node.nodes);
-    else if (node.plan.loop === undefined) for (const element of node.plan.elements) yield* linesOfElement(element);
-  }
-}
-
-export function* linesOfElement(element: ElementPlan): Generator<Line> {
-  yield* element.identity.values();
-  yield* linesOf(element.nodes);
+export function linesOf(nodes: readonly SignalNode[]): Line[] {
+  return nodes.flatMap((node) => {
+    if (node.kind === 'leaf') return [node.line];
+    if (node.kind === 'group') return linesOf(node.nodes);
+    return node.plan.loop === undefined ? node.plan.elements.flatMap((element) => element.lines) : [];
+  });
 }

@@ -1,5 +1,6 @@
 import { Misfit } from './misfit.ts';
 import type { Scope } from './path.ts';
+import { isAnyPresent } from './read-plan.ts';
 import { type Line, type SignalNode, SignalState, type Values, type Writing } from './signal-node.ts';
 import { setState, stateOf } from './signal-state.ts';
 import { writeList } from './write-list.ts';
@@ -36,7 +37,7 @@ function readLine(line: Line, scope: Scope, metric: string, writing: Writing, is
     return drop(error, line, metric, writing);
   }
   if (value === undefined) {
-    if (!line.constant) writing.record.failed.set(line, 'leftOut');
+    if (line.mayLeaveOut && isAnyPresent(line.reads, scope)) writing.record.failed.set(line, 'leftOut');
     return undefined;
   }
   if (!line.constant && (line.isPresent === undefined || line.isPresent(scope))) writing.found += 1;
