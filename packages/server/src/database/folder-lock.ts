@@ -14,7 +14,10 @@ export interface FolderLock {
   release(): void;
 }
 
-/** Locks `home` for this process, or throws a StartRefusal that names the data folder and the holder. */
+/** Thrown when another process holds the lock. */
+export class FolderInUse extends StartRefusal {}
+
+/** Locks `home` for this process, or throws `FolderInUse`, which names the data folder and the holder. */
 export function openFolderLock(home: ClusterHome, dataFolder: string): FolderLock {
   const lockFile = join(home.path, 'lock');
   const holderFile = join(home.path, 'lock-holder');
@@ -24,8 +27,8 @@ export function openFolderLock(home: ClusterHome, dataFolder: string): FolderLoc
   } catch (error) {
     lock.close();
     if (!isBusy(error)) throw error;
-    throw new StartRefusal(
-      `The data folder ${dataFolder} is in use by another Gladhand server${describeHolder(holderFile)}. Stop that server first, or give this one a data folder of its own.`,
+    throw new FolderInUse(
+      `The data folder ${dataFolder} is in use by another Gladhand server or command${describeHolder(holderFile)}. Stop it first, or give this server a data folder of its own.`,
     );
   }
   writeFileSync(holderFile, `${process.pid}\n`);

@@ -1,32 +1,17 @@
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemIds } from '../../src/base/ids.ts';
 import { createFirstAdmin } from '../../src/organizations/first-admin.ts';
 import { openTestApp, type TestApp } from '../app.ts';
+import { runGladhand } from '../gladhand.ts';
 import { addPerson, send, signIn } from '../people.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
-
 /** Runs the command line on the database of `world`. */
-function gladhand(
-  world: TestApp,
-  args: string[],
-  input = '',
-): Promise<{ code: number; stdout: string; stderr: string }> {
+function gladhand(world: TestApp, args: string[], input = '') {
   const { host, port, user, password, database } = world.app.backends.database.host.connection;
   const url = `postgres://${user}:${encodeURIComponent(String(password))}@/${database}?host=${encodeURIComponent(String(host))}&port=${port}`;
-  return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [MAIN, ...args],
-      { env: { ...process.env, DATABASE_URL: url } },
-      (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
-    );
-    child.stdin?.end(input);
-  });
+  return runGladhand(import.meta.dirname, args, { env: { DATABASE_URL: url }, input });
 }
 
 test('admin create makes an admin who can sign in, prints the password once, and refuses a second one unless forced', async () => {
