@@ -45,6 +45,7 @@ const ConfigSchema = section({
     clientSecret: Type.String(),
     redirectUri: Type.String({ pattern: '^(https?://.+)?$' }),
   }),
+  products: section({ directory: Type.String() }),
   mapping: section({ ownThread: Type.Boolean() }),
   telemetry: section({ recordRetentionDays: days }),
   log: section({ level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], { type: 'string' }) }),

@@ -6,7 +6,7 @@ import { openApiDocument } from './openapi.ts';
 import { serve } from './serve.ts';
 import { createAdmin } from './verbs/admin.ts';
 import { verifyAudit } from './verbs/audit.ts';
-import { checkProducts, type ProductsFlags, type TryFlags, tryProduct } from './verbs/products.ts';
+import { type CheckFlags, checkProducts, type TryFlags, tryProduct } from './verbs/products.ts';
 import { rotateTokenKey } from './verbs/token-key.ts';
 
 /**
@@ -77,20 +77,24 @@ configured(
 ).action((flags: Flags) => rotateTokenKey(read(flags)));
 
 const products = program.command('products').description('what partners send, and what it means');
-const directory = ['--directory <folder>', 'folder of products; default: those of this installation'] as const;
-products
-  .command('check')
-  .description('read every product as a start would, and name every fault; exit code 0 or 1')
+const directory = [
+  '--directory <folder>',
+  'folder of products; default: those that come with the server, and products.directory',
+] as const;
+configured(
+  products.command('check').description('read every product, and name every fault of every file; exit code 0 or 1'),
+)
   .option(...directory)
-  .action((flags: ProductsFlags) => checkProducts(flags));
-products
-  .command('try')
-  .description('print what a payload becomes; nothing is stored')
+  .option('--frozen', 'compare also with the versions that have mapped payloads in this installation, as a start does')
+  .action((flags: Flags & CheckFlags) => checkProducts(read(flags), flags));
+configured(products.command('try').description('print what a payload becomes; nothing is stored'))
   .argument('<product>', 'its name')
   .argument('<file>', 'a payload, as JSON')
   .option(...directory)
   .option('--vin <vin>', 'the VIN of the request path', '1UYVS2533P7204518')
-  .action((name: string, file: string, flags: TryFlags) => tryProduct(name, file, flags));
+  .option('--version <number>', 'the version that maps it, a draft for example; default: the live one')
+  .option('--received-at <instant>', 'when it is received, RFC 3339; default: now')
+  .action((name: string, file: string, flags: Flags & TryFlags) => tryProduct(read(flags), name, file, flags));
 
 program
   .command('openapi')
