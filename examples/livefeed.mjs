@@ -1,28 +1,25 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import {
-  Client,
-  type ClientReadableStream,
-  credentials,
-  Metadata,
-  type MethodDefinition,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js';
+import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
 /**
  * Follows LiveFeed and prints every record as one line of JSON; whatever else is said goes to stderr. Comes back with
- * its cursor when the stream ends for a reason that passes, so that no record is missed and none comes twice.
+ * its cursor when the stream ends for a reason that passes, and with a new token when the old one has expired, so that
+ * no record is missed and none comes twice.
  *
- *   node examples/livefeed.ts <access token> [--at localhost:8081] [--snapshot] [--cursor <cursor>]
+ *   export GLADHAND_API_KEY=<the API key>
+ *   node examples/livefeed.mjs [--at 127.0.0.1:8081] [--rest http://127.0.0.1:8080] [--snapshot] [--cursor <cursor>]
  *        [--fleet <id>]... [--trailer <id or VIN>]... [--signals gps]...
  *
- * Needs nothing of the server's code: only @grpc/grpc-js, @grpc/proto-loader and the two files in packages/contract/proto.
+ * Runs on Node.js 20 or newer. Needs nothing of the server's code: only @grpc/grpc-js, @grpc/proto-loader and the two
+ * files in packages/contract/proto.
  */
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
+const { values } = parseArgs({
   options: {
-    at: { type: 'string', default: 'localhost:8081' },
+    at: { type: 'string', default: '127.0.0.1:8081' },
+    rest: { type: 'string', default: 'http://127.0.0.1:8080' },
     snapshot: { type: 'boolean', default: false },
     cursor: { type: 'string', default: '' },
     fleet: { type: 'string', multiple: true, default: [] },
@@ -30,47 +27,66 @@ const { positionals, values } = parseArgs({
     signals: { type: 'string', multiple: true, default: [] },
   },
 });
-const [token] = positionals;
-if (token === undefined) {
-  console.error(
-    'Usage: node examples/livefeed.ts <access token>\nGet a token from POST /api/v1/customers/authenticate with your API key.',
-  );
+const { GLADHAND_API_KEY: apiKey } = process.env;
+if (!apiKey) {
+  console.error('Set GLADHAND_API_KEY to the API key: arguments could be read by everybody on this machine.');
   process.exit(2);
 }
 
+/**
+ * @typedef {object} Message
+ * @property {string} [cursor]
+ * @property {{ records: object[] }} [records]
+ * @property {{ assets?: object[] }} [snapshot]
+ * @property {{ reason: string }} [gap]
+ * @property {object} [heartbeat]
+ */
+
 const definition = loadSync('gladhand/livefeed/v1/livefeed.proto', {
-  includeDirs: [`${import.meta.dirname}/../packages/contract/proto`],
+  includeDirs: [fileURLToPath(new URL('../packages/contract/proto', import.meta.url))],
   longs: Number,
 });
-const { Subscribe: method } = definition['gladhand.livefeed.v1.LiveFeed'] as unknown as {
-  Subscribe: MethodDefinition<object, Message>;
-};
+const service = /** @type {import('@grpc/proto-loader').ServiceDefinition} */ (
+  definition['gladhand.livefeed.v1.LiveFeed']
+);
+const { path, requestSerialize, responseDeserialize } =
+  /** @type {import('@grpc/grpc-js').MethodDefinition<object, Message>} */ (service['Subscribe']);
 const client = new Client(values.at, credentials.createInsecure());
-const metadata = new Metadata();
-metadata.set('authorization', `Bearer ${token}`);
 
 let { cursor } = values;
+/** An access token, once there is one; `hasWorked` from its first message on. */
+let token = '';
+let hasWorked = false;
 
-interface Message {
-  readonly cursor?: string;
-  readonly records?: { readonly records: object[] };
-  readonly snapshot?: { readonly assets?: object[] };
-  readonly gap?: { readonly reason: string };
-  readonly heartbeat?: object;
+/** Trades the key for a token. A key that is refused ends the program: asking again would change nothing. */
+async function authenticate() {
+  for (;;) {
+    const answer = await fetch(new URL('/api/v1/customers/authenticate', values.rest), {
+      method: 'POST',
+      headers: { 'x-api-key': /** @type {string} */ (apiKey) },
+    }).catch((/** @type {Error} */ error) => error);
+    if (!(answer instanceof Error)) {
+      const body = /** @type {Record<string, string>} */ (await answer.json());
+      if (answer.ok) return body['accessToken'] ?? '';
+      console.error(`authenticate: ${answer.status} ${body.code}: ${body.detail}`);
+      if (answer.status !== 429 && answer.status < 500) process.exit(1);
+      await delay(1_000 * Number(answer.headers.get('retry-after') ?? 1));
+    } else {
+      console.error(`authenticate: ${answer.message}`);
+      await delay(500 + Math.random() * 1_000);
+    }
+  }
 }
 
-function follow(): void {
+async function follow() {
+  if (token === '') token = await authenticate();
+  const metadata = new Metadata();
+  metadata.set('authorization', `Bearer ${token}`);
   const filter = { fleets: values.fleet, trailers: values.trailer, signals: values.signals };
   const request = { filter, cursor, snapshot: values.snapshot && cursor === '' };
-  const { path, requestSerialize, responseDeserialize } = method;
-  const stream: ClientReadableStream<Message> = client.makeServerStreamRequest(
-    path,
-    requestSerialize,
-    responseDeserialize,
-    request,
-    metadata,
-  );
-  stream.on('data', (message: Message) => {
+  const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, metadata);
+  stream.on('data', (/** @type {Message} */ message) => {
+    hasWorked = true;
     for (const record of message.records?.records ?? []) console.log(toJson(record));
     for (const asset of message.snapshot?.assets ?? []) console.log(toJson(asset));
     if (message.gap) console.error(`gap: ${message.gap.reason}`);
@@ -78,16 +94,22 @@ function follow(): void {
     // Only now: what is before the cursor has been dealt with.
     if (message.cursor) cursor = message.cursor;
   });
-  stream.on('error', (error: ServiceError) => {
+  stream.on('error', (/** @type {import('@grpc/grpc-js').ServiceError} */ error) => {
     console.error(`${status[error.code]}: ${error.details}`);
+    const hasExpired = error.code === status.UNAUTHENTICATED && hasWorked;
+    if (hasExpired) [token, hasWorked] = ['', false];
     const passes = error.code === status.UNAVAILABLE || error.code === status.RESOURCE_EXHAUSTED;
-    if (passes) setTimeout(follow, 500 + Math.random() * 1_000);
+    if (hasExpired || passes) setTimeout(() => void follow(), 500 + Math.random() * 1_000);
     else process.exitCode = 1;
   });
 }
 
-/** Instants as RFC 3339 text, and the values of a snapshot as what they are. */
-function toJson(value: object): string {
+/**
+ * Instants as RFC 3339 text, and the values of a snapshot as what they are.
+ *
+ * @param {object} value
+ */
+function toJson(value) {
   return JSON.stringify(value, (_, found) => {
     if (typeof found?.seconds === 'number')
       return new Date(found.seconds * 1_000 + (found.nanos ?? 0) / 1e6).toISOString();
@@ -105,4 +127,4 @@ process.once('SIGINT', () => {
   console.error(`\nTo continue from here: --cursor ${cursor}`);
   process.exit(0);
 });
-follow();
+await follow();

@@ -136,5 +136,18 @@ function validated(merged: Sections): Config {
   return Object.freeze(merged) as unknown as Config;
 }
 
+/** The configuration as it may be shown: no secret, and no password in a URL. */
+export function withoutSecrets(config: Config): Config {
+  const hidden = (secret: string) => (secret === '' ? '' : '[secret]');
+  const withoutPassword = (url: string) => url.replace(/^([a-z]+:\/\/[^:/@]*):.*@/i, '$1:[secret]@');
+  return {
+    ...config,
+    database: { ...config.database, url: withoutPassword(config.database.url) },
+    access: { ...config.access, secret: hidden(config.access.secret) },
+    limits: { ...config.limits, redisUrl: withoutPassword(config.limits.redisUrl) },
+    oidc: { ...config.oidc, clientSecret: hidden(config.oidc.clientSecret) },
+  };
+}
+
 /** Wrong configuration: the message is for the person who wrote it. */
 export class ConfigError extends Error {}

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { Fault } from '../base/fault.ts';
 import { StartRefusal } from '../base/start-refusal.ts';
-import { type Config, ConfigError, loadConfig } from '../config.ts';
+import { type Config, ConfigError, loadConfig, withoutSecrets } from '../config.ts';
 import { openApiDocument } from './openapi.ts';
 import { serve } from './serve.ts';
 import { createAdmin } from './verbs/admin.ts';
@@ -41,10 +41,7 @@ configured(program.command('serve', { isDefault: true }).description('run the se
 configured(program.command('config').description('print the configuration in force, secrets left out')).action(
   (flags: Flags) => {
     const config = read(flags);
-    const hidden = (secret: string) => (secret === '' ? '' : '[secret]');
-    const access = { ...config.access, secret: hidden(config.access.secret) };
-    const oidc = { ...config.oidc, clientSecret: hidden(config.oidc.clientSecret) };
-    console.log(JSON.stringify({ ...config, access, oidc }, null, 2));
+    console.log(JSON.stringify(withoutSecrets(config), null, 2));
   },
 );
 

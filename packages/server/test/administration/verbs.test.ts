@@ -57,6 +57,23 @@ test('admin create makes an admin who can sign in, prints the password once, and
   ).toBe(200);
 });
 
+test('config prints what is in force, and none of its secrets', async () => {
+  const secrets = {
+    DATABASE_URL: 'postgres://user:pass%40word@host:5432/name',
+    GLADHAND_LIMITS_REDIS_URL: 'rediss://:redis-word@host:6379/0',
+    GLADHAND_ACCESS_SECRET: 'ab'.repeat(32),
+    GLADHAND_OIDC_CLIENT_SECRET: 'client-word',
+  };
+  const { stdout } = await runGladhand(import.meta.dirname, ['config'], { env: secrets });
+  expect(JSON.parse(stdout)).toMatchObject({
+    database: { url: 'postgres://user:[secret]@host:5432/name' },
+    limits: { redisUrl: 'rediss://:[secret]@host:6379/0' },
+    access: { secret: '[secret]' },
+    oidc: { clientSecret: '[secret]' },
+  });
+  expect(stdout).not.toMatch(/word@|-word|abab/);
+});
+
 test('audit verify walks every chain, says ok, and after tampering names the broken event and exits with 1', async () => {
   const world = await openTestApp();
   const token = await signIn(world, await addPerson(world, world.customerId, 'ADMIN'));

@@ -77,15 +77,23 @@ async function openNow(config: Config): Promise<Opened | undefined> {
   });
   const host = own ?? (await joinRunningPostgres(config.data.directory));
   if (host === undefined) return undefined;
-  const closeHost = async () => {
-    if (own !== undefined) await waitForGuests(own, systemClock, AROUND.onProgress);
-    await host.close();
-  };
   try {
     const database = await openReady(host, own !== undefined);
-    if (database !== undefined) return { database, close: () => database.close().finally(closeHost) };
-    await host.close();
-    return undefined;
+    if (database === undefined) {
+      await host.close();
+      return undefined;
+    }
+    return {
+      database,
+      async close() {
+        await database.close();
+        try {
+          if (own !== undefined) await waitForGuests(own, systemClock, AROUND.onProgress);
+        } finally {
+          await host.close();
+        }
+      },
+    };
   } catch (error) {
     await host.close();
     if (own === undefined && isAway(error)) return undefined;
