@@ -166,7 +166,7 @@ test('a folder with spaces, quotes, commas and a name too long for a socket work
 test('a second server on the same folder is refused with a sentence that names folder and holder', async () => {
   const directory = await makeFolder();
   const host = await openHost(directory);
-  const sentence = `The data folder ${directory} is in use by another Gladhand server or command (process ${process.pid}). Stop it first, or give this server a data folder of its own.`;
+  const sentence = `The data folder ${directory} is in use by another Gladhand server (process ${process.pid}). Stop that server first, or give this one a data folder of its own.`;
   await expect(openHost(directory)).rejects.toThrow(sentence);
   expect((await startHolder([directory])).says).toBe(sentence);
   await keep(host, 'unharmed');

@@ -8,7 +8,7 @@ import { ensureSocketFolder, openClusterHome, openSocketFolder, removeSocketFold
 import type { PostgresHost } from './database.ts';
 import { getNativeDirectory, openBinaries } from './embedded-binaries.ts';
 import { DATABASE, embeddedConnection } from './embedded-connection.ts';
-import { openFolderLock } from './folder-lock.ts';
+import { type HeldFor, openFolderLock } from './folder-lock.ts';
 import { type Postmaster, startPostmaster, stopLeftovers } from './postmaster.ts';
 
 /** Waits before the tries to bring PostgreSQL back; the last one repeats. Five seconds are the promise, so no waste. */
@@ -22,6 +22,8 @@ export interface EmbeddedOptions {
   readonly ids: Ids;
   /** Told what is going on before each step that may take longer than a second. */
   readonly onProgress?: (step: string) => void;
+  /** What the folder is taken for; default: a server. */
+  readonly heldFor?: HeldFor;
   /** Where the programs are, if not where npm puts them. */
   readonly nativeDirectory?: string;
 }
@@ -39,7 +41,7 @@ export async function openEmbeddedPostgres(options: EmbeddedOptions): Promise<Po
   try {
     const home = await openClusterHome(directory);
     undo.push(() => home.close());
-    const lock = openFolderLock(home, directory);
+    const lock = openFolderLock(home, directory, options.heldFor);
     undo.push(() => lock.release());
     const binaries = await openBinaries({
       nativeDirectory: options.nativeDirectory ?? getNativeDirectory(),

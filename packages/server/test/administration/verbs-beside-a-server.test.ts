@@ -84,6 +84,16 @@ test('a command waits for a server that is making its database', async () => {
   await server.waitFor(/is ready/);
 });
 
+test('a server that is started while a command has the folder waits for its end', async () => {
+  const directory = makeFolder();
+  const server = await withDatabase(configOf(directory), async () => {
+    const started = startServer(EMPTY, { directory });
+    await started.waitFor(/Waiting for a command that has the data folder/);
+    return started;
+  });
+  await server.waitFor(/is ready/);
+});
+
 test('of commands that run at once without a server each is done, whichever of them starts the database', async () => {
   const directory = makeFolder();
   const create = (email: string) =>

@@ -101,6 +101,6 @@ test('a second server on the same folder is refused with a sentence that says wh
     second.child.once('exit', (status) => resolve([status])),
   );
   expect(code).toBe(1);
-  expect(second.said()).toContain('in use by another Gladhand server or command');
+  expect(second.said()).toContain('in use by another Gladhand server (process ');
   expect(second.said()).not.toMatch(/\bat .*\(|node_modules/);
 });

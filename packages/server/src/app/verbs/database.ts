@@ -71,7 +71,7 @@ async function openWhenReady(config: Config, waitMsMax: number): Promise<Opened>
 
 /** Undefined while another process has the data folder and its database is not ready, or has just been stopped. */
 async function openNow(config: Config): Promise<Opened | undefined> {
-  const own = await openHost(config, AROUND).catch((error: unknown) => {
+  const own = await openHost(config, AROUND, 'command').catch((error: unknown) => {
     if (error instanceof FolderInUse) return undefined;
     throw error;
   });
