@@ -2,15 +2,15 @@
 # Sends one payload as signed intake and prints the receipt. Needs bash, curl and openssl.
 #
 #   export GLADHAND_API_KEY=... GLADHAND_KEY_ID=... GLADHAND_SIGNING_KEY=...
-#   examples/sign-intake.sh <VIN> <file.json> [http://localhost:8080] [<Idempotency-Key>]
+#   examples/sign-intake.sh <VIN> <file.json> [http://127.0.0.1:8080] [<Idempotency-Key>]
 set -euo pipefail
 
-vin="$1" file="$2" at="${3:-http://localhost:8080}" idempotency_key="${4:-}"
-key_id="${GLADHAND_KEY_ID:?the id of the API key}"
+vin="$1" file="$2" at="${3:-http://127.0.0.1:8080}" idempotency_key="${4:-}"
+key_id="${GLADHAND_KEY_ID:?the id of the API key}" key="${GLADHAND_SIGNING_KEY:?the signing key, 64 hex digits}"
 
-# From a file descriptor, so that no secret stands in the list of processes.
-token="$(curl -sS --fail-with-body -X POST "$at/api/v1/partners/authenticate" \
-  -H @<(printf 'X-API-KEY: %s\n' "${GLADHAND_API_KEY:?the API key}") |
+# On standard input: the arguments of a process can be read by everybody on its machine.
+token="$(printf 'X-API-KEY: %s\n' "${GLADHAND_API_KEY:?the API key}" |
+  curl -sS --fail-with-body -X POST -H @- "$at/api/v1/partners/authenticate" |
   sed -n 's/.*"accessToken":"\([^"]*\)".*/\1/p')"
 
 path="/api/v1/telemetry/intake/$vin"
@@ -35,13 +35,20 @@ parameters="($names);created=$(date +%s);nonce=\"$(openssl rand -hex 16)\";keyid
 base="$base
 \"@signature-params\": $parameters"
 
-# hexkey: the 64 hex digits stand for 32 bytes. No newline after the last line of the base.
-signature="$(printf '%s' "$base" |
-  openssl dgst -sha256 -mac HMAC -macopt "hexkey:${GLADHAND_SIGNING_KEY:?the signing key, 64 hex digits}" -binary |
-  openssl base64 -A)"
+# HMAC (RFC 2104) in two passes, because openssl takes its key only as an argument. The 64 hex digits stand for 32
+# bytes, which zeros fill up to a block of 64; each byte is combined with $1.
+key_block() {
+  local at byte
+  for ((at = 0; at < 128; at += 2)); do
+    byte="${key:at:2}"
+    printf '%b' "\\x$(printf '%02x' "$((16#${byte:-00} ^ $1))")"
+  done
+}
+sha256() { openssl dgst -sha256 -binary; }
+# No newline after the last line of the base.
+signature="$({ key_block 0x5c && { key_block 0x36 && printf '%s' "$base"; } | sha256; } | sha256 | openssl base64 -A)"
 
-curl -sS --fail-with-body -X POST "$at$path" "${headers[@]}" \
-  -H @<(printf 'Authorization: Bearer %s\n' "$token") \
+printf 'Authorization: Bearer %s\n' "$token" | curl -sS --fail-with-body -X POST "$at$path" "${headers[@]}" -H @- \
   -H 'Content-Type: application/json' \
   -H "Signature-Input: gladhand=$parameters" \
   -H "Signature: gladhand=:$signature:" \

@@ -18,7 +18,7 @@ interface EnvelopeRow {
 
 /** Reads what a stopped server's data folder holds. `startedAtMs` and the body's own fields say what was sent. */
 export async function readStored(dataDirectory: string, startedAtMs: number): Promise<Stored> {
-  const host = await openHost(configOf(dataDirectory), AROUND);
+  const host = await openHost(configOf(dataDirectory), AROUND, 'command');
   const database = await openDatabase(host, { poolSizeMax: 2, log: AROUND.log, applicationName: 'gladhand-prove' });
   try {
     const envelopes = await sql<EnvelopeRow>`

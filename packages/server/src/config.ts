@@ -45,6 +45,7 @@ const ConfigSchema = section({
     clientSecret: Type.String(),
     redirectUri: Type.String({ pattern: '^(https?://.+)?$' }),
   }),
+  products: section({ directory: Type.String() }),
   mapping: section({ ownThread: Type.Boolean() }),
   telemetry: section({ recordRetentionDays: days }),
   log: section({ level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], { type: 'string' }) }),
@@ -133,6 +134,19 @@ function validated(merged: Sections): Config {
   }
   for (const values of Object.values(merged)) Object.freeze(values);
   return Object.freeze(merged) as unknown as Config;
+}
+
+/** The configuration as it may be shown: no secret, and no password in a URL. */
+export function withoutSecrets(config: Config): Config {
+  const hidden = (secret: string) => (secret === '' ? '' : '[secret]');
+  const withoutPassword = (url: string) => url.replace(/^([a-z]+:\/\/[^:/@]*):.*@/i, '$1:[secret]@');
+  return {
+    ...config,
+    database: { ...config.database, url: withoutPassword(config.database.url) },
+    access: { ...config.access, secret: hidden(config.access.secret) },
+    limits: { ...config.limits, redisUrl: withoutPassword(config.limits.redisUrl) },
+    oidc: { ...config.oidc, clientSecret: hidden(config.oidc.clientSecret) },
+  };
 }
 
 /** Wrong configuration: the message is for the person who wrote it. */

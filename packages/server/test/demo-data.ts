@@ -18,3 +18,9 @@ export async function readDemo(server: ServerProcess): Promise<any> {
   );
   return demo;
 }
+
+/** What nobody may see: the demo's keys and password, and the beginning of every access token. */
+export function secretsOf(demo: any): string[] {
+  const keys = demo.partners.map((partner: { key: string }) => partner.key);
+  return [demo.operator.password, demo.customer.key, ...keys, 'eyJhbGciOi'];
+}

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
-import type { Clock } from '../base/clock.ts';
+import { type Clock, holdProcess, sleep } from '../base/clock.ts';
 import type { Ids } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import { StartRefusal } from '../base/start-refusal.ts';
 import type { Config } from '../config.ts';
 import type { Database, PostgresHost } from '../database/database.ts';
 import { openEmbeddedPostgres } from '../database/embedded.ts';
+import { FolderInUse, type HeldFor } from '../database/folder-lock.ts';
 import { migrate } from '../database/migrate.ts';
 import { openNodeClaim } from '../database/node-claim.ts';
 import { openDatabase } from '../database/open-database.ts';
@@ -50,12 +51,37 @@ export interface Surroundings {
 }
 
 /** Opens the PostgreSQL of this configuration, embedded or by URL, and nothing else. */
-export function openHost(config: Config, around: Surroundings): Promise<PostgresHost> {
+export function openHost(config: Config, around: Surroundings, heldFor: HeldFor): Promise<PostgresHost> {
   const { clock, ids, log, onProgress } = around;
+  const { directory } = config.data;
   return config.database.url === ''
-    ? openEmbeddedPostgres({ directory: config.data.directory, log, clock, ids, ...(onProgress && { onProgress }) })
+    ? openEmbeddedPostgres({ directory, heldFor, log, clock, ids, ...(onProgress && { onProgress }) })
     : openPostgresServer({ url: config.database.url, log, clock });
 }
+
+/** A command that has the data folder is waited for: it ends soon. */
+async function openServerHost(config: Config, around: Surroundings): Promise<PostgresHost> {
+  const { clock, onProgress = () => {} } = around;
+  const release = holdProcess();
+  const endMs = clock.monotonicMs() + COMMAND_MS_MAX;
+  try {
+    for (let isTold = false; ; isTold = true) {
+      try {
+        return await openHost(config, around, 'server');
+      } catch (error) {
+        const isPassing = error instanceof FolderInUse && error.heldFor === 'command' && clock.monotonicMs() < endMs;
+        if (!isPassing) throw error;
+        if (!isTold) onProgress('Waiting for a command that has the data folder');
+        await sleep(clock, COMMAND_POLL_MS);
+      }
+    }
+  } finally {
+    release();
+  }
+}
+
+const COMMAND_MS_MAX = 60_000;
+const COMMAND_POLL_MS = 100;
 
 export async function openBackends(config: Config, around: Surroundings): Promise<Backends> {
   const { clock, log } = around;
@@ -64,7 +90,7 @@ export async function openBackends(config: Config, around: Surroundings): Promis
     for (const closeOne of closers.splice(0).reverse()) await closeOne();
   };
   try {
-    const host = await openHost(config, around);
+    const host = await openServerHost(config, around);
     closers.push(() => host.close());
     const database = await openDatabase(host, {
       poolSizeMax: config.database.poolSizeMax,

@@ -9,8 +9,9 @@ import type { Config } from '../config.ts';
 import type { Http } from '../edge/http.ts';
 import { createIntake } from '../intake/accept.ts';
 import { openLiveFeed } from '../live/rpc.ts';
+import { refuseChangedVersions } from '../mapping/freeze-versions.ts';
 import { openMapper } from '../mapping/mapper.ts';
-import { loadProducts } from '../mapping/products.ts';
+import { loadProducts, type Products } from '../mapping/products.ts';
 import { forgetArrivals, forgetLeafPaths } from '../mapping/store.ts';
 import { createApiKeys } from '../organizations/api-keys.ts';
 import { recordAudit } from '../organizations/audit.ts';
@@ -29,7 +30,7 @@ import { createAttemptLimit, type LimitRoom, openLimitRoom } from './limit-room.
 import { openMapperThread } from './mapper-thread.ts';
 import { createMetrics } from './metrics.ts';
 import { noteStreamRefusal } from './note-refusal.ts';
-import { PRODUCTS_DIRECTORY } from './products-directory.ts';
+import { productDirectories } from './products-directory.ts';
 import { openDoors } from './routes.ts';
 
 /**
@@ -41,6 +42,7 @@ export interface App {
   readonly httpPort: number;
   readonly grpcPort: number;
   readonly backends: Backends;
+  readonly products: Products;
   readonly limitRoom: LimitRoom;
   readonly secrets: Secrets;
   close(): Promise<void>;
@@ -55,13 +57,14 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     for (const closeOne of closers.splice(0).reverse()) await closeOne();
   };
   try {
-    const products = loadProducts(PRODUCTS_DIRECTORY);
+    const products = loadProducts(...productDirectories(config));
     const secrets = createSecrets(openSecret(config, around));
     const cursors = createCursors(secrets.derive('cursor/1'));
     const backends = await openBackends(config, around);
     closers.push(() => backends.close());
     const { database, partitions, intakeLog, doorbell, limits } = backends;
     requireDurability(config, backends);
+    await refuseChangedVersions(database, products);
     const metrics = createMetrics(backends);
 
     const access = await openAccess({
@@ -202,7 +205,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     await http.listen({ host: config.http.host, port: config.http.port });
     const address = http.server.address();
     const httpPort = typeof address === 'object' && address !== null ? address.port : config.http.port;
-    return { http, httpPort, grpcPort: live.port, backends, limitRoom, secrets, close };
+    return { http, httpPort, grpcPort: live.port, backends, products, limitRoom, secrets, close };
   } catch (error) {
     await close();
     throw error;

@@ -1,12 +1,12 @@
 import { Command } from 'commander';
 import { Fault } from '../base/fault.ts';
 import { StartRefusal } from '../base/start-refusal.ts';
-import { type Config, ConfigError, loadConfig } from '../config.ts';
+import { type Config, ConfigError, loadConfig, withoutSecrets } from '../config.ts';
 import { openApiDocument } from './openapi.ts';
 import { serve } from './serve.ts';
 import { createAdmin } from './verbs/admin.ts';
 import { verifyAudit } from './verbs/audit.ts';
-import { checkProducts, type ProductsFlags, type TryFlags, tryProduct } from './verbs/products.ts';
+import { type CheckFlags, checkProducts, type TryFlags, tryProduct } from './verbs/products.ts';
 import { rotateTokenKey } from './verbs/token-key.ts';
 
 /**
@@ -41,10 +41,7 @@ configured(program.command('serve', { isDefault: true }).description('run the se
 configured(program.command('config').description('print the configuration in force, secrets left out')).action(
   (flags: Flags) => {
     const config = read(flags);
-    const hidden = (secret: string) => (secret === '' ? '' : '[secret]');
-    const access = { ...config.access, secret: hidden(config.access.secret) };
-    const oidc = { ...config.oidc, clientSecret: hidden(config.oidc.clientSecret) };
-    console.log(JSON.stringify({ ...config, access, oidc }, null, 2));
+    console.log(JSON.stringify(withoutSecrets(config), null, 2));
   },
 );
 
@@ -77,20 +74,24 @@ configured(
 ).action((flags: Flags) => rotateTokenKey(read(flags)));
 
 const products = program.command('products').description('what partners send, and what it means');
-const directory = ['--directory <folder>', 'folder of products; default: those of this installation'] as const;
-products
-  .command('check')
-  .description('read every product as a start would, and name every fault; exit code 0 or 1')
+const directory = [
+  '--directory <folder>',
+  'folder of products; default: those that come with the server, and products.directory',
+] as const;
+configured(
+  products.command('check').description('read every product, and name every fault of every file; exit code 0 or 1'),
+)
   .option(...directory)
-  .action((flags: ProductsFlags) => checkProducts(flags));
-products
-  .command('try')
-  .description('print what a payload becomes; nothing is stored')
+  .option('--frozen', 'compare also with the versions that have mapped payloads in this installation, as a start does')
+  .action((flags: Flags & CheckFlags) => checkProducts(read(flags), flags));
+configured(products.command('try').description('print what a payload becomes; nothing is stored'))
   .argument('<product>', 'its name')
   .argument('<file>', 'a payload, as JSON')
   .option(...directory)
   .option('--vin <vin>', 'the VIN of the request path', '1UYVS2533P7204518')
-  .action((name: string, file: string, flags: TryFlags) => tryProduct(name, file, flags));
+  .option('--version <number>', 'the version that maps it, a draft for example; default: the live one')
+  .option('--received-at <instant>', 'when it is received, RFC 3339; default: now')
+  .action((name: string, file: string, flags: Flags & TryFlags) => tryProduct(read(flags), name, file, flags));
 
 program
   .command('openapi')

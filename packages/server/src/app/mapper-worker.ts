@@ -6,7 +6,7 @@ import { openMapper } from '../mapping/mapper.ts';
 import { loadProducts } from '../mapping/products.ts';
 import { openThreadBackends } from './backends.ts';
 import type { FromThread, MapperThreadData, ToThread } from './mapper-thread.ts';
-import { PRODUCTS_DIRECTORY } from './products-directory.ts';
+import { productDirectories } from './products-directory.ts';
 
 /** The thread of `mapper-thread.ts`: the mapper with connections, products and a doorbell of its own. */
 const { config, connection, place } = workerData as MapperThreadData;
@@ -16,7 +16,7 @@ const log = createLogger({ level: config.log.level });
 const backends = await openThreadBackends({ connection, place, state: 'ready', close: async () => {} }, log);
 const mapper = openMapper({
   ...backends,
-  products: loadProducts(PRODUCTS_DIRECTORY),
+  products: loadProducts(...productDirectories(config)),
   clock: systemClock,
   ids: systemIds,
   log,

@@ -4,6 +4,7 @@ import { createLogger } from '../base/log.ts';
 import type { Config } from '../config.ts';
 import { openApp } from './build.ts';
 import { openDemo } from './demo.ts';
+import { readNotices } from './start-notices.ts';
 import { welcome } from './welcome.ts';
 
 /** How long a shutdown may take before the process ends anyway: in-flight requests, one batch, PostgreSQL's checkpoint. */
@@ -22,6 +23,8 @@ export async function serve(config: Config): Promise<void> {
 
   const app = await openApp(config, around);
   const demo = config.demo.enabled ? await openDemo(app, config, around) : undefined;
+  const notices = await readNotices(app, config, around.clock);
+  for (const notice of notices) log.warn(notice);
   const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);
   log.info(
     {
@@ -33,7 +36,7 @@ export async function serve(config: Config): Promise<void> {
     },
     'ready',
   );
-  say(welcome({ config, app, seconds, demo: demo?.credentials, isColored: isWatched }));
+  say(welcome({ config, app, seconds, demo: demo?.credentials, notices, isColored: isWatched }));
 
   let isStopping = false;
   const stop = (signal: string) => {

@@ -1,52 +1,65 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Config } from '../config.ts';
 import type { App } from './build.ts';
 import type { DemoCredentials } from './demo.ts';
 
-/** What a person sees once the server is ready; the lines are complete and can be pasted as they are. */
+/**
+ * What a person sees once the server is ready; the lines are complete and can be pasted as they are. No secret stands in
+ * them, and none becomes an argument of a program.
+ */
 export function welcome(parts: {
   config: Config;
   app: App;
   seconds: string;
   demo: DemoCredentials | undefined;
+  notices: readonly string[];
   isColored: boolean;
 }): string {
   const { config, app, demo } = parts;
   const bold = (text: string) => (parts.isColored ? `\x1b[1m${text}\x1b[22m` : text);
   const base = demo?.http ?? `http://${config.http.host}:${app.httpPort}`;
-  const lines = [
+  const grpc = demo?.grpc ?? `${config.grpc.host}:${app.grpcPort}`;
+  return [
     '',
     `  ${bold('Gladhand')} is ready after ${parts.seconds} s`,
-    `  REST ${base}   docs ${base}/docs   LiveFeed (gRPC) ${demo?.grpc ?? `${config.grpc.host}:${app.grpcPort}`}`,
-  ];
-  if (demo === undefined) return [...lines, ''].join('\n');
-  const partner = demo.partners.find(({ product }) => product === 'deliversafe') ?? demo.partners[0]!;
-  const trailer = demo.customer.trailers[0]!;
-  const vin = partner.vins[0]!;
+    `  REST ${base}   docs ${base}/docs   LiveFeed (gRPC) ${grpc}`,
+    ...parts.notices.flatMap((notice) => ['', ...notice.split('\n').map((line) => `  ${line}`)]),
+    ...(demo === undefined ? [] : demoLines(join(resolve(config.data.directory), 'demo.json'), demo, bold)),
+    '',
+  ].join('\n');
+}
+
+function demoLines(file: string, demo: DemoCredentials, bold: (text: string) => string): string[] {
+  const place = Math.max(
+    0,
+    demo.partners.findIndex(({ product }) => product === 'deliversafe'),
+  );
+  const vin = demo.partners[place]!.vins[0]!;
+  const api = `${demo.http}/api/v1`;
   const report = {
     at: '$(date -u +%Y-%m-%dT%H:%M:%SZ)',
     position: { latitude: 39.7684, longitude: -86.1581, speedKph: 42 },
   };
-  const payload = { unit: { serial: 'DS-0001' }, reports: [report] };
-  const quoted = JSON.stringify(JSON.stringify(payload));
-  const token = (audience: string, key: string) =>
-    `TOKEN=$(curl -s -X POST -H "X-API-KEY: ${key}" ${base}/api/v1/${audience}/authenticate | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/')`;
+  const payload = JSON.stringify(JSON.stringify({ unit: { serial: 'DS-0001' }, reports: [report] }));
+  const trade = (audience: string, key: string) => [
+    `  export GLADHAND_API_KEY=$(node -p "require('${file}').${key}")`,
+    `  TOKEN=$(printf 'X-API-KEY: %s' "$GLADHAND_API_KEY" | curl -s -X POST -H @- ${api}/${audience}/authenticate | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/')`,
+  ];
+  const call = (rest: string) => `  printf 'Authorization: Bearer %s' "$TOKEN" | curl -H @- ${rest}`;
   return [
-    ...lines,
     '',
-    `  A demo fleet is driving. Keys, VINs and ids: ${join(config.data.directory, 'demo.json')}`,
-    '',
-    `  ${bold('Read as the customer:')}`,
-    `  ${token('customers', demo.customer.key)}`,
-    `  curl -H "Authorization: Bearer $TOKEN" "${base}/api/v1/fleets"`,
-    `  curl -H "Authorization: Bearer $TOKEN" "${base}/api/v1/trailers/telemetry/gps/${trailer.vin}?take=3&order=desc"`,
-    `  node_modules/.bin/node examples/livefeed.ts $TOKEN --at ${demo.grpc}   ${bold('(follows it live)')}`,
+    `  A demo fleet is driving. Keys, VINs and ids: ${file}`,
     '',
     `  ${bold('Send as a partner:')}`,
-    `  ${token('partners', partner.key)}`,
-    `  curl -X POST -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -d ${quoted} "${base}/api/v1/telemetry/intake/${vin}"`,
+    ...trade('partners', `partners[${place}].key`),
+    call(`-H "Content-Type: application/json" -d ${payload} "${api}/telemetry/intake/${vin}"`),
+    '',
+    `  ${bold('Read it as the customer:')}`,
+    ...trade('customers', 'customer.key'),
+    call(`"${api}/deliversafe/telemetry/${vin}?take=3&order=desc"`),
+    call(`"${api}/fleets"`),
+    `  node examples/livefeed.mjs --at ${demo.grpc} --rest ${demo.http}   ${bold('(follows it live)')}`,
     '',
     `  ${bold('Stop:')} Ctrl-C`,
-    '',
-  ].join('\n');
+  ];
 }

@@ -18,6 +18,7 @@ const WITHOUT_ORGANIZATION: Readonly<Record<string, string>> = {
   signature_nonce: 'belongs to a key and has no words of its own; system only',
   plan: 'of the installation; system only',
   product_limit: 'of the installation; system only',
+  product_version: 'of the installation; system only',
   migration: 'bookkeeping of the owner',
   migration_lock: 'bookkeeping of the owner',
   migration_digest: 'bookkeeping of the owner',

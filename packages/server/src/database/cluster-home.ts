@@ -87,6 +87,8 @@ async function refuseForeign(cluster: string, account: Account | undefined): Pro
 const SOCKET_PATH_BYTES_MAX = process.platform === 'linux' ? 107 : 103;
 /** The port only names the socket file; nothing listens on TCP. */
 export const SOCKET_PORT = 5432;
+/** In the home: the folder itself, or a link to it. */
+const SOCKET_FOLDER = 'socket';
 const TEMPORARY_PREFIX = 'gladhand-socket-';
 
 /**
@@ -95,7 +97,7 @@ const TEMPORARY_PREFIX = 'gladhand-socket-';
  * and removes the folder of a server that was killed.
  */
 export async function openSocketFolder(home: ClusterHome): Promise<string> {
-  const near = join(home.path, 'socket');
+  const near = join(home.path, SOCKET_FOLDER);
   await removeSocketFolder(home);
   const fits = Buffer.byteLength(`${near}/.s.PGSQL.${SOCKET_PORT}.lock`) <= SOCKET_PATH_BYTES_MAX;
   if (fits && (await canReach(home.path, home.account))) {
@@ -108,6 +110,12 @@ export async function openSocketFolder(home: ClusterHome): Promise<string> {
   return far;
 }
 
+/** The folder that `openSocketFolder` chose last, in whatever process. */
+export async function findSocketFolder(homePath: string): Promise<string> {
+  const near = join(homePath, SOCKET_FOLDER);
+  return readlink(near).catch(() => near);
+}
+
 /** Makes the folder again should it be gone: temporary folders get cleaned. */
 export async function ensureSocketFolder(home: ClusterHome, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -115,7 +123,7 @@ export async function ensureSocketFolder(home: ClusterHome, folder: string): Pro
 }
 
 export async function removeSocketFolder(home: ClusterHome): Promise<void> {
-  const near = join(home.path, 'socket');
+  const near = join(home.path, SOCKET_FOLDER);
   const far = await readlink(near).catch(() => undefined);
   if (far?.startsWith(join(tmpdir(), TEMPORARY_PREFIX))) await rm(far, { recursive: true, force: true });
   await rm(near, { recursive: true, force: true });

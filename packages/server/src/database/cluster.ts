@@ -7,6 +7,8 @@ import { give } from './account.ts';
 import type { ClusterHome } from './cluster-home.ts';
 import type { Binaries } from './embedded-binaries.ts';
 
+/** In the cluster's home. */
+export const PASSWORD_FILE = 'password';
 /** The one role there is so far: owner of the schema and superuser. */
 export const OWNER = 'gladhand';
 /** The major version whose files our binaries read. */
@@ -23,7 +25,7 @@ export async function ensureCluster(
   ids: Ids,
   onProgress: (step: string) => void,
 ): Promise<string> {
-  const passwordFile = join(home.path, 'password');
+  const passwordFile = join(home.path, PASSWORD_FILE);
   const password = await readIfThere(passwordFile);
   const version = await readIfThere(join(home.cluster, 'PG_VERSION'));
   if (version === undefined) {

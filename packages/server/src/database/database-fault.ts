@@ -53,6 +53,11 @@ export function isUnavailable(error: unknown): boolean {
   return DRIVER_MESSAGES.some((message) => error.message.startsWith(message));
 }
 
+/** The same of an error that may have become a Fault on its way. */
+export function isAway(error: unknown): boolean {
+  return isUnavailable(error) || (error instanceof Fault && error.code === 'temporarily-unavailable');
+}
+
 /** The error as callers should see it: a 503 Fault with Retry-After when the database is away, else the error itself. */
 export function asFault(error: unknown): unknown {
   if (!isUnavailable(error)) return error;

@@ -3,20 +3,14 @@ import pg from 'pg';
 import { type Clock, holdProcess, sleep } from '../base/clock.ts';
 import type { Ids } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
-import { ensureCluster, OWNER } from './cluster.ts';
-import {
-  ensureSocketFolder,
-  openClusterHome,
-  openSocketFolder,
-  removeSocketFolder,
-  SOCKET_PORT,
-} from './cluster-home.ts';
+import { ensureCluster } from './cluster.ts';
+import { ensureSocketFolder, openClusterHome, openSocketFolder, removeSocketFolder } from './cluster-home.ts';
 import type { PostgresHost } from './database.ts';
 import { getNativeDirectory, openBinaries } from './embedded-binaries.ts';
-import { openFolderLock } from './folder-lock.ts';
+import { DATABASE, embeddedConnection } from './embedded-connection.ts';
+import { type HeldFor, openFolderLock } from './folder-lock.ts';
 import { type Postmaster, startPostmaster, stopLeftovers } from './postmaster.ts';
 
-const DATABASE = 'gladhand';
 /** Waits before the tries to bring PostgreSQL back; the last one repeats. Five seconds are the promise, so no waste. */
 const RESTART_DELAYS_MS = [0, 100, 250, 500, 1_000, 2_000];
 
@@ -28,6 +22,8 @@ export interface EmbeddedOptions {
   readonly ids: Ids;
   /** Told what is going on before each step that may take longer than a second. */
   readonly onProgress?: (step: string) => void;
+  /** What the folder is taken for; default: a server. */
+  readonly heldFor?: HeldFor;
   /** Where the programs are, if not where npm puts them. */
   readonly nativeDirectory?: string;
 }
@@ -45,7 +41,7 @@ export async function openEmbeddedPostgres(options: EmbeddedOptions): Promise<Po
   try {
     const home = await openClusterHome(directory);
     undo.push(() => home.close());
-    const lock = openFolderLock(home, directory);
+    const lock = openFolderLock(home, directory, options.heldFor);
     undo.push(() => lock.release());
     const binaries = await openBinaries({
       nativeDirectory: options.nativeDirectory ?? getNativeDirectory(),
@@ -57,14 +53,7 @@ export async function openEmbeddedPostgres(options: EmbeddedOptions): Promise<Po
     await stopLeftovers(home, log, clock);
     const socketFolder = await openSocketFolder(home);
     undo.push(() => removeSocketFolder(home));
-    const connection: pg.ClientConfig = {
-      host: socketFolder,
-      port: SOCKET_PORT,
-      user: OWNER,
-      password,
-      database: DATABASE,
-      ssl: false,
-    };
+    const connection = embeddedConnection(socketFolder, password);
     onProgress('Starting the database');
     const supervisor = await openSupervisor({
       log,

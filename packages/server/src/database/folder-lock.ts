@@ -14,8 +14,28 @@ export interface FolderLock {
   release(): void;
 }
 
-/** Locks `home` for this process, or throws a StartRefusal that names the data folder and the holder. */
-export function openFolderLock(home: ClusterHome, dataFolder: string): FolderLock {
+/** What a process has the folder for: to serve, or for one command that ends soon. */
+export type HeldFor = 'server' | 'command';
+
+/** Thrown when another process holds the lock. */
+export class FolderInUse extends StartRefusal {
+  readonly heldFor: HeldFor;
+  constructor(dataFolder: string, { heldFor, pid }: Holder) {
+    const process = pid === undefined ? '' : ` (process ${pid})`;
+    super(
+      `The data folder ${dataFolder} is in use by another Gladhand ${heldFor}${process}. Stop that ${heldFor} first, or give this one a data folder of its own.`,
+    );
+    this.heldFor = heldFor;
+  }
+}
+
+interface Holder {
+  readonly heldFor: HeldFor;
+  readonly pid?: number;
+}
+
+/** Locks `home` for this process, or throws `FolderInUse`, which names the data folder and the holder. */
+export function openFolderLock(home: ClusterHome, dataFolder: string, heldFor: HeldFor = 'server'): FolderLock {
   const lockFile = join(home.path, 'lock');
   const holderFile = join(home.path, 'lock-holder');
   const lock = new DatabaseSync(lockFile, { timeout: 0 });
@@ -24,11 +44,9 @@ export function openFolderLock(home: ClusterHome, dataFolder: string): FolderLoc
   } catch (error) {
     lock.close();
     if (!isBusy(error)) throw error;
-    throw new StartRefusal(
-      `The data folder ${dataFolder} is in use by another Gladhand server${describeHolder(holderFile)}. Stop that server first, or give this one a data folder of its own.`,
-    );
+    throw new FolderInUse(dataFolder, readHolder(holderFile));
   }
-  writeFileSync(holderFile, `${process.pid}\n`);
+  writeFileSync(holderFile, `${process.pid} ${heldFor}\n`);
   for (const file of home.keeper === undefined ? [] : [lockFile, holderFile]) {
     chownSync(file, home.keeper!.uid, home.keeper!.gid);
   }
@@ -46,10 +64,12 @@ function isBusy(error: unknown): boolean {
   return error instanceof Error && (error as { errcode?: number }).errcode === SQLITE_BUSY;
 }
 
-function describeHolder(holderFile: string): string {
+/** It may not have written who it is yet, or be gone by now: then it is as good as a server. */
+function readHolder(holderFile: string): Holder {
   try {
-    return ` (process ${Number(readFileSync(holderFile, 'utf8'))})`;
+    const [pid, heldFor] = readFileSync(holderFile, 'utf8').trim().split(' ');
+    return { heldFor: heldFor === 'command' ? 'command' : 'server', pid: Number(pid) };
   } catch {
-    return '';
+    return { heldFor: 'server' };
   }
 }

@@ -33,6 +33,9 @@ export async function migrate(database: Database, log: Logger, folder: URL = FOL
   const kysely = new Kysely<Bookkeeping>({ dialect: new PostgresDialect({ pool }) });
   try {
     await sql`select pg_advisory_lock(${MIGRATION_LOCK}::bigint)`.execute(kysely);
+    await sql`create table if not exists migration_digest (name text primary key, sha256 text not null)`.execute(
+      kysely,
+    );
     await refuseMismatch(kysely, files);
     const migrator = new Migrator({
       db: kysely,
@@ -52,6 +55,15 @@ export async function migrate(database: Database, log: Logger, folder: URL = FOL
     await kysely.destroy();
     if (!pool.ending) await pool.end();
   }
+}
+
+/** Whether the schema is what this code expects. Throws as `migrate` does when it is another version's. */
+export async function isMigrated(database: Database, folder: URL = FOLDER): Promise<boolean> {
+  const files = await readMigrations(folder);
+  const kysely = database.owner as unknown as Kysely<Bookkeeping>;
+  const { rows } = await sql<{ isThere: boolean }>`
+    select to_regclass('migration_digest') is not null as "isThere"`.execute(kysely);
+  return rows[0]!.isThere && (await refuseMismatch(kysely, files)) === files.length;
 }
 
 const DUPLICATE_TABLE = '42P07';
@@ -90,8 +102,8 @@ function migrationOf({ name, text, sha256 }: MigrationFile): Migration {
   };
 }
 
-async function refuseMismatch(kysely: Kysely<Bookkeeping>, files: readonly MigrationFile[]): Promise<void> {
-  await sql`create table if not exists migration_digest (name text primary key, sha256 text not null)`.execute(kysely);
+/** Returns how many of `files` the database has seen. */
+async function refuseMismatch(kysely: Kysely<Bookkeeping>, files: readonly MigrationFile[]): Promise<number> {
   const applied = await kysely.selectFrom('migration_digest').selectAll().orderBy('name').execute();
   for (const { name, sha256 } of applied) {
     const file = files.find((candidate) => candidate.name === name);
@@ -106,4 +118,5 @@ async function refuseMismatch(kysely: Kysely<Bookkeeping>, files: readonly Migra
       );
     }
   }
+  return applied.length;
 }

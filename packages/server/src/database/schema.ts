@@ -31,6 +31,7 @@ export interface Schema {
   plan: PlanTable;
   product_limit: ProductLimitTable;
   usage_day: UsageDayTable;
+  product_version: ProductVersionTable;
 }
 
 interface Kept {
@@ -299,6 +300,13 @@ export interface UsageDayTable {
   refused: number;
   would_refuse: number;
   bytes: number;
+}
+
+export interface ProductVersionTable {
+  product: string;
+  version: number;
+  content_hash: string;
+  first_mapped_at: Date;
 }
 
 /** Read as a parsed value whose shape the reader checks; written as JSON text, because an array would become SQL's. */

@@ -108,7 +108,7 @@ function findProduct(parts: IntakeParts, principal: Principal): IntakeProduct {
   if (product === undefined) {
     throw new Fault(
       'unknown-product',
-      `The key's product \`${principal.product ?? 'none'}\` is not installed here. Ask the operator to install it or to give the key another product.`,
+      `The key's product \`${principal.product ?? 'none'}\` is not installed here. Ask the operator to install it, or for a key of another product.`,
     );
   }
   return product;

@@ -1,14 +1,30 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished, test } from 'vitest';
-import { createArrayStore, openHarness } from '../../test/live-feed.ts';
+import { createArrayStore, openHarness, principal } from '../../test/live-feed.ts';
+import { openShell } from '../../test/shell.ts';
 
-const EXAMPLE = join(import.meta.dirname, '../../../../examples/livefeed.ts');
+const EXAMPLE = join(import.meta.dirname, '../../../../examples/livefeed.mjs');
 
-function run(...args: string[]) {
-  const child = spawn(process.execPath, [EXAMPLE, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+/** Runs the example against `port`; the n-th time it trades its key it is given the n-th token, then refused. */
+async function run(port: number, tokens: readonly string[]) {
+  const traded: unknown[] = [];
+  const rest = createServer((request, response) => {
+    const accessToken = tokens[traded.push([request.url, request.headers['x-api-key']]) - 1];
+    const refusal = { code: 'invalid-api-key', detail: 'This is not a customer API key.' };
+    response.writeHead(accessToken === undefined ? 401 : 200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(accessToken === undefined ? refusal : { accessToken }));
+  });
+  rest.listen(0, '127.0.0.1');
+  await once(rest, 'listening');
+  onTestFinished(() => void rest.close());
+  const addresses = ['--at', `127.0.0.1:${port}`, '--rest', `http://127.0.0.1:${(rest.address() as AddressInfo).port}`];
+  const env = { ...openShell().env, GLADHAND_API_KEY: 'key' };
+  const child = spawn('node', [EXAMPLE, ...addresses], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
   onTestFinished(async () => {
     child.kill('SIGKILL');
@@ -16,8 +32,10 @@ function run(...args: string[]) {
   });
   const reader = createInterface({ input: child.stdout });
   const lines = reader[Symbol.asyncIterator]();
+  const errorLines = createInterface({ input: child.stderr })[Symbol.asyncIterator]();
   return {
-    errors: createInterface({ input: child.stderr }),
+    traded,
+    error: async () => (await errorLines.next()).value as string,
     line: async () => (await lines.next()).value as string,
     exited,
   };
@@ -26,8 +44,8 @@ function run(...args: string[]) {
 test('the example client prints records as lines of JSON, as REST gives them, with nothing but the proto files', async () => {
   const store = createArrayStore();
   const { feed, ring } = await openHarness(store.reader);
-  const example = run('good', '--at', `127.0.0.1:${feed.port}`);
-  await once(example.errors, 'line');
+  const example = await run(feed.port, ['good']);
+  expect(await example.error()).toContain('alive');
   store.append({ signals: { gps: { latitude: 41.5, speedKph: 0 }, doors: [{ id: 'rear', state: 'open' }] } }, {});
   ring();
   expect(JSON.parse(await example.line())).toMatchObject({
@@ -37,12 +55,32 @@ test('the example client prints records as lines of JSON, as REST gives them, wi
     signals: { gps: { latitude: 41.5, speedKph: 0 }, doors: [{ id: 'rear', state: 'open' }] },
   });
   expect(JSON.parse(await example.line())).toMatchObject({ position: 2, signals: { motion: { moving: true } } });
+  expect(example.traded).toEqual([['/api/v1/customers/authenticate', 'key']]);
 });
 
-test('the example client says why it was refused and exits', async () => {
+test('when its token has expired, the example client gets the next one and goes on where it was', async () => {
+  const store = createArrayStore();
+  const { feed, ring, revoke } = await openHarness(store.reader);
+  const example = await run(feed.port, ['good', 'good']);
+  expect(await example.error()).toContain('alive');
+  store.append({});
+  ring();
+  expect(JSON.parse(await example.line())).toMatchObject({ position: 1 });
+  revoke(principal().keyId);
+  expect(await example.error()).toContain('UNAUTHENTICATED');
+  store.append({});
+  ring();
+  expect(JSON.parse(await example.line())).toMatchObject({ position: 2 });
+  expect(example.traded).toHaveLength(2);
+});
+
+test('the example client says why its key or its new token was refused, and exits', async () => {
   const { feed } = await openHarness(createArrayStore().reader);
-  const example = run('stolen', '--at', `127.0.0.1:${feed.port}`);
-  const [line] = await once(example.errors, 'line');
-  expect(line).toContain('UNAUTHENTICATED');
-  expect(await example.exited).toEqual([1, null]);
+  const withoutKey = await run(feed.port, []);
+  expect(await withoutKey.error()).toBe('authenticate: 401 invalid-api-key: This is not a customer API key.');
+  expect(await withoutKey.exited).toEqual([1, null]);
+  const withStolenToken = await run(feed.port, ['stolen', 'stolen']);
+  expect(await withStolenToken.error()).toContain('UNAUTHENTICATED');
+  expect(await withStolenToken.exited).toEqual([1, null]);
+  expect(withStolenToken.traded).toHaveLength(1);
 });

@@ -31,6 +31,7 @@ interface Payload {
 const product = {
   name: 'test',
   mappingVersion: 1,
+  mappingHash: `sha256:${'0'.repeat(64)}`,
   mapping: {
     run({ payload, vin }): MappingOutcome {
       const { first, records, isThrowing } = payload as Payload;
@@ -49,7 +50,7 @@ const product = {
       };
     },
   },
-} as Pick<Product, 'name' | 'mappingVersion' | 'mapping'> as Product;
+} as Pick<Product, 'name' | 'mappingVersion' | 'mappingHash' | 'mapping'> as Product;
 
 async function openWorld() {
   const database = await openTestDatabase();

@@ -1,15 +1,15 @@
 import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
 import type { Ids } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import { readJson } from '../base/read-json.ts';
 import type { Database } from '../database/database.ts';
-import { isUnavailable } from '../database/database-fault.ts';
+import { isAway } from '../database/database-fault.ts';
 import { type Lease, openLease } from '../database/lease.ts';
 import { isMissingPartition, type Partitions } from '../database/partitions.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import type { Envelope, IntakeBatch, IntakeLog } from '../intake-log/intake-log.ts';
 import { settleArrivals } from './arrivals.ts';
+import { createVersionFreeze, type FreezeVersions, VersionChanged } from './freeze-versions.ts';
 import type { Reject } from './mapped-record.ts';
 import type { Products } from './products.ts';
 import { type MappedEnvelope, type Settled, settle } from './settle.ts';
@@ -20,8 +20,9 @@ import * as store from './store.ts';
  * in the log, all in one transaction. Promise: exactly once in effect, whatever dies in between, because the log's
  * entries end in the transaction that stores their records; ordered per asset, because one node at a time has the
  * lease and takes the log in order; no envelope can stop the ones behind it, because one that cannot be stored is
- * settled alone, as rejected. Woken by the doorbell; a poll every second heals a lost ring. Fails softly: while the
- * database is away it waits and retries.
+ * settled alone, as rejected; under one version number the same payload always becomes the same record. Woken by the
+ * doorbell; a poll every second heals a lost ring. Fails softly: while the database is away it waits and retries. Where
+ * a version of its products has mapped with another content, it leaves mapping to other nodes.
  */
 export interface Mapper {
   /** Resolves once the batch under way is stored; nothing new is begun. */
@@ -40,6 +41,11 @@ export interface MapperParts {
   readonly onSettled?: (settled: Settled, envelopes: number) => void;
 }
 
+/** What the loop has beside its parts. */
+interface Loop extends MapperParts {
+  readonly freezeVersions: FreezeVersions;
+}
+
 const BATCH_ENVELOPES_MAX = 1_000;
 const BATCH_BYTES_MAX = 8 * 1024 * 1024;
 const POLL_MS = 1_000;
@@ -54,7 +60,8 @@ export function openMapper(parts: MapperParts): Mapper {
   const bell = createWakeUp(parts.clock, closing.signal);
   const stopListening = parts.doorbell.on('intake', bell.ring);
   const lease = openLease({ ...parts, name: 'mapper', onHeld: bell.ring });
-  const finished = runLoop(parts, lease, bell, closing.signal);
+  const loop = { ...parts, freezeVersions: createVersionFreeze(parts.products) };
+  const finished = runLoop(loop, lease, bell, closing.signal);
   return {
     async close() {
       closing.abort();
@@ -66,7 +73,7 @@ export function openMapper(parts: MapperParts): Mapper {
   };
 }
 
-async function runLoop(parts: MapperParts, lease: Lease, bell: WakeUp, closing: AbortSignal): Promise<void> {
+async function runLoop(parts: Loop, lease: Lease, bell: WakeUp, closing: AbortSignal): Promise<void> {
   let retryMs = 50;
   while (!closing.aborted) {
     try {
@@ -80,6 +87,14 @@ async function runLoop(parts: MapperParts, lease: Lease, bell: WakeUp, closing: 
       else await processBatch(parts, batch);
       retryMs = 50;
     } catch (error) {
+      if (error instanceof VersionChanged) {
+        parts.log.error(
+          { err: error },
+          'this node maps nothing more until its products are repaired and it is restarted',
+        );
+        await lease.close();
+        continue;
+      }
       parts.log.warn({ err: error }, 'mapping will be tried again');
       await bell.wait(retryMs);
       retryMs = Math.min(retryMs * 2, RETRY_MS_MAX);
@@ -97,7 +112,7 @@ async function requeueClaimed(parts: MapperParts): Promise<void> {
 }
 
 /** While a portion is being stored the next one is mapped: the database and this thread work at once. */
-async function processBatch(parts: MapperParts, batch: IntakeBatch): Promise<void> {
+async function processBatch(parts: Loop, batch: IntakeBatch): Promise<void> {
   let portion: MappedEnvelope[] = [];
   let records = 0;
   let storing = Promise.resolve();
@@ -123,7 +138,7 @@ async function processBatch(parts: MapperParts, batch: IntakeBatch): Promise<voi
   await storing;
 }
 
-async function storePortion(parts: MapperParts, batch: IntakeBatch, portion: readonly MappedEnvelope[]): Promise<void> {
+async function storePortion(parts: Loop, batch: IntakeBatch, portion: readonly MappedEnvelope[]): Promise<void> {
   try {
     await storeEnvelopes(parts, batch, portion);
   } catch (error) {
@@ -134,7 +149,7 @@ async function storePortion(parts: MapperParts, batch: IntakeBatch, portion: rea
   }
 }
 
-async function storeAlone(parts: MapperParts, batch: IntakeBatch, mapped: MappedEnvelope): Promise<void> {
+async function storeAlone(parts: Loop, batch: IntakeBatch, mapped: MappedEnvelope): Promise<void> {
   try {
     await storeEnvelopes(parts, batch, [mapped]);
   } catch (error) {
@@ -154,20 +169,12 @@ function forgetPartitions(partitions: Partitions): void {
   partitions.forget('record');
 }
 
-/** The database is away, a partition is, or another mapper has the batch: nothing is wrong with the envelopes. */
+/** The database is away, a partition is, another mapper has the batch, or a product was changed: nothing is wrong with the envelopes. */
 function isPassing(error: unknown): boolean {
-  return (
-    isUnavailable(error) ||
-    isMissingPartition(error) ||
-    (error instanceof Fault && error.code === 'temporarily-unavailable')
-  );
+  return isAway(error) || isMissingPartition(error) || error instanceof VersionChanged;
 }
 
-async function storeEnvelopes(
-  parts: MapperParts,
-  batch: IntakeBatch,
-  mapped: readonly MappedEnvelope[],
-): Promise<void> {
+async function storeEnvelopes(parts: Loop, batch: IntakeBatch, mapped: readonly MappedEnvelope[]): Promise<void> {
   await parts.partitions.ensure(
     'receipt',
     mapped.map(({ envelope }) => envelope.receivedAtMs),
@@ -183,6 +190,7 @@ async function storeEnvelopes(
     );
     const remap = (envelope: Envelope, receivedAtMs: number) => mapEnvelope(parts, envelope, receivedAtMs);
     const dated = await settleArrivals(trx, mapped, remap);
+    await parts.freezeVersions(trx, dated, parts.clock.nowMs());
     return settle(trx, dated, { ids: parts.ids, nowMs: parts.clock.nowMs() });
   });
   if (settled.recordsAdded > 0) parts.doorbell.ring('telemetry');

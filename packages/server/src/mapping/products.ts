@@ -1,28 +1,27 @@
-import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FieldError } from '@gladhand/contract/errors.ts';
-import { parse, YAMLParseError } from 'yaml';
 import { StartRefusal } from '../base/start-refusal.ts';
-import { compileMapping } from './compile.ts';
-import { type ProductDocument, ProductDocumentSchema } from './document.ts';
-import { createInputCheck } from './input-check.ts';
+import type { ProductDocument } from './document.ts';
 import type { CompiledMapping } from './mapped-record.ts';
-import { checkShape } from './schema-errors.ts';
+import { type ProductFault, type ProductFolder, type ProductVersion, readProductFolder } from './read-product.ts';
 
 /**
- * The products of this installation, read once from their folder. Promise: every product that `find` gives is whole
- * (schema compiled, exactly one live mapping, compiled); otherwise `loadProducts` throws and names every fault of
- * every file. Assumes that the folder is the operator's own. A folder `<name>` holds product.yaml and mapping-<n>.yaml.
+ * The products of this installation, read once from their folders. Promise: every product that `find` gives is whole
+ * (schema compiled, exactly one live mapping, every version that is not retired compiled); otherwise `loadProducts`
+ * throws and names every fault of every file. Assumes that the folders are the operator's own. A folder `<name>` holds
+ * product.yaml and mapping-<n>.yaml.
  */
 export interface Product extends Omit<ProductDocument, 'format' | 'versions'> {
   /** The live mapping version. */
   readonly mappingVersion: number;
-  /** `sha256:<hex>` over the mapping document and the decode steps, canonical (keys sorted). */
+  /** The content hash of the live version. */
   readonly mappingHash: string;
   readonly mapping: CompiledMapping;
   /** The live mapping document, as it was read. */
   readonly mappingDocument: unknown;
+  /** All versions, in ascending order. */
+  readonly versions: readonly ProductVersion[];
   /** Checks a parsed body against `inputSchema`: [] or up to 20 findings with JSON Pointers into it. */
   validateInput(payload: unknown): FieldError[];
 }
@@ -34,99 +33,69 @@ export interface Products {
   readonly all: readonly Product[];
 }
 
-/** A fault in a product file: `pointer` is a JSON Pointer into `file`. */
-export interface ProductFault extends FieldError {
-  readonly file: string;
-}
-
-/** Thrown by `loadProducts`; the message lists every fault, one on a line. */
+/** Thrown when products cannot be used; the message lists every fault, one on a line. */
 export class ProductsInvalid extends StartRefusal {
   readonly faults: readonly ProductFault[];
   constructor(faults: readonly ProductFault[]) {
-    const lines = faults.map((fault) => `  ${fault.file}#${fault.pointer}: ${fault.detail} (${fault.code})`);
-    super(`The products cannot be used:\n${lines.join('\n')}`);
+    super(`The products cannot be used:\n${faults.map((fault) => `  ${faultLine(fault)}`).join('\n')}`);
     this.name = 'ProductsInvalid';
     this.faults = faults;
   }
 }
 
-/** Reads and compiles every product below `directory`. Throws `ProductsInvalid`. */
-export function loadProducts(directory: string): Products {
-  const faults: ProductFault[] = [];
-  const byName = new Map<string, Product>();
-  const folders = readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  for (const { name } of folders.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    const product = readProduct(directory, name, faults);
-    if (product !== undefined) byName.set(product.name, product);
-  }
+export function faultLine({ file, pointer, detail, code }: ProductFault): string {
+  return `${file}#${pointer}: ${detail} (${code})`;
+}
+
+/** Reads and compiles every product below `directories`. Throws `ProductsInvalid`. */
+export function loadProducts(...directories: readonly string[]): Products {
+  const folders = readProductFolders(...directories);
+  const faults = folders.flatMap((folder) => folder.faults);
   if (faults.length > 0) throw new ProductsInvalid(faults);
+  const byName = new Map(folders.map((folder) => [folder.folder, toProduct(folder)]));
   return { find: (name) => byName.get(name), all: [...byName.values()] };
 }
 
-function readProduct(directory: string, folder: string, faults: ProductFault[]): Product | undefined {
-  const file = join(folder, 'product.yaml');
-  const refuse = (pointer: string, code: string, detail: string): undefined => {
-    faults.push({ file, pointer, code, detail });
-    return undefined;
-  };
-  const raw = readYaml(directory, file, faults);
-  if (raw === undefined) return undefined;
-  const shape = checkShape(ProductDocumentSchema, raw, '');
-  faults.push(...shape.map((fault) => ({ file, ...fault })));
-  if (shape.length > 0) return undefined;
-  const { format: _format, versions, ...document } = raw as ProductDocument;
-  if (document.name !== folder) return refuse('/name', 'value', `expected the name of its folder, ${folder}`);
-  const live = versions.filter((version) => version.state === 'live');
-  const numbers = new Set(versions.map((version) => version.version));
-  if (numbers.size < versions.length)
-    return refuse('/versions', 'assigned-twice', 'a version number stands here twice');
-  if (live.length !== 1) return refuse('/versions', 'value', `expected exactly one live version, found ${live.length}`);
-
-  const input = createInputCheck(document.inputSchema);
-  if (!input.ok) return refuse('/inputSchema', 'schema', input.detail);
-  const version = live[0]?.version ?? 0;
-  const mappingFile = join(folder, `mapping-${version}.yaml`);
-  const mappingDocument = readYaml(directory, mappingFile, faults);
-  if (mappingDocument === undefined) return undefined;
-  const compiled = compileMapping(mappingDocument, { product: document });
-  if (!compiled.ok) {
-    faults.push(...compiled.errors.map((error) => ({ file: mappingFile, ...error })));
-    return undefined;
+/**
+ * Every folder of a product below `directories`, in the order of their names, whole or not. Throws a StartRefusal where
+ * there is no such directory, or none of a product in it.
+ */
+export function readProductFolders(...directories: readonly string[]): ProductFolder[] {
+  const found = new Map<string, ProductFolder>();
+  for (const directory of directories) {
+    for (const name of listFolders(directory)) {
+      const read = readProductFolder(directory, name);
+      const detail = `stands in two folders of products: ${directories.join(' and ')}; give yours another name`;
+      const twice = { file: join(name, 'product.yaml'), pointer: '', code: 'assigned-twice', detail };
+      found.set(name, found.has(name) ? { ...read, faults: [...read.faults, twice] } : read);
+    }
   }
+  return [...found.values()].sort((one, other) => (one.folder < other.folder ? -1 : 1));
+}
+
+/** Folders whose name begins with a dot, such as `.git`, are no products. */
+function listFolders(directory: string): string[] {
+  if (!existsSync(directory) || !statSync(directory).isDirectory())
+    throw new StartRefusal(`There is no folder ${directory} to read products from.`);
+  const isFolder = (name: string) => statSync(join(directory, name), { throwIfNoEntry: false })?.isDirectory() ?? false;
+  const names = readdirSync(directory).filter((name) => !name.startsWith('.') && isFolder(name));
+  if (existsSync(join(directory, 'product.yaml')))
+    throw new StartRefusal(`${directory} is the folder of one product: name the folder that it stands in.`);
+  if (names.length === 0)
+    throw new StartRefusal(`There is no product in ${directory}: each is a folder with a product.yaml.`);
+  return names.sort();
+}
+
+function toProduct({ document, validateInput, versions }: ProductFolder): Product {
+  const { format: _format, versions: _versions, ...rest } = document!;
+  const live = versions.find(({ state }) => state === 'live')!;
   return {
-    ...document,
-    mappingVersion: version,
-    mappingHash: hashMapping(mappingDocument, document.decode ?? []),
-    mapping: compiled.mapping,
-    mappingDocument,
-    validateInput: input.validate,
+    ...rest,
+    mappingVersion: live.version,
+    mappingHash: live.hash,
+    mapping: live.mapping!,
+    mappingDocument: live.document,
+    versions,
+    validateInput: validateInput!,
   };
-}
-
-function readYaml(directory: string, file: string, faults: ProductFault[]): unknown {
-  const path = join(directory, file);
-  if (!existsSync(path)) {
-    faults.push({ file, pointer: '', code: 'required', detail: 'there is no such file' });
-    return undefined;
-  }
-  try {
-    return (parse(readFileSync(path, 'utf8')) as unknown) ?? {};
-  } catch (error) {
-    if (!(error instanceof YAMLParseError)) throw error;
-    const detail = error.message.split('\n', 1)[0] ?? 'is not YAML';
-    faults.push({ file, pointer: '', code: 'yaml', detail });
-    return undefined;
-  }
-}
-
-/** The content hash of a mapping version: everything that decides what its bytes mean. */
-export function hashMapping(document: unknown, decode: readonly unknown[]): string {
-  return `sha256:${createHash('sha256').update(canonical({ decode, document })).digest('hex')}`;
-}
-
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) => {
-    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner;
-    return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)));
-  });
 }

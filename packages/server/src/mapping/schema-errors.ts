@@ -43,18 +43,18 @@ export function createAjv(options: { allErrors: boolean }): Ajv2020 {
 export const allErrorsAjv = createAjv({ allErrors: true });
 const compiled = new WeakMap<TSchema, ValidateFunction>();
 
-/** Checks one of our documents (small, written by people) against its schema; `at` is where it stands. */
+/** Checks one of our documents (small, written by people) against its schema: every finding. `at` is where it stands. */
 export function checkShape(schema: TSchema, value: unknown, at: string): FieldError[] {
   let validate = compiled.get(schema);
   if (validate === undefined) compiled.set(schema, (validate = allErrorsAjv.compile(schema)));
-  return validate(value) ? [] : fieldErrors(validate.errors ?? [], at);
+  return validate(value) ? [] : fieldErrors(validate.errors ?? [], at, Number.POSITIVE_INFINITY);
 }
 
-/** At most `FIELD_ERRORS_MAX` findings, each place once. */
-export function fieldErrors(errors: readonly ErrorObject[], at = ''): FieldError[] {
+/** At most `max` findings, each place once. */
+export function fieldErrors(errors: readonly ErrorObject[], at = '', max = FIELD_ERRORS_MAX): FieldError[] {
   const found = new Map<string, FieldError>();
   for (const error of errors) {
-    if (found.size >= FIELD_ERRORS_MAX) break;
+    if (found.size >= max) break;
     // Wrappers say that something inside them failed; the inside says it better.
     if (error.keyword === 'if' || error.keyword === 'allOf') continue;
     const pointer = at + error.instancePath + innerPointer(error);

@@ -32,6 +32,7 @@ export async function createFirstAdmin(
   const passwordHash = await hashPassword(order.password, (length) => ids.randomBytes(length));
   const at = new Date(clock.nowMs());
   return database.system.transaction().execute(async (trx) => {
+    await store.lockOperator(trx);
     const operator = await store.findOperator(trx);
     const named =
       order.organization === undefined ? operator : await store.findOrganization(trx, order.organization, false);

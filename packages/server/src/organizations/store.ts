@@ -97,6 +97,11 @@ export async function findOperator(db: Connection): Promise<Organization | undef
   return row && toOrganization(row);
 }
 
+/** Whoever makes the operator waits here, so that two first admins do not make two. Held until the transaction ends. */
+export async function lockOperator(db: Connection): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtext('organization'), hashtext('operator'))`.execute(db);
+}
+
 /** False when its slug is taken, which ends the transaction. */
 export async function addOrganization(
   db: Connection,

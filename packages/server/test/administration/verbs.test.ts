@@ -1,32 +1,17 @@
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemIds } from '../../src/base/ids.ts';
 import { createFirstAdmin } from '../../src/organizations/first-admin.ts';
 import { openTestApp, type TestApp } from '../app.ts';
+import { runGladhand } from '../gladhand.ts';
 import { addPerson, send, signIn } from '../people.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
-
 /** Runs the command line on the database of `world`. */
-function gladhand(
-  world: TestApp,
-  args: string[],
-  input = '',
-): Promise<{ code: number; stdout: string; stderr: string }> {
+function gladhand(world: TestApp, args: string[], input = '') {
   const { host, port, user, password, database } = world.app.backends.database.host.connection;
   const url = `postgres://${user}:${encodeURIComponent(String(password))}@/${database}?host=${encodeURIComponent(String(host))}&port=${port}`;
-  return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [MAIN, ...args],
-      { env: { ...process.env, DATABASE_URL: url } },
-      (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
-    );
-    child.stdin?.end(input);
-  });
+  return runGladhand(import.meta.dirname, args, { env: { DATABASE_URL: url }, input });
 }
 
 test('admin create makes an admin who can sign in, prints the password once, and refuses a second one unless forced', async () => {
@@ -70,6 +55,23 @@ test('admin create makes an admin who can sign in, prints the password once, and
   expect(
     (await send(world, 'POST', '/auth/sign-in', { email: 'c@example.com', password: 'from standard input' })).status,
   ).toBe(200);
+});
+
+test('config prints what is in force, and none of its secrets', async () => {
+  const secrets = {
+    DATABASE_URL: 'postgres://user:pass%40word@host:5432/name',
+    GLADHAND_LIMITS_REDIS_URL: 'rediss://:redis-word@host:6379/0',
+    GLADHAND_ACCESS_SECRET: 'ab'.repeat(32),
+    GLADHAND_OIDC_CLIENT_SECRET: 'client-word',
+  };
+  const { stdout } = await runGladhand(import.meta.dirname, ['config'], { env: secrets });
+  expect(JSON.parse(stdout)).toMatchObject({
+    database: { url: 'postgres://user:[secret]@host:5432/name' },
+    limits: { redisUrl: 'rediss://:[secret]@host:6379/0' },
+    access: { secret: '[secret]' },
+    oidc: { clientSecret: '[secret]' },
+  });
+  expect(stdout).not.toMatch(/word@|-word|abab/);
 });
 
 test('audit verify walks every chain, says ok, and after tampering names the broken event and exits with 1', async () => {

@@ -94,6 +94,7 @@ test('every port has a conformance suite that each of its implementations runs',
 const TEXTS = [
   '*.{md,json,ts,toml}',
   '.ci/*',
+  'examples/*',
   'docs/**/*.md',
   'scripts/**/*.ts',
   'tools/*/*.{ts,json,yaml}',

@@ -1,17 +1,24 @@
-import { execFile } from 'node:child_process';
 import { readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { readDemo } from '../demo-data.ts';
-import { startServer } from '../server-process.ts';
+import { readDemo, secretsOf } from '../demo-data.ts';
+import { type ServerProcess, startServer } from '../server-process.ts';
+import { openShell } from '../shell.ts';
 
-/** The guides' commands, exactly as they stand there, against a demo server. What must not run is fenced as `text`. */
-const run = promisify(execFile);
+/**
+ * The guides' commands, exactly as they stand there, in a stranger's shell against real servers. What must not run is
+ * fenced as `text`. None of them may show a secret to whoever lists the processes of the machine.
+ */
 const ROOT = join(import.meta.dirname, '..', '..', '..', '..');
-const GUIDES = ['partner-guide', 'customer-guide', 'products', 'operating'] as const;
+const GUIDES = ['partner-guide', 'customer-guide', 'products', 'operating', 'limits'] as const;
 
 const readGuide = (guide: string) => readFileSync(join(ROOT, 'docs', `${guide}.md`), 'utf8');
+
+/** The guides are read in the project's folder; the data folder of `server` is elsewhere. */
+function linkProject({ directory }: ServerProcess): void {
+  for (const name of ['node_modules', 'packages', 'examples', 'scripts', 'package.json'])
+    symlinkSync(join(ROOT, name), join(directory, name));
+}
 
 /** The `sh` blocks of a guide, each without the indentation of a list it stands in. */
 function blocksOf(guide: string): string[] {
@@ -23,9 +30,7 @@ function blocksOf(guide: string): string[] {
 test('every command of the guides runs, in order, and answers what it says', async () => {
   const server = startServer(['--http-port', '0', '--grpc-port', '0']);
   const demo = await readDemo(server);
-  // The guides are read in the project's folder; the data folder of this server is elsewhere.
-  for (const name of ['node_modules', 'packages', 'examples', 'scripts', 'package.json'])
-    symlinkSync(join(ROOT, name), join(server.directory, name));
+  linkProject(server);
   const marked = GUIDES.flatMap((guide) =>
     blocksOf(guide).map((block, at) => `echo; echo '## ${guide} ${at}'\n${block}`),
   );
@@ -33,15 +38,10 @@ test('every command of the guides runs, in order, and answers what it says', asy
   const script = ['exec 2>&1', ...marked]
     .join('\n')
     .replaceAll('http://127.0.0.1:8080', demo.http)
-    .replaceAll('127.0.0.1:8081', demo.grpc);
-  const { stdout } = await run('bash', ['-e', '-c', script], {
-    cwd: server.directory,
-    maxBuffer: 64 * 1024 * 1024,
-    // A stream that stays silent would otherwise be waited for without a word.
-    timeout: 120_000,
-  }).catch((error: { stdout: string }) => {
-    throw new Error(`a command failed; what was printed before:\n${error.stdout.slice(-6_000)}`);
-  });
+    .replaceAll('livefeed.mjs', `livefeed.mjs --at ${demo.grpc} --rest ${demo.http}`)
+    .replaceAll('back-off.mjs', `back-off.mjs --at ${demo.http}`);
+  const shell = openShell();
+  const { stdout } = await shell.run(script, server.directory);
   const said = Object.fromEntries(
     stdout.split('\n## ').map((part) => part.split(/\n([\s\S]*)/, 2) as [string, string]),
   );
@@ -82,5 +82,39 @@ test('every command of the guides runs, in order, and answers what it says', asy
   const metrics = await (await fetch(`${demo.http}/metrics`)).text();
   for (const [, name] of readGuide('operating').matchAll(/`(gladhand_[a-z_]+)`/g))
     expect(metrics).toContain(`# HELP ${name} `);
+  expect(said['limits 0']!.match(/^accepted [0-9a-f-]{36}$/gm)).toHaveLength(3);
   expect(stdout).not.toMatch(/^\s+at .*\.ts:\d+/m);
+  expect(shell.seenArguments()).toContain('curl -s -H @-');
+  for (const secret of secretsOf(demo)) expect(shell.seenArguments()).not.toContain(secret);
 }, 180_000);
+
+test('the guide to administration leads from an empty installation to a customer with a trailer', async () => {
+  const server = startServer(['--no-demo', '--http-port', '0', '--grpc-port', '0']);
+  const [, base] = /REST (\S+)/.exec(await server.waitFor(/is ready[\s\S]*\n\n/))!;
+  linkProject(server);
+  const shell = openShell();
+  const [create, ...rest] = blocksOf('administration');
+  const made = await shell.run(create!, server.directory);
+  const [, password] = /shown once\): (\S+)/.exec(made.stdout)!;
+  expect(create).toContain('# admin@example.com is an admin of operator.\n# Password (shown once): ');
+  const script = rest
+    .join('\n')
+    .replaceAll('http://127.0.0.1:8080', base!)
+    .replaceAll('P5A08HXqMuCxv9lGTDWRKy7P', password!);
+  const { stdout } = await shell.run(script, server.directory);
+  const lines = stdout.split('\n').filter((line) => line !== '');
+  const [me, organization, user, fleet, trailer, audit] = lines
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line));
+  expect(me).toMatchObject({ email: 'admin@example.com', isPlatformOperator: true });
+  expect([organization.slug, user.email, fleet.name, trailer.vin]).toEqual([
+    'northwind-haulage',
+    'dispatch@example.com',
+    'East',
+    '1UYVS2533P7204518',
+  ]);
+  expect(audit.data).toHaveLength(2);
+  expect(lines.filter((line) => / events, head [0-9a-f]{64}: ok$/.test(line))).toHaveLength(2);
+  for (const secret of [password!, 'a long first password', 'gladhand_session_'])
+    expect(shell.seenArguments()).not.toContain(secret);
+});

@@ -1,10 +1,8 @@
-import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -14,6 +12,7 @@ import { rotateKey } from '../../src/access/rotate-key.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemIds } from '../../src/base/ids.ts';
 import { openTestApp, type TestApp } from '../app.ts';
+import { openShell } from '../shell.ts';
 import { freshNonce, PATH, type SignOrder, sign } from '../signer.ts';
 
 /** Signed intake over the wire: RFC 9421 with the key's signing key, as docs/signing.md shows it. */
@@ -252,35 +251,26 @@ test('after a rotation the old signing key is good until its overlap ends, with 
 });
 
 describe('docs/signing.md', () => {
-  const run = promisify(execFile);
-
-  test('its examples, in TypeScript and with openssl and curl, are accepted as they stand there', async () => {
+  test('its examples, in Node.js and with openssl and curl, are accepted as they stand there, and show no secret', async () => {
     const { world, key, token, stored } = await openWorld();
     const directory = mkdtempSync(join(tmpdir(), 'gladhand-signed-'));
     onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
-    const file = join(directory, 'payload.json');
-    writeFileSync(file, payload());
+    writeFileSync(join(directory, 'payload.json'), payload());
+    const shell = openShell();
     const env = {
-      ...process.env,
       GLADHAND_API_KEY: key.plaintext,
       GLADHAND_KEY_ID: key.id,
       GLADHAND_SIGNING_KEY: key.signingKey,
     };
-    const ts = (...more: string[]) =>
-      run(process.execPath, [
-        join(ROOT, 'examples/sign-intake.ts'),
-        key.plaintext,
-        key.id,
-        key.signingKey,
-        VIN,
-        file,
-        '--at',
-        world.base,
-        ...more,
-      ]);
-    const sh = (...more: string[]) =>
-      run('bash', [join(ROOT, 'examples/sign-intake.sh'), VIN, file, world.base, ...more], { env });
-    const receipts = [await ts(), await sh(), await ts('--idempotency-key', 'trip-7'), await sh('trip-7')].map(
+    const js = (...more: string[]) => {
+      const example = join(ROOT, 'examples/sign-intake.mjs');
+      return shell.run(`node '${example}' ${VIN} payload.json --at ${world.base} ${more.join(' ')}`, directory, env);
+    };
+    const sh = (more = '', change = {}) => {
+      const example = join(ROOT, 'examples/sign-intake.sh');
+      return shell.run(`'${example}' ${VIN} payload.json ${world.base} ${more}`, directory, { ...env, ...change });
+    };
+    const receipts = [await js(), await sh(), await js('--idempotency-key', 'trip-7'), await sh('trip-7')].map(
       ({ stdout }) => JSON.parse(stdout),
     );
     for (const receipt of receipts) {
@@ -290,19 +280,18 @@ describe('docs/signing.md', () => {
     // The last two had one Idempotency-Key.
     expect(receipts[3].receiptId).toBe(receipts[2].receiptId);
     expect(await stored()).toBe(3);
-    await expect(
-      run('bash', [join(ROOT, 'examples/sign-intake.sh'), VIN, file, world.base], {
-        env: { ...env, GLADHAND_SIGNING_KEY: '00'.repeat(32) },
-      }),
-    ).rejects.toThrow();
+    await expect(sh('', { GLADHAND_SIGNING_KEY: '00'.repeat(32) })).rejects.toThrow('signature-invalid');
+    expect(shell.seenArguments()).toContain('openssl dgst -sha256');
+    for (const secret of [key.plaintext, key.signingKey, 'eyJhbGciOi'])
+      expect(shell.seenArguments()).not.toContain(secret);
   });
 
   test('it shows the examples as they are, and the vector that the tests check', () => {
     const page = readFileSync(join(ROOT, 'docs/signing.md'), 'utf8');
     expect(page).toContain(readFileSync(join(ROOT, 'examples/sign-intake.sh'), 'utf8').trim());
-    const source = readFileSync(join(ROOT, 'examples/sign-intake.ts'), 'utf8');
+    const source = readFileSync(join(ROOT, 'examples/sign-intake.mjs'), 'utf8');
     expect(page).toContain(
-      source.slice(source.indexOf('/** The headers that sign'), source.indexOf('const { positionals')).trim(),
+      source.slice(source.indexOf('/**\n * The headers that sign'), source.indexOf('const { positionals')).trim(),
     );
     expect(page).toContain('4kuwe9Nl5YS9klTYNQ/sov8WW7t2cMLeoumA+lP811Q=');
     expect(freshNonce().length).toBeGreaterThanOrEqual(16);

@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
+import { openShell } from '../shell.ts';
 import { openLimitedWorld } from './limited-world.ts';
 
-const EXAMPLE = join(import.meta.dirname, '../../../../examples/back-off.ts');
+const EXAMPLE = join(import.meta.dirname, '../../../../examples/back-off.mjs');
 const VIN = '1UYVS2533P7204518';
 
 async function run(base: string, key: string, payloads: readonly object[]) {
@@ -17,7 +18,8 @@ async function run(base: string, key: string, payloads: readonly object[]) {
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const file = join(directory, 'payloads.jsonl');
   writeFileSync(file, payloads.map((payload) => `${JSON.stringify(payload)}\n`).join(''));
-  const child = spawn(process.execPath, [EXAMPLE, key, VIN, file, '--at', base]);
+  const env = { ...openShell().env, GLADHAND_API_KEY: key };
+  const child = spawn('node', [EXAMPLE, VIN, file, '--at', base], { env });
   onTestFinished(() => void child.kill('SIGKILL'));
   const [output, errors, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
   return { accepted: output.match(/^accepted /gm)?.length ?? 0, errors, code: code as number };
@@ -71,5 +73,5 @@ test('the worked example gives up on what waiting does not mend, and says what i
   const world = await openLimitedWorld();
   const { accepted, errors, code } = await run(world.base, 'nonsense', [payload(1)]);
   expect([accepted, code]).toEqual([0, 1]);
-  expect(errors).toContain('authenticate: This is not a partner API key');
+  expect(errors).toContain('authenticate: 401 invalid-api-key: This is not a partner API key');
 });

@@ -1,55 +1,118 @@
 import { readFileSync } from 'node:fs';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
 import { systemClock } from '../../base/clock.ts';
+import { readJson } from '../../base/read-json.ts';
 import { StartRefusal } from '../../base/start-refusal.ts';
-import type { MappedRecord } from '../../mapping/mapped-record.ts';
-import { loadProducts } from '../../mapping/products.ts';
-import { PRODUCTS_DIRECTORY } from '../products-directory.ts';
+import type { Config } from '../../config.ts';
+import { refuseChangedVersions } from '../../mapping/freeze-versions.ts';
+import { readInstant } from '../../mapping/instant.ts';
+import type { CompiledMapping } from '../../mapping/mapped-record.ts';
+import { faultLine, loadProducts, ProductsInvalid, readProductFolders } from '../../mapping/products.ts';
+import type { ProductFolder } from '../../mapping/read-product.ts';
+import { productDirectories } from '../products-directory.ts';
+import { withDatabase } from './database.ts';
+import { outcomeText } from './outcome-text.ts';
 
-/** Verbs for whoever writes a product: nothing is stored, no database is opened. */
+/** Verbs for whoever writes a product: nothing is stored, and no database is opened but by `--frozen`. */
 export interface ProductsFlags {
-  /** Default: the installation's own. */
+  /** Default: those that come with the server, and the installation's own. */
   readonly directory?: string;
+}
+
+export interface CheckFlags extends ProductsFlags {
+  /** Compare also with what mapped payloads in this installation's database. */
+  readonly frozen?: boolean;
 }
 
 export interface TryFlags extends ProductsFlags {
   readonly vin: string;
+  /** Default: the live one. */
+  readonly version?: string;
+  /** Default: now. */
+  readonly receivedAt?: string;
 }
 
-/** Reads every product as a start would; prints one line for each, or refuses with every fault of every file. */
-export function checkProducts({ directory = PRODUCTS_DIRECTORY }: ProductsFlags): void {
-  for (const { name, title, mappingVersion, mappingHash } of loadProducts(directory).all) {
-    console.log(`${name}: version ${mappingVersion}, ${mappingHash.slice(0, 19)}, ${title}`);
+/** Prints one line for each product that is whole; refuses with every fault of every file of the others. */
+export async function checkProducts(config: Config, { directory, frozen }: CheckFlags): Promise<void> {
+  const directories = directory === undefined ? productDirectories(config) : [directory];
+  const folders = readProductFolders(...directories);
+  for (const folder of folders.filter(({ faults }) => faults.length === 0)) console.log(summaryOf(folder));
+  const faults = folders.flatMap((folder) => folder.faults);
+  if (faults.length > 0) throw new ProductsInvalid(faults);
+  if (frozen) await withDatabase(config, (database) => refuseChangedVersions(database, loadProducts(...directories)));
+}
+
+function summaryOf({ folder, document, versions }: ProductFolder): string {
+  const live = versions.find(({ state }) => state === 'live')!;
+  const others = versions.filter((one) => one !== live).map(({ version, state }) => `; version ${version} is ${state}`);
+  return `${folder}: version ${live.version}, ${live.hash.slice(0, 19)}, ${document!.title}${others.join('')}`;
+}
+
+/**
+ * Prints what a payload becomes: the findings of the input schema, else records, rejects, how many were skipped, and
+ * what became of every leaf. A fault in another product, or in another version of this one, does not matter.
+ */
+export function tryProduct(config: Config, name: string, file: string, flags: TryFlags): void {
+  const directories = flags.directory === undefined ? productDirectories(config) : [flags.directory];
+  const folders = readProductFolders(...directories);
+  const folder = folders.find((one) => one.folder === name);
+  if (folder === undefined) {
+    const names = folders.map((one) => one.folder).join(', ');
+    throw new StartRefusal(`There is no product ${name} in ${directories.join(' and ')}. There are: ${names}.`);
   }
-}
-
-/** Prints what a payload becomes: the findings of the input schema, else records, rejects and how many were skipped. */
-export function tryProduct(name: string, file: string, { directory = PRODUCTS_DIRECTORY, vin }: TryFlags): void {
-  const product = loadProducts(directory).find(name);
-  if (product === undefined) throw new StartRefusal(`There is no product ${name} in ${directory}.`);
-  const checked = normalizeVin(vin);
-  if (!checked.ok) throw new StartRefusal(`--vin is not valid: ${checked.detail}.`);
+  const { document, validateInput } = folder;
+  if (document === undefined || validateInput === undefined) throw new ProductsInvalid(folder.faults);
+  const { version, mapping } = chooseVersion(folder, flags.version);
+  for (const fault of folder.faults) console.error(`A fault elsewhere in it: ${faultLine(fault)}`);
+  const vin = normalizeVin(flags.vin);
+  if (!vin.ok) throw new StartRefusal(`--vin is not valid: ${vin.detail}.`);
+  const receivedAtMs = readReceivedAt(flags.receivedAt);
   const payload = readPayload(file);
-  const refused = product.validateInput(payload);
+  const refused = validateInput(payload);
   if (refused.length > 0) {
     console.log(JSON.stringify({ refused }, null, 2));
     process.exitCode = 1;
     return;
   }
-  const outcome = product.mapping.run({ payload, vin: checked.vin, receivedAtMs: systemClock.nowMs() });
-  console.log(JSON.stringify({ ...outcome, records: outcome.records.map(readable) }, null, 2));
+  console.log(outcomeText(version, mapping.run({ payload, vin: vin.vin, receivedAtMs })));
 }
 
-/** Instants as text, as fixtures have them. */
-function readable({ assetRef, observedAtMs, deviceAtMs, ...rest }: MappedRecord): object {
-  const at = (ms: number) => new Date(ms).toISOString();
-  const deviceAt = deviceAtMs === undefined ? {} : { deviceAt: at(deviceAtMs) };
-  return { asset: assetRef, observedAt: at(observedAtMs), ...deviceAt, ...rest };
+/** The version asked for, or the live one; it has to be whole. */
+function chooseVersion(
+  folder: ProductFolder,
+  asked: string | undefined,
+): { version: number; mapping: CompiledMapping } {
+  const listed = folder.document!.versions;
+  const all = listed.map(({ version, state }) => `${version} (${state})`).join(', ');
+  const chosen = listed.filter(({ version, state }) =>
+    asked === undefined ? state === 'live' : String(version) === asked,
+  );
+  if (chosen.length !== 1) {
+    const what =
+      asked === undefined ? 'has no single live version: name one with --version' : `has no single version ${asked}`;
+    throw new StartRefusal(`${folder.folder} ${what}. product.yaml lists ${all}.`);
+  }
+  const { version, state } = chosen[0]!;
+  if (state === 'retired')
+    throw new StartRefusal(
+      `Version ${version} of ${folder.folder} is retired and maps nothing any more. product.yaml lists ${all}.`,
+    );
+  const found = folder.versions.find((one) => one.version === version);
+  if (found?.mapping === undefined)
+    throw new ProductsInvalid(folder.faults.filter(({ file }) => file.endsWith(`/mapping-${version}.yaml`)));
+  return { version, mapping: found.mapping };
+}
+
+function readReceivedAt(text: string | undefined): number {
+  if (text === undefined) return systemClock.nowMs();
+  const instant = readInstant(text, 'rfc3339');
+  if ('ms' in instant) return instant.ms;
+  throw new StartRefusal(`--received-at is not valid: ${instant.detail}. Write it like 2026-11-23T07:46:00Z.`);
 }
 
 function readPayload(file: string): unknown {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return readJson(readFileSync(file));
   } catch (error) {
     throw new StartRefusal(`${file} could not be read: ${(error as Error).message}`, error);
   }

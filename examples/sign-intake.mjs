@@ -3,25 +3,26 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 /**
- * Sends one payload as signed intake and prints the receipt. Needs nothing but Node.js.
+ * Sends one payload as signed intake and prints the receipt. Needs nothing but Node.js 20 or newer.
  *
- *   node examples/sign-intake.ts <API key> <id of the API key> <signing key> <VIN> <file.json>
- *        [--at http://localhost:8080] [--idempotency-key <key>]
+ *   export GLADHAND_API_KEY=... GLADHAND_KEY_ID=... GLADHAND_SIGNING_KEY=...
+ *   node examples/sign-intake.mjs <VIN> <file.json> [--at http://127.0.0.1:8080] [--idempotency-key <key>]
+ *
+ * @typedef {object} Signer
+ * @property {string} keyId The id of the API key, not the key itself.
+ * @property {string} signingKey 64 hex digits, as shown when the key was made: the secret is the 32 bytes they stand for.
  */
-interface Signer {
-  /** The id of the API key, not the key itself. */
-  readonly keyId: string;
-  /** 64 hex digits, as shown when the key was made: they stand for 32 bytes, and the bytes are the secret. */
-  readonly signingKey: string;
-}
 
-/** The headers that sign this request. Call it for every attempt: a nonce counts once, also for a retry. */
-export function signRequest(
-  signer: Signer,
-  request: { method: string; url: URL; body: Buffer; idempotencyKey?: string | undefined },
-): Record<string, string> {
+/**
+ * The headers that sign this request. Call it for every attempt: a nonce counts once, also for a retry.
+ *
+ * @param {Signer} signer
+ * @param {{ method: string, url: URL, body: Buffer, idempotencyKey?: string | undefined }} request
+ * @returns {Record<string, string>}
+ */
+export function signRequest(signer, request) {
   const contentDigest = `sha-256=:${createHash('sha256').update(request.body).digest('base64')}:`;
-  const covered: [name: string, value: string][] = [
+  const covered = [
     ['@method', request.method],
     ['@authority', request.url.host],
     ['@path', request.url.pathname],
@@ -48,17 +49,13 @@ export function signRequest(
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { at: { type: 'string', default: 'http://localhost:8080' }, 'idempotency-key': { type: 'string' } },
+  options: { at: { type: 'string', default: 'http://127.0.0.1:8080' }, 'idempotency-key': { type: 'string' } },
 });
-const [apiKey, keyId, signingKey, vin, file] = positionals;
-if (
-  apiKey === undefined ||
-  keyId === undefined ||
-  signingKey === undefined ||
-  vin === undefined ||
-  file === undefined
-) {
-  console.error('Usage: node examples/sign-intake.ts <API key> <id of the API key> <signing key> <VIN> <file.json>');
+const [vin, file] = positionals;
+const { GLADHAND_API_KEY: apiKey, GLADHAND_KEY_ID: keyId, GLADHAND_SIGNING_KEY: signingKey } = process.env;
+if (!apiKey || !keyId || !signingKey || vin === undefined || file === undefined) {
+  console.error('Usage: node examples/sign-intake.mjs <VIN> <file.json>');
+  console.error('GLADHAND_API_KEY, GLADHAND_KEY_ID and GLADHAND_SIGNING_KEY have to be set.');
   process.exit(2);
 }
 
@@ -67,7 +64,7 @@ const authenticated = await fetch(new URL('/api/v1/partners/authenticate', value
   headers: { 'X-API-KEY': apiKey },
 });
 if (!authenticated.ok) throw new Error(`authenticate: ${authenticated.status} ${await authenticated.text()}`);
-const { accessToken } = (await authenticated.json()) as { accessToken: string };
+const { accessToken } = /** @type {{ accessToken: string }} */ (await authenticated.json());
 
 const url = new URL(`/api/v1/telemetry/intake/${vin}`, values.at);
 const body = readFileSync(file);

@@ -4,26 +4,32 @@ import { parseArgs } from 'node:util';
 
 /**
  * Sends every line of a file as one payload of a VIN and keeps to the limits: it slows down before it is refused, waits
- * as long as it is told when it is, and loses nothing. Needs nothing but Node.js.
+ * as long as it is told when it is, and loses nothing. Needs nothing but Node.js 20 or newer.
  *
- *   node examples/back-off.ts <API key> <VIN> <file with one JSON document per line> [--at http://localhost:8080]
+ *   export GLADHAND_API_KEY=<the API key>
+ *   node examples/back-off.mjs <VIN> <file with one JSON document per line> [--at http://127.0.0.1:8080]
  *
  * Prints a line for each payload and, to stderr, each wait and its reason.
+ *
+ * @typedef {object} Answer
+ * @property {number} status
+ * @property {Headers} headers
+ * @property {{ receiptId?: string, accessToken?: string, code?: string, detail?: string }} body
  */
-interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly body: { readonly receiptId?: string; readonly code?: string; readonly detail?: string };
-}
 
 /** A server that is restarting is back within a minute; somebody has to look at one that is not. */
 const ATTEMPTS_MAX = 8;
 const WAIT_MS_MAX = 60_000;
 
-/** Sends until it is accepted or can never be; `send` must send the same bytes with the same Idempotency-Key each time. */
-export async function sendPatiently(send: () => Promise<Answer>, say: (text: string) => void): Promise<Answer> {
+/**
+ * Sends until it is accepted or can never be.
+ *
+ * @param {() => Promise<Answer>} send Must send the same bytes with the same Idempotency-Key each time.
+ * @param {(text: string) => void} say
+ */
+export async function sendPatiently(send, say) {
   for (let attempt = 1; ; attempt += 1) {
-    const answer = await send().catch((error: Error) => error);
+    const answer = await send().catch((/** @type {Error} */ error) => error);
     const isError = answer instanceof Error;
     // 429: a limit. 503: overload or a restart. 5xx and broken connections: unknown, and repeating the bytes is safe.
     const mayRetry = isError || answer.status === 429 || answer.status >= 500;
@@ -46,8 +52,10 @@ export async function sendPatiently(send: () => Promise<Answer>, say: (text: str
 /**
  * How long to wait before the next request so that what is left lasts until there is more: nothing while more than a
  * fifth is left, then the time that remains divided by what remains. Reads RateLimit-Policy and RateLimit.
+ *
+ * @param {Headers} headers
  */
-export function paceMs(headers: Headers): number {
+export function paceMs(headers) {
   const quotas = parameters(headers.get('ratelimit-policy'), 'q');
   const left = parameters(headers.get('ratelimit'), 'r');
   const resets = parameters(headers.get('ratelimit'), 't');
@@ -59,41 +67,66 @@ export function paceMs(headers: Headers): number {
   return Math.max(0, ...waits);
 }
 
-/** `"intake";q=300;w=60, "other";q=5` -> intake: 300, other: 5. */
-function parameters(field: string | null, parameter: string): Map<string, number> {
+/**
+ * `"intake";q=300;w=60, "other";q=5` -> intake: 300, other: 5.
+ *
+ * @param {string | null} field
+ * @param {string} parameter
+ */
+function parameters(field, parameter) {
   const found = (field ?? '').matchAll(/"([^"]*)"((?:;[a-z]+=(?:\d+|"[^"]*"))*)/g);
-  return new Map(
-    [...found].flatMap(([, name, rest]) => {
-      const value = new RegExp(`;${parameter}=(\\d+)`).exec(rest!)?.[1];
-      return value === undefined ? [] : [[name!, Number(value)] as const];
-    }),
-  );
+  /** @type {Map<string, number>} */
+  const numbers = new Map();
+  for (const [, name = '', rest = ''] of found) {
+    const value = new RegExp(`;${parameter}=(\\d+)`).exec(rest)?.[1];
+    if (value !== undefined) numbers.set(name, Number(value));
+  }
+  return numbers;
 }
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { at: { type: 'string', default: 'http://localhost:8080' } },
+  options: { at: { type: 'string', default: 'http://127.0.0.1:8080' } },
 });
-const [apiKey, vin, file] = positionals;
-if (apiKey === undefined || vin === undefined || file === undefined) {
-  console.error('Usage: node examples/back-off.ts <API key> <VIN> <file with one JSON document per line>');
+const [vin, file] = positionals;
+const { GLADHAND_API_KEY: apiKey } = process.env;
+if (!apiKey || vin === undefined || file === undefined) {
+  console.error('Usage: node examples/back-off.mjs <VIN> <file with one JSON document per line>');
+  console.error('GLADHAND_API_KEY has to be set.');
   process.exit(2);
 }
 
-async function call(path: string, headers: Record<string, string>, body?: string): Promise<Answer> {
+/**
+ * @param {string} path
+ * @param {Record<string, string>} headers
+ * @param {string} [body]
+ * @returns {Promise<Answer>}
+ */
+async function call(path, headers, body) {
   const answer = await fetch(new URL(path, values.at), {
     method: 'POST',
     headers,
     ...(body !== undefined && { body }),
   });
-  return { status: answer.status, headers: answer.headers, body: (await answer.json()) as Answer['body'] };
+  return { status: answer.status, headers: answer.headers, body: /** @type {Answer['body']} */ (await answer.json()) };
 }
-const say = (text: string) => console.error(text);
+const say = (/** @type {string} */ text) => console.error(text);
+
+/**
+ * What waiting does not mend, somebody has to look at.
+ *
+ * @param {string} what
+ * @param {Answer} answer
+ */
+function giveUp(what, { status, body }) {
+  console.error(`${what}: ${status} ${body.code}: ${body.detail}`);
+  process.exit(1);
+}
 
 // One token for all of it: keys may be traded ten times in five minutes, and a token lives half an hour.
 const traded = await sendPatiently(() => call('/api/v1/partners/authenticate', { 'x-api-key': apiKey }), say);
-if (traded.status !== 200) throw new Error(`authenticate: ${traded.body.detail}`);
-const { accessToken } = traded.body as { accessToken: string };
+if (traded.status !== 200) giveUp('authenticate', traded);
+const { accessToken } = traded.body;
 
 for (const line of readFileSync(file, 'utf8').split('\n')) {
   if (line.trim() === '') continue;
@@ -104,7 +137,7 @@ for (const line of readFileSync(file, 'utf8').split('\n')) {
     'idempotency-key': crypto.randomUUID(),
   };
   const answer = await sendPatiently(() => call(`/api/v1/telemetry/intake/${vin}`, headers, line), say);
-  if (answer.status !== 202) throw new Error(`${answer.status} ${answer.body.code}: ${answer.body.detail}`);
+  if (answer.status !== 202) giveUp('intake', answer);
   console.log(`accepted ${answer.body.receiptId}`);
   const waitMs = paceMs(answer.headers);
   if (waitMs > 0) await delay(waitMs);

@@ -1,0 +1,44 @@
+import { resolve } from 'node:path';
+import type { Clock } from '../base/clock.ts';
+import type { Config } from '../config.ts';
+import { listKeysWithoutProduct } from '../organizations/product-key-store.ts';
+import { countAdmins, findOperator } from '../organizations/store.ts';
+import type { App } from './build.ts';
+
+/** Keys that are named one by one; more are counted. */
+const KEYS_NAMED_MAX = 20;
+
+/** What a person has to know of this installation once it runs: each what is wrong, and what to do. */
+export async function readNotices(app: App, config: Config, clock: Clock): Promise<string[]> {
+  return [...(await noticeFirstAdmin(app, config)), ...(await noticeKeysWithoutProduct(app, clock))];
+}
+
+/** Without a demo nobody is there who could make anybody over the API. */
+async function noticeFirstAdmin({ backends }: App, config: Config): Promise<string[]> {
+  const { system } = backends.database;
+  const operator = await findOperator(system);
+  if (operator !== undefined && (await countAdmins(system, operator.id)) > 0) return [];
+  const { directory } = config.data;
+  const isElsewhere = config.database.url === '' && resolve(directory) !== resolve('.gladhand');
+  const where = isElsewhere ? ` --data-directory ${resolve(directory)}` : '';
+  return [
+    `Nobody can sign in yet. Make the first admin from a second terminal, with the settings of this server:\nnpm run --silent gladhand -- admin create --email you@example.com --name "Your Name"${where}`,
+  ];
+}
+
+/** What such a key sends is refused: its product was taken out of the folder of products. */
+async function noticeKeysWithoutProduct({ backends, products }: App, clock: Clock): Promise<string[]> {
+  const installed = products.all.map(({ name }) => name);
+  const keys = await listKeysWithoutProduct(backends.database.system, installed, new Date(clock.nowMs()));
+  if (keys.length === 0) return [];
+  const named = keys
+    .slice(0, KEYS_NAMED_MAX)
+    .map(
+      ({ id, name, prefix, organization, product }) =>
+        `${product}: ${name} (${prefix}..., id ${id}) of ${organization}`,
+    );
+  const more = keys.length > named.length ? [`and ${keys.length - named.length} more`] : [];
+  return [
+    `Keys of products that are not installed; what they send is refused. Put the product back, or revoke the key:\n${[...named, ...more].join('\n')}`,
+  ];
+}
