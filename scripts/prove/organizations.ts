@@ -11,6 +11,7 @@ import type { Secrets } from './organizations/judge.ts';
 import { proveLive } from './organizations/live.ts';
 import { readOperations } from './organizations/operations.ts';
 import { type Outcome, type Pass, toReport, type World } from './organizations/outcome.ts';
+import { type PayloadOutcome, provePayloads } from './organizations/payloads.ts';
 import { type Probe, planProbes, type Victim } from './organizations/probes.ts';
 import { findLost, reachAll } from './organizations/reach.ts';
 import { createFindings, type Findings, noteLeak, runProbes } from './organizations/run-probes.ts';
@@ -72,8 +73,21 @@ export async function proveOrganizations(scratch: Scratch, options: Organization
     if (!pass.hasSecondWall) await server.ask({ kind: 'drop-second-wall' });
     const chosen = pass.hasSecondWall ? probes : probes.slice(0, CONTROL_PROBES_MAX);
     const liveMax = liveProbes(options.probes);
+    // Mapping knows no walls: once is enough.
+    const payloadsMax = outcomes.length === 0 ? options.probes : 0;
     outcomes.push(
-      await runPass({ pass, world, server, http, api, grpcPort, probes: chosen, liveMax, random: createRandom(seed) }),
+      await runPass({
+        payloadsMax,
+        pass,
+        world,
+        server,
+        http,
+        api,
+        grpcPort,
+        probes: chosen,
+        liveMax,
+        random: createRandom(seed),
+      }),
     );
     http.close();
     await server.ask({ kind: 'close' });
@@ -166,6 +180,7 @@ interface PassParts {
   readonly grpcPort: number;
   readonly probes: readonly Probe[];
   readonly liveMax: number;
+  readonly payloadsMax: number;
   readonly random: () => number;
 }
 
@@ -178,6 +193,7 @@ async function runPass({
   grpcPort,
   probes,
   liveMax,
+  payloadsMax,
   random,
 }: PassParts): Promise<Outcome> {
   const beganMs = performance.now();
@@ -202,8 +218,14 @@ async function runPass({
       unreached = await reachAll({ api, http, operations, root, findings }, house, other);
     });
   }
+  let payloads: PayloadOutcome | null = null;
+  if (payloadsMax > 0) {
+    const keeping = (house: House, work: () => Promise<void>) =>
+      keepingRows({ server, http, findings }, house, houses.slice(0, 2), work);
+    payloads = await provePayloads({ api, http, root, houses, findings, random, keepingRows: keeping }, payloadsMax);
+  }
   const lostCallers = (await Promise.all(houses.map((house) => findLost({ http, operations }, house)))).flat();
-  return { pass, findings, unreached, lostCallers, ...live, seconds: (performance.now() - beganMs) / 1000 };
+  return { pass, findings, unreached, lostCallers, payloads, ...live, seconds: (performance.now() - beganMs) / 1000 };
 }
 
 /** Runs `work` of `house`; whatever row of another organization is different afterwards is a leak. */

@@ -3,6 +3,7 @@ import { formatTable, round } from '../../table.ts';
 import type { House } from './furnish.ts';
 import type { Secrets } from './judge.ts';
 import type { Operation } from './operations.ts';
+import type { PayloadOutcome } from './payloads.ts';
 import type { Victim } from './probes.ts';
 import type { Findings } from './run-probes.ts';
 
@@ -28,6 +29,8 @@ export interface Outcome {
   readonly unreached: readonly string[];
   /** Callers whose credential died under the probes. */
   readonly lostCallers: readonly string[];
+  /** In the first pass. */
+  readonly payloads: PayloadOutcome | null;
   readonly streams: number;
   readonly records: number;
   readonly seconds: number;
@@ -62,6 +65,7 @@ export function toReport(world: World, outcomes: readonly Outcome[], seed: numbe
       .sort(([one], [other]) => one - other)
       .map(([code, times]) => `${code} x ${times}`)
       .join(', ')}.`,
+    `Spoilt payloads that name vehicles of two organizations: ${shipped.payloads?.payloads}, of which ${shipped.payloads?.refused} were refused at the door; ${shipped.payloads?.readings} readings are known by their number, looked up at their vehicles.`,
     ...outcomes.slice(0, 2).flatMap(({ pass, findings }) => findings.examples.map((text) => `${pass.name}: ${text}`)),
     ...uncovered.map((text) => `Not covered: ${text}`),
     ...[...shipped.lostCallers, ...alone.lostCallers].map((text) => `Lost its credential: ${text}`),
@@ -78,6 +82,7 @@ export function toReport(world: World, outcomes: readonly Outcome[], seed: numbe
     figures: {
       ...{ probes: shipped.findings.probes, leaks: shipped.findings.leaks },
       ...{ probesRowSecurityAlone: alone.findings.probes, leaksRowSecurityAlone: alone.findings.leaks },
+      ...{ payloads: shipped.payloads?.payloads ?? 0, readings: shipped.payloads?.readings ?? 0 },
       ...{ leaksBothWallsDown: control.findings.leaks, routes: operations.length, routesNotCovered: uncovered.length },
       ...{
         streams: shipped.streams + alone.streams,
@@ -95,6 +100,18 @@ export function toReport(world: World, outcomes: readonly Outcome[], seed: numbe
         const figure = control.findings.kinds[kind];
         return { name: `leaks with both walls down: ${kind}`, figure, goal: '> 0', isMet: figure > 0 };
       }),
+      {
+        name: 'a reading planted at another vehicle is seen',
+        figure: shipped.payloads?.isControlFound ? 1 : 0,
+        goal: '1',
+        isMet: shipped.payloads?.isControlFound === true,
+      },
+      {
+        name: 'readings known by their number, of 100 spoilt payloads',
+        figure: Math.round((100 * (shipped.payloads?.readings ?? 0)) / (shipped.payloads?.payloads || 1)),
+        goal: '>= 20',
+        isMet: (shipped.payloads?.readings ?? 0) >= 0.2 * (shipped.payloads?.payloads ?? 1),
+      },
       none('routes not covered', uncovered.length),
       none('callers that lost their credential', lost),
       none('answers of 5xx', failures),

@@ -95,7 +95,7 @@ function readBases(fields: Record<string, unknown>): { bases: Partial<Bases>; pr
     if (!Object.hasOwn(fields, label)) continue;
     const value = fields[label];
     // An empty base name would hand the records after it to nobody in particular.
-    const isRight = typeof value === type && value !== '';
+    const isRight = typeof value === type && (typeof value !== 'string' || value.trim() !== '');
     bases[field] = isRight ? value : BROKEN;
     if (!isRight)
       problem ??= `expected ${label} to be a ${type}${type === 'string' ? ', not empty' : ''}, found ${describe(value)}`;

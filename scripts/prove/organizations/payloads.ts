@@ -1,0 +1,186 @@
+import { say } from '../../report.ts';
+import { waitFor } from '../../wait.ts';
+import { bearer } from './callers.ts';
+import type { Api, House } from './furnish.ts';
+import { type HttpClient, inParallel } from './http-client.ts';
+import { composePayload, PAYLOAD_PRODUCTS, type PayloadProduct, type Vehicle } from './payload-forms.ts';
+import { type Findings, noteLeak } from './run-probes.ts';
+
+/**
+ * Payloads of one organization that name vehicles of another, spoilt in one place. An operator's partner may send for
+ * both, so one payload has readings of both: a reading stored for another vehicle than the one it names is a leak. Each
+ * vehicle's readings have a number of its own, by which a stored one is known again. A fleet's own partner may send for its
+ * own vehicles alone; whatever it sends, the other's rows stay as they are (the caller compares them).
+ */
+export interface PayloadParts {
+  readonly api: Api;
+  readonly http: HttpClient;
+  /** The platform operator's session. */
+  readonly root: string;
+  readonly houses: readonly House[];
+  readonly findings: Findings;
+  readonly random: () => number;
+  /** Runs the work of a house; whatever row of another one is different afterwards is a leak. */
+  keepingRows(house: House, work: () => Promise<void>): Promise<void>;
+}
+
+export interface PayloadOutcome {
+  readonly payloads: number;
+  /** Readings that were stored and are known by their number. */
+  readonly readings: number;
+  /** Payloads that were refused at the door. */
+  readonly refused: number;
+  /** Whether a reading that was sent under a wrong name on purpose was seen. */
+  readonly isControlFound: boolean;
+}
+
+const WIDTH = 16;
+/** One VIN takes so many payloads a window in the first pass; the proof asks for what it needs. */
+const REQUESTS_MAX = 1_000_000;
+
+export async function provePayloads(parts: PayloadParts, count: number): Promise<PayloadOutcome> {
+  const { api, root, houses, random, keepingRows } = parts;
+  for (const product of PAYLOAD_PRODUCTS)
+    await api.call('PUT', `/products/${product}/limit`, {
+      token: root,
+      body: { limit: REQUESTS_MAX, windowSeconds: 60 },
+    });
+  const vehicles = houses.slice(0, 2).flatMap((house) => house.values.vin.slice(0, 3));
+  const coded = vehicles.map((vin, place): Vehicle => ({ vin, code: CODE_FIRST + place }));
+  let refused = 0;
+  const share = Math.ceil(count / houses.length);
+  const sendAll = async (house: House) => {
+    const senders = await sendersOf(parts, house, coded);
+    say(`${share} spoilt payloads by the partners of ${house.slug}`);
+    const jobs = Array.from({ length: share }, (_, place) => senders[place % senders.length]!);
+    await inParallel(jobs, WIDTH, async (sender) => {
+      const path = sender.paths[Math.floor(random() * sender.paths.length)]!;
+      if ((await send(parts, sender, path, composePayload(sender.product, coded, random))) !== 202) refused += 1;
+    });
+    await drained(parts.http);
+    return senders;
+  };
+  const [one, two, operator] = houses as [House, House, House];
+  for (const house of [one, two]) await keepingRows(house, async () => void (await sendAll(house)));
+  const [control] = await sendAll(operator);
+  const readings = await judge(parts, coded);
+  const isControlFound = await findsControl(parts, control!, coded);
+  return { payloads: share * houses.length, readings, refused, isControlFound };
+}
+
+interface Sender {
+  readonly product: PayloadProduct;
+  readonly token: string;
+  /** VINs it sends to; a fleet's partner names its own there. */
+  readonly paths: readonly string[];
+}
+
+async function sendersOf({ api, root }: PayloadParts, house: House, coded: readonly Vehicle[]): Promise<Sender[]> {
+  const own = coded.map(({ vin }) => vin).filter((vin) => house.values.vin.includes(vin));
+  return Promise.all(
+    PAYLOAD_PRODUCTS.map(async (product) => {
+      const body = {
+        name: `Payloads ${house.marker}`,
+        partnerId: `payloads-${house.marker}`,
+        scopes: ['telemetry:write', `product:${product}`],
+      };
+      const { key } = await api.call('POST', `/organizations/${house.id}/api-keys`, { token: root, body });
+      const { accessToken } = await api.call('POST', '/partners/authenticate', { headers: { 'x-api-key': key } });
+      return { product, token: accessToken, paths: own.length > 0 ? own : coded.map(({ vin }) => vin) };
+    }),
+  );
+}
+
+async function send({ http }: PayloadParts, sender: Sender, vin: string, payload: unknown): Promise<number> {
+  const headers = { ...bearer(sender.token), 'content-type': 'application/json' };
+  const answer = await http.send({
+    method: 'POST',
+    path: `/api/v1/telemetry/intake/${vin}`,
+    headers,
+    body: JSON.stringify(payload),
+  });
+  return answer.status;
+}
+
+/** Codes are whole percents, far from the numbers that values are spoilt with. */
+const CODE_FIRST = 21;
+const CODED = ['environment.humidityPct', 'power.batterySocPct', 'reefer.fuelPct', 'gps.speedKph'];
+
+/** Walks both feeds; gives how many readings were known, and notes those that stand at another vehicle. */
+async function judge(parts: PayloadParts, coded: readonly Vehicle[], note = noteMixed): Promise<number> {
+  let known = 0;
+  for (const house of parts.houses.slice(0, 2)) {
+    const vins = await vinsOf(parts, house);
+    for await (const record of feedOf(parts, house)) {
+      for (const value of codesIn(record.signals)) {
+        const vehicle = coded.find(({ code }) => code === value);
+        if (vehicle === undefined) continue;
+        known += 1;
+        const vin = vins.get(record.assetId);
+        if (vin !== vehicle.vin)
+          note(parts.findings, `${value} of ${vehicle.vin} stands at ${vin}: ${JSON.stringify(record)}`);
+      }
+    }
+  }
+  return known;
+}
+
+function noteMixed(findings: Findings, text: string): void {
+  noteLeak(findings, 'changed', text);
+}
+
+function codesIn(signals: Record<string, Record<string, unknown>>): unknown[] {
+  return CODED.map((metric) => metric.split('.') as [string, string]).map(([group, name]) => signals[group]?.[name]);
+}
+
+/** A reading under a wrong name, sent on purpose: the judge has to see it, or it sees nothing. */
+async function findsControl(parts: PayloadParts, sender: Sender, coded: readonly Vehicle[]): Promise<boolean> {
+  const mixed = [{ vin: coded[0]!.vin, code: coded[3]!.code }];
+  await send(
+    parts,
+    sender,
+    coded[0]!.vin,
+    composePayload(sender.product, mixed, () => 0.999),
+  );
+  await drained(parts.http);
+  let found = 0;
+  await judge(parts, coded, () => (found += 1));
+  return found > parts.findings.leaks;
+}
+
+async function customerToken({ api }: PayloadParts, house: House): Promise<string> {
+  return (await api.call('POST', '/customers/authenticate', { headers: { 'x-api-key': house.keys.customer } }))
+    .accessToken;
+}
+
+async function vinsOf(parts: PayloadParts, house: House): Promise<Map<string, string>> {
+  const token = await customerToken(parts, house);
+  const vins = new Map<string, string>();
+  for (const vin of house.values.vin) {
+    const { data } = await parts.api.call('GET', `/telemetry/latest?trailer=${vin}`, { token });
+    for (const asset of data) vins.set(asset.assetId, asset.vin);
+  }
+  return vins;
+}
+
+async function* feedOf(parts: PayloadParts, house: House): AsyncGenerator<any> {
+  const token = await customerToken(parts, house);
+  let next = '';
+  for (;;) {
+    const page = await parts.api.call('GET', `/telemetry/feed?take=500${next}`, { token });
+    yield* page.data;
+    if (page.caughtUp) return;
+    next = `&next=${page.next}`;
+  }
+}
+
+function drained(http: HttpClient): Promise<true> {
+  return waitFor(
+    'the spoilt payloads to be mapped',
+    async () => {
+      const { body } = await http.send({ method: 'GET', path: '/metrics', headers: {} });
+      return /^gladhand_intake_backlog_envelopes 0$/m.test(body) || undefined;
+    },
+    { everyMs: 100 },
+  );
+}
