@@ -24,8 +24,12 @@ interface Mark {
 
 export class Leaves {
   readonly #marks = new Map<object, Mark[]>();
-  /** Everything inside. */
-  readonly #skipped = new Set<object>();
+  /** Single places of lists, so that many of them in one list cost a look-up each. */
+  readonly #cells = new Map<readonly unknown[], Map<number, LeafState>>();
+  /** Empty lists that say that nothing is up. */
+  readonly #statements = new Set<object>();
+  /** Containers with everything inside them. */
+  readonly #inside = new Map<object, 'skipped' | 'rejected'>();
   /** What an element is called instead of `*`. */
   readonly #names = new Map<object, string>();
 
@@ -40,12 +44,26 @@ export class Leaves {
     else if (RANK[state] > RANK[known.state]) known.state = state;
   }
 
-  skip(container: object): void {
-    this.#skipped.add(container);
+  /** Marks one place of a list; where a container stands there, that says nothing about what is inside. */
+  markCell(list: readonly unknown[], index: number, state: LeafState): void {
+    let cells = this.#cells.get(list);
+    if (cells === undefined) this.#cells.set(list, (cells = new Map()));
+    const known = cells.get(index);
+    if (known === undefined || RANK[state] > RANK[known]) cells.set(index, state);
+  }
+
+  /** An empty list that was taken as a statement; any other empty container is left out. */
+  keepStatement(list: object): void {
+    this.#statements.add(list);
+  }
+
+  /** Marks everything inside, as far as nothing else is known of it. */
+  markInside(container: object, state: 'skipped' | 'rejected'): void {
+    this.#inside.set(container, state);
   }
 
   isSkipped(container: object): boolean {
-    return this.#skipped.has(container);
+    return this.#inside.get(container) === 'skipped';
   }
 
   /** Calls an element of a list `name` where a path would say `*`, and its unused leaves by that name alone. */
@@ -55,7 +73,7 @@ export class Leaves {
 
   /** What the marks say of one leaf; undefined: nothing. */
   stateOf(container: object, key: Key): LeafState | undefined {
-    let state: LeafState | undefined;
+    let state = this.#cells.get(container as readonly unknown[])?.get(key as number);
     for (const mark of this.#marks.get(container) ?? []) {
       if (mark.keys !== undefined && !mark.keys.has(key)) continue;
       if (state === undefined || RANK[mark.state] > RANK[state]) state = mark.state;
@@ -67,8 +85,8 @@ export class Leaves {
   count(payload: unknown): LeavesBody {
     const counts = { taken: 0, skipped: 0, leftOut: 0, rejected: 0, unused: 0 };
     const root = createTrail();
-    const visit = (container: object, trail: Trail, isSkipped: boolean): void => {
-      const inside = isSkipped || this.#skipped.has(container);
+    const visit = (container: object, trail: Trail, around: LeafState | undefined): void => {
+      const inside = this.#inside.get(container) ?? around;
       const isList = Array.isArray(container);
       const keys = isList ? container.keys() : Object.keys(container);
       for (const key of keys) {
@@ -78,8 +96,8 @@ export class Leaves {
           visit(value as object, childOf(trail, name), inside);
           continue;
         }
-        let state = this.stateOf(container, key) ?? (inside ? 'skipped' : undefined);
-        if (state === 'taken' && value === null) state = 'leftOut';
+        let state = this.stateOf(container, key) ?? inside;
+        if (state === 'taken' && this.#saysNothing(value)) state = 'leftOut';
         counts[state ?? 'unused'] += 1;
         if (state === undefined || state === 'leftOut') {
           if (this.#names.has(container)) trail[state ?? 'unused'].add('');
@@ -90,8 +108,13 @@ export class Leaves {
     if (isLeaf(payload)) {
       counts.unused += 1;
       root.unused.add('');
-    } else visit(payload as object, root, false);
+    } else visit(payload as object, root, undefined);
     return { ...counts, leftOutPaths: pathsOf(root, 'leftOut'), unusedPaths: pathsOf(root, 'unused') };
+  }
+
+  /** Of a leaf: null, or a container, which is empty then. */
+  #saysNothing(value: unknown): boolean {
+    return typeof value === 'object' && (value === null || !this.#statements.has(value));
   }
 }
 
