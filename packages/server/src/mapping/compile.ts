@@ -142,7 +142,8 @@ function compileLoops(each: unknown, pointer: string, build: Build): LoopPlan[] 
     build.bind(as, list);
     const isOuter = build.isOuter(list);
     build.enterLoop(as);
-    loops.push({ as, list, isOuter, place: { pointer: sourcePointer, expression: source } });
+    const reads = createReadPlan(build.readsOfPayload(list));
+    loops.push({ as, list, isOuter, reads, place: { pointer: sourcePointer, expression: source } });
   });
   return loops;
 }

@@ -146,7 +146,7 @@ class Decoder implements DecodedPack {
     return item;
   }
 
-  #fault(record: unknown, detail: string, refused: 'record' | 'payload' = 'record'): void {
+  #fault(record: unknown, detail: string, refused: 'element' | 'payload' = 'element'): void {
     this.faults.push({ refused, element: `/${this.entries.length}`, found: describe(record), detail });
     this.entries.push({ record, outcome: 'fault' });
   }
@@ -186,8 +186,9 @@ const LABELS_BUT_UNIT: ReadonlySet<Key> = new Set([...LABELS].filter((label) => 
  * Carries what the mapping marked over to the pack: a record shares the fate of its value, a record of base fields is
  * taken, one that could not be read is rejected. Unused records are called by their signal.
  */
-export function accountForPack(entries: readonly SenmlEntry[], leaves: Leaves): void {
-  for (const { record, outcome } of entries) {
+export function accountForPack(pack: readonly unknown[], entries: readonly SenmlEntry[], leaves: Leaves): void {
+  for (const [index, { record, outcome }] of entries.entries()) {
+    if (outcome === 'fault') leaves.markCell(pack, index, 'rejected');
     if (typeof record !== 'object' || record === null) continue;
     if (outcome === 'fault') leaves.mark(record, LABELS, 'rejected');
     else if (outcome === 'base') leaves.mark(record, LABELS, 'taken');

@@ -31,6 +31,6 @@ export function decodePayload(steps: ProductRules['decode'], input: MappingInput
     payload: items,
     faults,
     dependsOnArrival,
-    account: (leaves) => accountForPack(entries, leaves),
+    account: (leaves) => accountForPack(input.payload as unknown[], entries, leaves),
   };
 }

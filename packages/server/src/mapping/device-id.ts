@@ -2,7 +2,7 @@ import { LINE_PATTERN } from '@gladhand/contract/display-name.ts';
 import { describe, Misfit } from './misfit.ts';
 import type { Scope } from './path.ts';
 import type { DevicePlan } from './record-plan.ts';
-import { checkStorable } from './target-check.ts';
+import { checkKept, checkStorable } from './target-check.ts';
 
 export const DEVICE_ID_CHARS_MAX = 200;
 
@@ -16,6 +16,7 @@ const LINE = new RegExp(LINE_PATTERN, 'u');
 export function readDeviceId(plan: DevicePlan, scope: Scope): string | undefined {
   const value = plan.externalId.evaluate(scope) ?? undefined;
   if (value === undefined) return undefined;
+  checkKept(value, plan.place);
   const detail = `expected a device id: one line of 1 to ${DEVICE_ID_CHARS_MAX} characters, or a whole number within 2^53`;
   const isExact = typeof value === 'number' && Number.isSafeInteger(value);
   if (typeof value !== 'string' && !isExact) throw new Misfit('wrong-type', plan.place, describe(value), detail);

@@ -25,8 +25,12 @@ interface Mark {
 export class Leaves {
   readonly #marks = new Map<object, Mark[]>();
   readonly #walked = new Map<object, Map<object, LeafState>>();
-  /** Everything inside. */
-  readonly #skipped = new Set<object>();
+  /** Single places of lists, so that many of them in one list cost a look-up each. */
+  readonly #cells = new Map<readonly unknown[], Map<number, LeafState>>();
+  /** Empty lists that say that nothing is up. */
+  readonly #statements = new Set<object>();
+  /** Containers with everything inside them. */
+  readonly #inside = new Map<object, 'skipped' | 'rejected'>();
   /** What an element is called instead of `*`. */
   readonly #names = new Map<object, string>();
 
@@ -54,12 +58,26 @@ export class Leaves {
     return false;
   }
 
-  skip(container: object): void {
-    this.#skipped.add(container);
+  /** Marks one place of a list; where a container stands there, that says nothing about what is inside. */
+  markCell(list: readonly unknown[], index: number, state: LeafState): void {
+    let cells = this.#cells.get(list);
+    if (cells === undefined) this.#cells.set(list, (cells = new Map()));
+    const known = cells.get(index);
+    if (known === undefined || RANK[state] > RANK[known]) cells.set(index, state);
+  }
+
+  /** An empty list that was taken as a statement; any other empty container is left out. */
+  keepStatement(list: object): void {
+    this.#statements.add(list);
+  }
+
+  /** Marks everything inside, as far as nothing else is known of it. */
+  markInside(container: object, state: 'skipped' | 'rejected'): void {
+    this.#inside.set(container, state);
   }
 
   isSkipped(container: object): boolean {
-    return this.#skipped.has(container);
+    return this.#inside.get(container) === 'skipped';
   }
 
   /** Calls an element of a list `name` where a path would say `*`, and its unused leaves by that name alone. */
@@ -70,23 +88,24 @@ export class Leaves {
   /** What the marks say of one leaf; undefined: nothing. */
   stateOf(container: object, key: Key): LeafState | undefined {
     const marks = this.#marks.get(container);
-    return marks && highest(marks, key);
+    const state =
+      this.#cells.size === 0 ? undefined : this.#cells.get(container as readonly unknown[])?.get(key as number);
+    return marks === undefined ? state : highest(marks, key, state);
   }
 
   /** Walks the payload and counts. */
   count(payload: unknown): LeavesBody {
     const counts = { taken: 0, skipped: 0, leftOut: 0, rejected: 0, unused: 0 };
     const root = createTrail();
-    const visit = (container: object, trail: Trail, isSkipped: boolean): void => {
-      const inside = isSkipped || this.#skipped.has(container);
-      const marks = this.#marks.get(container);
+    const visit = (container: object, trail: Trail, around: LeafState | undefined): void => {
+      const inside = this.#inside.get(container) ?? around;
       const take = (key: Key, value: unknown, name: string): void => {
         if (!isLeaf(value)) {
           visit(value as object, childOf(trail, this.#names.get(value as object) ?? name), inside);
           return;
         }
-        let state = (marks && highest(marks, key)) ?? (inside ? 'skipped' : undefined);
-        if (state === 'taken' && value === null) state = 'leftOut';
+        let state = this.stateOf(container, key) ?? inside;
+        if (state === 'taken' && this.#saysNothing(value)) state = 'leftOut';
         counts[state ?? 'unused'] += 1;
         if (state !== undefined && state !== 'leftOut') return;
         trail[state ?? 'unused'].add(this.#names.size > 0 && this.#names.has(container) ? '' : name);
@@ -98,13 +117,18 @@ export class Leaves {
     if (isLeaf(payload)) {
       counts.unused += 1;
       root.unused.add('');
-    } else visit(payload as object, root, false);
+    } else visit(payload as object, root, undefined);
     return { ...counts, leftOutPaths: pathsOf(root, 'leftOut'), unusedPaths: pathsOf(root, 'unused') };
+  }
+
+  /** Of a leaf: null, or a container, which is empty then. */
+  #saysNothing(value: unknown): boolean {
+    return typeof value === 'object' && (value === null || !this.#statements.has(value));
   }
 }
 
-function highest(marks: readonly Mark[], key: Key): LeafState | undefined {
-  let state: LeafState | undefined;
+function highest(marks: readonly Mark[], key: Key, known: LeafState | undefined): LeafState | undefined {
+  let state = known;
   for (const mark of marks) {
     if (mark.keys !== undefined && !mark.keys.has(key)) continue;
     if (state === undefined || RANK[mark.state] > RANK[state]) state = mark.state;
@@ -155,7 +179,8 @@ function shortened(path: string): string {
   return text.toWellFormed().replaceAll('\0', '\ufffd');
 }
 
-function isLeaf(value: unknown): boolean {
+/** Whether a value has no values of its own. */
+export function isLeaf(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return true;
   for (const _key in value) return false;
   return true;

@@ -234,7 +234,7 @@ test('elements are told apart by identity: the same one twice, or one without it
   expect(outcome.rejects.map(({ record, refused, code }) => [record, refused, code])).toEqual([
     [0, 'element', 'element-duplicate'],
     [1, 'element', 'identity-missing'],
-    [2, 'element', 'out-of-bounds'],
+    [2, 'element', 'value-not-allowed'],
     [3, 'group', 'wrong-type'],
   ]);
   expect(outcome.records.map((record) => record.signals)).toEqual([

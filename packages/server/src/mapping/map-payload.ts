@@ -2,12 +2,13 @@ import { REJECTS_TOLD_MAX, type RefusedPart } from '@gladhand/contract/intake.ts
 import { type Decoded, decodePayload } from './decode.ts';
 import { MAPPING_LIMITS, type ProductRules } from './document.ts';
 import { isWanted } from './is-wanted.ts';
-import { Leaves } from './leaves.ts';
+import { type Key, Leaves } from './leaves.ts';
 import { elementOf, mapRecord, type RecordFrame } from './map-record.ts';
 import type { CompiledMapping, MappedRecord, MappingInput, MappingOutcome, Reject } from './mapped-record.ts';
 import { markRecord, markSkipped, type Nest, type Skipped } from './mark-record.ts';
 import { describe, Misfit, type Place, shorten } from './misfit.ts';
-import type { Scope } from './path.ts';
+import { readKey, type Scope } from './path.ts';
+import { markReads } from './read-plan.ts';
 import type { LoopPlan, RecordPlan } from './record-plan.ts';
 import { pointerStep } from './schema-errors.ts';
 import type { RecordWriting } from './signal-node.ts';
@@ -41,6 +42,8 @@ class Run {
   /** Elements by their place that no record spec has taken or refused so far; undefined: one has. */
   readonly #skippedAt = new Map<string, Skipped | undefined>();
   #skippedElsewhere = 0;
+  /** Elements by their place that are no object, where a loop looks for a list. */
+  readonly #refusedAt = new Set<string>();
   #candidates = 0;
   #full = false;
   readonly #nest: Nest = [];
@@ -82,7 +85,7 @@ class Run {
   #rejectFaults(decoded: Decoded): void {
     for (const { found, detail, element, refused } of decoded.faults) {
       const misfit = new Misfit('decode-failed', { pointer: '', expression: '' }, found, detail);
-      this.#reject(this.#candidates++, misfit, refused, element);
+      this.#reject(this.#candidates, misfit, refused, element);
     }
   }
 
@@ -97,15 +100,17 @@ class Run {
   #loop(plan: RecordPlan, depth: number, scope: Scope, places: Map<string, Element>, element: Element): void {
     const loop = plan.loops[depth];
     if (loop === undefined) return this.#candidate(plan, scope, element);
-    let list: readonly unknown[];
+    let list: readonly unknown[] | null | undefined;
     try {
-      list = readList(loop, scope);
+      list = this.#readList(loop, scope);
     } catch (error) {
       markRecord(plan, scope, this.#nest, this.#leaves, 'rejected');
-      return this.#reject(this.#candidates++, error, 'element', element);
+      return this.#rejectLoop(error, places, element);
     }
-    const at = listPlace(loop, places);
+    if (list === undefined) return;
+    if (list === null || list.length === 0) return markReads(loop.reads, scope, this.#leaves, 'leftOut');
     this.#boundLets = undefined;
+    const at = listPlace(loop, scope, places);
     for (let index = 0; index < list.length && !this.#full; index += 1) {
       scope[loop.as] = list[index];
       this.#nest[depth] = { as: loop.as, list, index };
@@ -116,8 +121,30 @@ class Run {
     this.#nest.length = depth;
   }
 
+  /** Null where the payload says null instead of a list, undefined where it says nothing. */
+  #readList(loop: LoopPlan, scope: Scope): readonly unknown[] | null | undefined {
+    const list = loop.list.evaluate(scope);
+    if (list === null || list === undefined) return list;
+    if (!Array.isArray(list)) {
+      if (typeof list === 'object') this.#leaves.markInside(list, 'rejected');
+      throw new Misfit('wrong-type', loop.place, describe(list), 'expected a list');
+    }
+    if (loop.isOuter) countOuter(list.length, scope, loop.place);
+    return list;
+  }
+
+  /** An element that is no object is refused once, and not again for every list that a record spec looks for in it. */
+  #rejectLoop(error: unknown, places: ReadonlyMap<string, Element>, element: Element): void {
+    const cell = this.#nest.findLast(({ as }) => element !== undefined && places.get(as) === element);
+    if (element !== undefined && cell !== undefined && !isObject(cell.list[cell.index])) {
+      if (this.#refusedAt.has(element)) return;
+      this.#refusedAt.add(element);
+    }
+    this.#reject(this.#candidates++, error, 'element', element);
+  }
+
   #candidate(plan: RecordPlan, scope: Scope, element: Element): void {
-    const writing: RecordWriting = { drops: [], failed: new Map(), elements: [] };
+    const writing: RecordWriting = { drops: [], failed: new Map(), elements: [], statements: [], refused: [] };
     try {
       if (plan.when?.usesLets) this.#bindLets(plan, scope);
       if (plan.when !== undefined && !isWanted(plan.when.expression, plan.when.place, scope)) {
@@ -192,17 +219,16 @@ class Run {
   }
 }
 
-function readList(loop: LoopPlan, scope: Scope): readonly unknown[] {
-  const list = loop.list.evaluate(scope) ?? [];
-  if (!Array.isArray(list)) throw new Misfit('wrong-type', loop.place, describe(list), 'expected a list');
-  if (loop.isOuter) countOuter(list.length, scope, loop.place);
-  return list;
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The place of a loop's list in the payload, when its expression is a plain path from a known place. */
-function listPlace(loop: LoopPlan, places: ReadonlyMap<string, Element>): Element {
+/** The place of a loop's list in the payload, when its expression is a path from a known place. */
+function listPlace(loop: LoopPlan, scope: Scope, places: ReadonlyMap<string, Element>): Element {
   const { path } = loop.list;
   const base = path === undefined ? undefined : places.get(path.root);
-  if (base === undefined || path === undefined || path.steps.some((step) => typeof step === 'object')) return undefined;
-  return base + path.steps.map((step) => pointerStep(step as string | number)).join('');
+  if (base === undefined || path === undefined) return undefined;
+  // The list was read by these steps, so each of them has a key.
+  const keys = path.steps.map((step) => (typeof step === 'object' ? readKey(step, scope) : step));
+  return base + keys.map((key) => pointerStep(key as Key)).join('');
 }

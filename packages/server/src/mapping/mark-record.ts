@@ -1,4 +1,4 @@
-import type { LeafState, Leaves } from './leaves.ts';
+import { isLeaf, type LeafState, type Leaves } from './leaves.ts';
 import type { Scope } from './path.ts';
 import { markReads, type ReadPlan } from './read-plan.ts';
 import type { RecordPlan } from './record-plan.ts';
@@ -28,6 +28,8 @@ export function markRecord(
   writing?: RecordWriting,
 ): void {
   markCells(plan.whole, nest, leaves, state);
+  for (const list of writing?.statements ?? []) leaves.keepStatement(list);
+  for (const container of writing?.refused ?? []) leaves.markInside(container, 'rejected');
   if (writing === undefined || writing.failed.size === 0) {
     markReads(plan.whole, scope, leaves, state);
   } else {
@@ -41,14 +43,14 @@ export function markRecord(
 
 /** Marks everything in an element that a `when` leaves out. */
 export function markSkipped({ element, cell }: Skipped, leaves: Leaves): void {
-  if (isContainer(element)) leaves.skip(element);
-  else markCell(cell, leaves, 'skipped');
+  if (typeof element === 'object' && element !== null) leaves.markInside(element, 'skipped');
+  else if (cell !== undefined) leaves.markCell(cell.list, cell.index, 'skipped');
 }
 
 function markElement({ plan, as, list, index, state, failed }: ElementReads, scope: Scope, leaves: Leaves): void {
   const element = list[index];
   scope[as] = element;
-  if (plan.whole.whole.has(as)) markCell({ list, index }, leaves, state);
+  if (state === 'rejected' || plan.whole.whole.has(as)) leaves.markCell(list, index, state);
   if (state === 'skipped') markSkipped({ element, cell: { list, index } }, leaves);
   else if (failed.size === 0 || state === 'rejected') markReads(plan.whole, scope, leaves, state);
   else markLines(plan.lines, failed, scope, leaves, state);
@@ -64,16 +66,9 @@ function markLines(
   for (const line of lines) markReads(line.plan, scope, leaves, failed.get(line) ?? state);
 }
 
-/** Elements that are texts or numbers are leaves themselves. */
+/** Elements that are texts or numbers are leaves themselves. One that is refused need not have been read as a whole. */
 function markCells(plan: ReadPlan, nest: Nest, leaves: Leaves, state: LeafState): void {
-  for (const cell of nest) if (plan.whole.has(cell.as)) markCell(cell, leaves, state);
-}
-
-function markCell(cell: Cell | undefined, leaves: Leaves, state: LeafState): void {
-  if (cell === undefined || isContainer(cell.list[cell.index])) return;
-  leaves.mark(cell.list, new Set([cell.index]), state);
-}
-
-function isContainer(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
+  for (const { as, list, index } of nest) {
+    if (isLeaf(list[index]) && (state === 'rejected' || plan.whole.has(as))) leaves.markCell(list, index, state);
+  }
 }

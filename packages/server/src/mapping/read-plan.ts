@@ -14,7 +14,7 @@ export interface ReadPlan {
 }
 
 interface ReadNode {
-  /** Keys at which a read ends. */
+  /** Keys that are read: those at which a read ends, and those on its way, where there may be no container. */
   readonly keys: Set<Key>;
   readonly computed: Array<{ readonly step: Step & object; readonly node: ReadNode | undefined }>;
   readonly children: Map<Key, ReadNode>;
@@ -54,6 +54,7 @@ function addRead(node: ReadNode, steps: Read['steps']): void {
   } else if (isLast) {
     node.keys.add(step);
   } else {
+    node.keys.add(step);
     let child = node.children.get(step);
     if (child === undefined) node.children.set(step, (child = createNode()));
     addRead(child, rest);
@@ -86,8 +87,9 @@ function markNode(node: ReadNode, value: unknown, scope: Scope, leaves: Leaves, 
   for (const { step, node: next } of node.computed) {
     const key = keyOf(step, scope);
     if (key === undefined) continue;
-    if (next === undefined) leaves.mark(value, new Set([key]), state);
-    else markNode(next, own(value, key), scope, leaves, state);
+    const inner = own(value, key);
+    if (next !== undefined && typeof inner === 'object' && inner !== null) markNode(next, inner, scope, leaves, state);
+    else if (inner !== undefined) leaves.mark(value, new Set([key]), state);
   }
   if (!Array.isArray(value)) return;
   if (node.endsAtEvery) leaves.mark(value, undefined, state);

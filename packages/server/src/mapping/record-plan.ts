@@ -31,6 +31,7 @@ export interface LoopPlan {
   /** The same list for every element of the loop around it. */
   readonly isOuter: boolean;
   readonly place: Place;
+  readonly reads: ReadPlan;
 }
 
 /** A name for a value; null where there is none, which makes what is read from it a miss. */

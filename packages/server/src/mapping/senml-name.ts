@@ -10,6 +10,7 @@ export interface SenmlName {
 /** A name that begins so speaks of a vehicle (URN schemes and namespaces are case-insensitive, RFC 8141 3.1). */
 const CLAIM = /^\s*(?:urn:vin|vin(?![a-z0-9]))/i;
 const VEHICLE = /^\s*(?:urn:)?vin:([^:/]*)(?:[:/](.*))?$/is;
+/** A base name that ends with its VIN, the colon after it left out. */
 const BASE_VEHICLE = /^\s*(?:urn:)?vin:([^:/]+)$/i;
 
 /**
@@ -20,13 +21,11 @@ const BASE_VEHICLE = /^\s*(?:urn:)?vin:([^:/]+)$/i;
 export function readSenmlName(base: string, own: string): SenmlName {
   const whole = base + own;
   if (!CLAIM.test(base) && !CLAIM.test(whole)) return { vin: undefined, signal: own };
-  const ofBase = BASE_VEHICLE.exec(base);
-  if (ofBase !== null && own !== '' && !/^[:/]/.test(own)) return { vin: tidy(ofBase[1]!), signal: own };
-  const match = VEHICLE.exec(whole);
-  return match === null ? { vin: whole, signal: own } : { vin: tidy(match[1]!), signal: match[2] ?? '' };
-}
-
-function tidy(text: string): string {
-  const result = normalizeVin(text);
-  return result.ok ? result.vin : text;
+  const [, text = whole, signal = ''] = VEHICLE.exec(whole) ?? [whole, whole, own];
+  const vin = normalizeVin(text);
+  if (vin.ok) return { vin: vin.vin, signal };
+  const [, textOfBase] = BASE_VEHICLE.exec(base) ?? [];
+  if (textOfBase === undefined || own === '' || /^[:/]/.test(own)) return { vin: text, signal };
+  const vinOfBase = normalizeVin(textOfBase);
+  return { vin: vinOfBase.ok ? vinOfBase.vin : textOfBase, signal: own };
 }

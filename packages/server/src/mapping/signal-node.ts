@@ -89,6 +89,10 @@ export interface RecordWriting {
   readonly failed: Map<object, LeafState>;
   /** Elements of lists, whose leaves are marked when the fate of the record is known. */
   readonly elements: ElementReads[];
+  /** Empty lists of the payload that say that nothing is up. */
+  readonly statements: object[];
+  /** Containers of the payload that are no lists, where a list should be. */
+  readonly refused: object[];
 }
 
 export interface Drop {

@@ -86,7 +86,7 @@ function createTextCheck(target: LeafTarget, place: Place): TargetCheck {
     checkStorable(value, place);
     if (value.length > 0 && value.length <= lengthMax && (pattern === undefined || pattern.test(value))) return value;
     const form = pattern === undefined ? `1 to ${lengthMax} characters` : `text like ${target.pattern}`;
-    throw new Misfit('out-of-bounds', place, describe(value), `${target.path} is ${form}`);
+    throw new Misfit('value-not-allowed', place, describe(value), `${target.path} is ${form}`);
   };
 }
 

@@ -29,7 +29,7 @@ export function writeList(plan: ListPlan, scope: Scope, prefix: string, writing:
 function writeElements(plan: ListPlan, scope: Scope, prefix: string, writing: Writing): Values[] | undefined {
   const out: Values[] = [];
   const seen = new Set<string>();
-  for (const element of plan.elements) writeElement(plan.target, element, scope, prefix, writing, seen, out);
+  for (const element of plan.elements) writeElement(plan, element, scope, prefix, writing, seen, out);
   return out.length === 0 ? undefined : out;
 }
 
@@ -42,7 +42,10 @@ function writeLoop(
 ): Values[] | undefined {
   const list = loop.list.evaluate(scope) ?? undefined;
   if (list === undefined) return undefined;
-  if (!Array.isArray(list)) throw new Misfit('wrong-type', loop.listPlace, describe(list), 'expected a list');
+  if (!Array.isArray(list)) {
+    if (typeof list === 'object') writing.record.refused.push(list);
+    throw new Misfit('wrong-type', loop.listPlace, describe(list), 'expected a list');
+  }
   if (list.length > MAPPING_LIMITS.elementsPerListMax) {
     const detail = `a list of a record has at most ${MAPPING_LIMITS.elementsPerListMax} elements`;
     throw new Misfit('too-many-elements', loop.listPlace, describe(list), detail);
@@ -62,8 +65,10 @@ function writeLoop(
     writing.record.elements.push({ plan: element, as: loop.as, list, index, state, failed });
   });
   if (out.length > 0) return out;
+  // An element that was refused is up all the same.
   if (!plan.target.isStated || writing.record.drops.length > droppedBefore) return undefined;
   writing.found += 1;
+  writing.record.statements.push(list);
   return out;
 }
 
@@ -84,12 +89,15 @@ function writeWanted(
     writing.record.drops.push({ refused: 'element', misfit: error });
     return 'rejected';
   }
-  return writeElement(plan.target, element, scope, prefix, writing, seen, out) ? 'taken' : 'rejected';
+  return writeElement(plan, element, scope, prefix, writing, seen, out) ? 'taken' : 'rejected';
 }
 
-/** False when the element did not fit; the drop is noted then. One that says nothing is left out without a word. */
+/**
+ * False when the element did not fit; the drop is noted then. One that says nothing is left out without a word, but not
+ * where the list states what is up: something is, and the list may not come out empty for it.
+ */
 function writeElement(
-  target: ListTarget,
+  { target, loop }: ListPlan,
   plan: ElementPlan,
   scope: Scope,
   prefix: string,
@@ -106,7 +114,8 @@ function writeElement(
     plan.write(scope, `${prefix}[${key}].`, inside, values);
     // In a list that states what is up, being there is the statement.
     if (target.isStated && isNamed && [...plan.identity.values()].some((line) => !line.constant)) inside.found += 1;
-    if (inside.found === 0) {
+    const isStatement = target.isStated && loop !== undefined;
+    if (inside.found === 0 && !isStatement) {
       if (isNamed) takeStates(inside, writing);
       return true;
     }

@@ -52,5 +52,7 @@ function drop(misfit: Misfit, line: Line, metric: string, writing: Writing): nul
   writing.record.failed.set(line, 'rejected');
   const state = stateOf(misfit.code);
   setState(writing, metric, state);
-  return state === 'notAvailable' ? null : undefined;
+  if (state !== 'notAvailable') return undefined;
+  writing.found += 1;
+  return null;
 }
