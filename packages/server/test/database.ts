@@ -1,9 +1,10 @@
 import pg from 'pg';
-import { afterAll, inject, onTestFinished } from 'vitest';
+import { inject } from 'vitest';
 import { systemIds } from '../src/base/ids.ts';
 import { silentLogger } from '../src/base/log.ts';
 import type { Database, PostgresHost } from '../src/database/database.ts';
 import { openDatabase } from '../src/database/open-database.ts';
+import { whenDone } from './when-done.ts';
 
 /**
  * A database of the caller's own, migrated and empty, on the run's PostgreSQL. Dropped with its connections when the
@@ -33,11 +34,7 @@ export async function openTestDatabase(options: { poolSizeMax?: number } = {}): 
       await database.close();
       await run(server, `drop database ${name} with (force)`);
     })());
-  try {
-    onTestFinished(close);
-  } catch {
-    afterAll(close);
-  }
+  whenDone(close);
   return { ...database, close };
 }
 
