@@ -20,7 +20,7 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
           'Partners send telemetry in their own JSON, customers read one canonical feed. Errors are RFC 9457 problem documents whose `code` never changes its meaning. LiveFeed is gRPC: see `gladhand.livefeed.v1`.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
-      servers: [{ url: '/' }],
+      servers: [{ url: '/', description: 'This installation' }],
       components: {
         securitySchemes: {
           apiKey: {
@@ -58,10 +58,13 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
       tags: [
         { name: 'Authentication', description: 'A key for a token' },
         { name: 'Partner intake', description: 'Telemetry in, receipts out' },
-        { name: 'Fleets' },
-        { name: 'Trailers' },
-        { name: 'Devices' },
-        { name: 'DeliverSafe' },
+        { name: 'Fleets', description: 'Groups of trailers and delivery vehicles' },
+        { name: 'Trailers', description: 'Trailers, by fleet or one by one' },
+        { name: 'Devices', description: 'What is mounted on an asset and measures' },
+        {
+          name: 'DeliverSafe',
+          description: 'DeliverSafe units: delivery vehicles with doors, liftgate, backup sensors and cameras',
+        },
         { name: 'Telemetry', description: 'Records by time, by arrival, and the latest values' },
         { name: 'Plants', description: 'Energy sites: their records over time, and the latest values' },
         { name: 'Signing in', description: 'People: a session for a password, or through an identity provider' },
