@@ -158,6 +158,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       refusals,
       administration,
       intake,
+      products,
       registry,
       reader,
       limitRoom,

@@ -9,6 +9,8 @@ import { createHttp, type Http, type HttpParts } from '../edge/http.ts';
 import { createLimitGuard } from '../edge/limit-guard.ts';
 import type { Intake } from '../intake/accept.ts';
 import { registerIntakeRoutes } from '../intake/routes.ts';
+import { registerProductRoutes } from '../mapping/product-routes.ts';
+import type { Products } from '../mapping/products.ts';
 import { registerReceiptRoutes } from '../mapping/routes.ts';
 import { registerApiKeyRoutes } from '../organizations/api-key-routes.ts';
 import type { ApiKeys } from '../organizations/api-keys.ts';
@@ -49,6 +51,7 @@ export interface Rooms {
   readonly refusals: Refusals;
   readonly administration: Administration;
   readonly intake: Intake;
+  readonly products: Products;
   readonly registry: Registry;
   readonly reader: TelemetryReader;
   readonly limitRoom: LimitRoom;
@@ -87,6 +90,12 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
       registerApiKeyRoutes(scope as Http, rooms);
       registerLimitRoutes(scope as Http, { ...rooms, ...rooms.limitRoom, clock: parts.clock });
       registerPlanRoutes(scope as Http, { ...rooms.limitRoom });
+      registerProductRoutes(scope as Http, {
+        ...rooms,
+        clock: parts.clock,
+        bodyBytesMax: rooms.config.intake.bodyBytesMax,
+        findProductLimit: (name) => rooms.limitRoom.planDirectory.findProductLimit(name),
+      });
       const getReachable: Organizations['getReachable'] = (person, name) =>
         rooms.organizations.getReachable(person, name);
       registerRegistryAdminRoutes(scope as Http, { ...rooms, getReachable });

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '@gladhand/contract/errors.ts';
-import { AcceptedBody, IntakeHeaders, PartnerPayload } from '@gladhand/contract/intake.ts';
+import { AcceptedBody, INTAKE_CONTENT_TYPES, IntakeHeaders, PartnerPayload } from '@gladhand/contract/intake.ts';
 import type { FastifyReply, FastifyRequest, FastifySchema } from 'fastify';
 import { Type } from 'typebox';
 import type { Principal } from '../access/principal.ts';
@@ -40,7 +40,7 @@ export function registerIntakeRoutes(http: Http, parts: IntakeDoorParts): void {
     scope.removeAllContentTypeParsers();
     // The bytes are kept as they are, so nothing parses them before they are read here.
     scope.addContentTypeParser(
-      'application/json',
+      [...INTAKE_CONTENT_TYPES],
       { parseAs: 'buffer', bodyLimit: parts.bodyBytesMax },
       (_request, body, parsed) => parsed(null, body),
     );
@@ -58,7 +58,7 @@ export function registerIntakeRoutes(http: Http, parts: IntakeDoorParts): void {
             description:
               '202 means the bytes are on disk. Send `Idempotency-Key` to make retries safe by themselves; without it, a repeated payload still collapses by content.',
             headers: IntakeHeaders,
-            consumes: ['application/json'],
+            consumes: [...INTAKE_CONTENT_TYPES],
             body: PartnerPayload,
             response: { 202: AcceptedBody },
           },

@@ -6,6 +6,7 @@ import { parse, YAMLParseError } from 'yaml';
 import { StartRefusal } from '../base/start-refusal.ts';
 import { compileMapping } from './compile.ts';
 import { type ProductDocument, ProductDocumentSchema } from './document.ts';
+import { type ExampleTemplate, refuseExample } from './example.ts';
 import { createInputCheck } from './input-check.ts';
 import type { CompiledMapping } from './mapped-record.ts';
 import { checkShape } from './schema-errors.ts';
@@ -13,7 +14,8 @@ import { checkShape } from './schema-errors.ts';
 /**
  * The products of this installation, read once from their folder. Promise: every product that `find` gives is whole
  * (schema compiled, exactly one live mapping, compiled); otherwise `loadProducts` throws and names every fault of
- * every file. Assumes that the folder is the operator's own. A folder `<name>` holds product.yaml and mapping-<n>.yaml.
+ * every file. Assumes that the folder is the operator's own. A folder `<name>` holds product.yaml,
+ * mapping-<n>.yaml and, to be shown to partners, example.json.
  */
 export interface Product extends Omit<ProductDocument, 'format' | 'versions'> {
   /** The live mapping version. */
@@ -21,6 +23,8 @@ export interface Product extends Omit<ProductDocument, 'format' | 'versions'> {
   /** `sha256:<hex>` over the mapping document and the decode steps, canonical (keys sorted). */
   readonly mappingHash: string;
   readonly mapping: CompiledMapping;
+  /** What a partner of it sends, with placeholders (see example.ts); null: its folder has no example.json. */
+  readonly example: ExampleTemplate | null;
   /** The live mapping document, as it was read. */
   readonly mappingDocument: unknown;
   /** Checks a parsed body against `inputSchema`: [] or up to 20 findings with JSON Pointers into it. */
@@ -93,13 +97,19 @@ function readProduct(directory: string, folder: string, faults: ProductFault[]):
     faults.push(...compiled.errors.map((error) => ({ file: mappingFile, ...error })));
     return undefined;
   }
+  const example = readExample(directory, folder, faults);
+  if (example === undefined) return undefined;
+  const parts = { validateInput: input.validate, mapping: compiled.mapping };
+  const wrong = example === null ? [] : refuseExample(example, parts);
+  faults.push(...wrong.map((fault) => ({ file: join(folder, EXAMPLE_FILE), ...fault })));
+  if (wrong.length > 0) return undefined;
   return {
     ...document,
+    ...parts,
     mappingVersion: version,
     mappingHash: hashMapping(mappingDocument, document.decode ?? []),
-    mapping: compiled.mapping,
     mappingDocument,
-    validateInput: input.validate,
+    example,
   };
 }
 
@@ -115,6 +125,21 @@ function readYaml(directory: string, file: string, faults: ProductFault[]): unkn
     if (!(error instanceof YAMLParseError)) throw error;
     const detail = error.message.split('\n', 1)[0] ?? 'is not YAML';
     faults.push({ file, pointer: '', code: 'yaml', detail });
+    return undefined;
+  }
+}
+
+const EXAMPLE_FILE = 'example.json';
+
+/** Null when there is none. */
+function readExample(directory: string, folder: string, faults: ProductFault[]): ExampleTemplate | null | undefined {
+  const file = join(folder, EXAMPLE_FILE);
+  if (!existsSync(join(directory, file))) return null;
+  try {
+    return JSON.parse(readFileSync(join(directory, file), 'utf8'));
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    faults.push({ file, pointer: '', code: 'json', detail: error.message });
     return undefined;
   }
 }

@@ -50,6 +50,8 @@ const NAMES: Readonly<Record<string, string>> = {
   'GET /api/v1/plans/{plan}': 'getPlan',
   'PATCH /api/v1/plans/{plan}': 'updatePlan',
   'DELETE /api/v1/plans/{plan}': 'deletePlan',
+  'GET /api/v1/products': 'listProducts',
+  'GET /api/v1/products/{product}': 'getProduct',
   'GET /api/v1/products/{product}/limit': 'getProductLimit',
   'PUT /api/v1/products/{product}/limit': 'setProductLimit',
   'GET /api/v1/organizations/{organization}/fleets': 'listOrganizationFleets',
