@@ -15,9 +15,9 @@ import { loadSync } from '@grpc/proto-loader';
  * its cursor when the stream ends for a reason that passes, so that no record is missed and none comes twice.
  *
  *   node examples/livefeed.ts <access token> [--at localhost:8081] [--snapshot] [--cursor <cursor>]
- *        [--fleet <id>]... [--trailer <id or VIN>]... [--signals gps]...
+ *        [--fleet <id>]... [--trailer <id or VIN>]... [--signals gps]... [--proto <folder>]
  *
- * Needs nothing of the server's code: only @grpc/grpc-js, @grpc/proto-loader and the two files in packages/contract/proto.
+ * Needs nothing of the server's code: only @grpc/grpc-js, @grpc/proto-loader, and the two proto files of LiveFeed.
  */
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -28,6 +28,7 @@ const { positionals, values } = parseArgs({
     fleet: { type: 'string', multiple: true, default: [] },
     trailer: { type: 'string', multiple: true, default: [] },
     signals: { type: 'string', multiple: true, default: [] },
+    proto: { type: 'string', default: `${import.meta.dirname}/../packages/contract/proto` },
   },
 });
 const [token] = positionals;
@@ -39,7 +40,7 @@ if (token === undefined) {
 }
 
 const definition = loadSync('gladhand/livefeed/v1/livefeed.proto', {
-  includeDirs: [`${import.meta.dirname}/../packages/contract/proto`],
+  includeDirs: [values.proto],
   longs: Number,
 });
 const { Subscribe: method } = definition['gladhand.livefeed.v1.LiveFeed'] as unknown as {

@@ -4,6 +4,7 @@ import type { SignedRequests } from '../access/signed-requests.ts';
 import type { Cursors } from '../base/cursor.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
+import { registerDocsRoutes } from '../docs/routes.ts';
 import { createGuard } from '../edge/guard.ts';
 import { createHttp, type Http, type HttpParts } from '../edge/http.ts';
 import { createLimitGuard } from '../edge/limit-guard.ts';
@@ -57,6 +58,8 @@ export interface Rooms {
   readonly limitRoom: LimitRoom;
   readonly cursors: Cursors;
   readonly isClosing: () => boolean;
+  /** Null until LiveFeed listens. */
+  readonly livefeedPort: () => number | null;
 }
 
 export const VERSION = '0.1.0';
@@ -105,6 +108,7 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
     },
     { prefix: '/api/v1' },
   );
+  await registerDocsRoutes(http, { version: VERSION, livefeedPort: rooms.livefeedPort });
   await serveApiDocs(http);
   return http;
 }

@@ -2,13 +2,18 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { python } from '../../test/installed-clients.ts';
 import { createArrayStore, openHarness } from '../../test/live-feed.ts';
 
-const EXAMPLE = join(import.meta.dirname, '../../../../examples/livefeed.ts');
+const EXAMPLES = join(import.meta.dirname, '../../../../examples');
+const LANGUAGES = [
+  { language: 'TypeScript', program: process.execPath, file: 'livefeed.ts' },
+  { language: 'Python', program: python, file: 'livefeed.py' },
+] as const;
 
-function run(...args: string[]) {
-  const child = spawn(process.execPath, [EXAMPLE, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+function run(program: string, file: string, ...args: string[]) {
+  const child = spawn(program, [join(EXAMPLES, file), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
   onTestFinished(async () => {
     child.kill('SIGKILL');
@@ -23,26 +28,51 @@ function run(...args: string[]) {
   };
 }
 
-test('the example client prints records as lines of JSON, as REST gives them, with nothing but the proto files', async () => {
-  const store = createArrayStore();
-  const { feed, ring } = await openHarness(store.reader);
-  const example = run('good', '--at', `127.0.0.1:${feed.port}`);
-  await once(example.errors, 'line');
-  store.append({ signals: { gps: { latitude: 41.5, speedKph: 0 }, doors: [{ id: 'rear', state: 'open' }] } }, {});
-  ring();
-  expect(JSON.parse(await example.line())).toMatchObject({
-    position: 1,
-    product: 'traccar',
-    observedAt: '2026-11-20T07:59:59.250Z',
-    signals: { gps: { latitude: 41.5, speedKph: 0 }, doors: [{ id: 'rear', state: 'open' }] },
-  });
-  expect(JSON.parse(await example.line())).toMatchObject({ position: 2, signals: { motion: { moving: true } } });
-});
+describe.each(LANGUAGES)('the example client in $language', ({ program, file }) => {
+  const isThere = program !== undefined;
+  const start = (...args: string[]) => run(program!, file, ...args);
 
-test('the example client says why it was refused and exits', async () => {
-  const { feed } = await openHarness(createArrayStore().reader);
-  const example = run('stolen', '--at', `127.0.0.1:${feed.port}`);
-  const [line] = await once(example.errors, 'line');
-  expect(line).toContain('UNAUTHENTICATED');
-  expect(await example.exited).toEqual([1, null]);
+  test.skipIf(!isThere)(
+    'prints records as lines of JSON, as REST gives them, with nothing but the proto files',
+    async () => {
+      const store = createArrayStore();
+      const { feed, ring } = await openHarness(store.reader);
+      const example = start('good', '--at', `127.0.0.1:${feed.port}`);
+      await once(example.errors, 'line');
+      store.append({ signals: { gps: { latitude: 41.5, speedKph: 0 }, doors: [{ id: 'rear', state: 'open' }] } }, {});
+      ring();
+      const first = JSON.parse(await example.line());
+      expect(first).toMatchObject({
+        product: 'traccar',
+        signals: { gps: { latitude: 41.5, speedKph: 0 }, doors: [{ id: 'rear', state: 'open' }] },
+      });
+      expect(Date.parse(first.observedAt)).toBe(Date.parse('2026-11-20T07:59:59.250Z'));
+      const second = JSON.parse(await example.line());
+      expect(second).toMatchObject({ signals: { motion: { moving: true } } });
+      // protobuf's own JSON writes 64-bit numbers as text.
+      expect([first, second].map(({ position }) => Number(position))).toEqual([1, 2]);
+    },
+  );
+
+  test.skipIf(!isThere)('goes on after its cursor when it is given one', async () => {
+    const store = createArrayStore();
+    const { feed, connect, ring } = await openHarness(store.reader);
+    store.append({}, {}, {});
+    const before = connect();
+    await vi.waitUntil(() => before.messages.length > 0);
+    // It is there before the client comes: without the cursor it would be missed.
+    store.append({});
+    ring();
+    const { cursor } = before.messages[0]!;
+    const example = start('good', '--at', `127.0.0.1:${feed.port}`, '--cursor', cursor);
+    expect(Number(JSON.parse(await example.line()).position)).toBe(4);
+  });
+
+  test.skipIf(!isThere)('says why it was refused and exits', async () => {
+    const { feed } = await openHarness(createArrayStore().reader);
+    const example = start('stolen', '--at', `127.0.0.1:${feed.port}`);
+    const [line] = await once(example.errors, 'line');
+    expect(line).toContain('UNAUTHENTICATED');
+    expect(await example.exited).toEqual([1, null]);
+  });
 });

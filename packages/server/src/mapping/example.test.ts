@@ -18,7 +18,7 @@ describe('placeholders', () => {
     ['$now', '2026-11-20T16:20:05.250Z'],
     ['$now-65s', '2026-11-20T16:19:00.250Z'],
     ['$now:rfc3339', '2026-11-20T16:20:05.250Z'],
-    ['$now:epoch-s', nowMs / 1000],
+    ['$now:epoch-s', Math.floor(nowMs / 1000)],
     ['$now-5s:epoch-ms', nowMs - 5_000],
     ['$vin', vin],
     ['urn:vin:$vin:', `urn:vin:${vin}:`],

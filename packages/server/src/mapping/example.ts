@@ -5,7 +5,7 @@ import type { CompiledMapping } from './mapped-record.ts';
  * with placeholders, because a fixed instant would be too old for the product's `clockSkew` one day:
  *
  *   "$now"             the instant in RFC 3339; "$now-90s" is 90 seconds before it
- *   "$now-90s:epoch-s" the same as a number of seconds; `epoch-ms`: of milliseconds
+ *   "$now-90s:epoch-s" the same as a whole number of seconds; `epoch-ms`: of milliseconds
  *   "$vin"             the VIN, also inside a longer text
  *
  * Promise: an example that is loaded is valid for its product and makes records of that VIN alone, whenever it is filled
@@ -37,7 +37,7 @@ function fillText(text: string, { nowMs, vin }: Filling): unknown {
   const [, secondsBefore = '0', format = 'rfc3339'] = instant;
   const ms = nowMs - Number(secondsBefore) * 1000;
   if (format === 'rfc3339') return new Date(ms).toISOString();
-  return format === 'epoch-ms' ? ms : ms / 1000;
+  return format === 'epoch-ms' ? ms : Math.floor(ms / 1000);
 }
 
 export interface ExampleFault {
