@@ -12,7 +12,7 @@ const vin = '1UYVS2533P7204518';
 
 describe('placeholders', () => {
   const nowMs = Date.parse('2026-11-20T16:20:05.250Z');
-  const fill = (template: unknown) => fillExample(template, { nowMs, vin });
+  const fill = (template: object) => fillExample(template, { nowMs, vin });
 
   test.each([
     ['$now', '2026-11-20T16:20:05.250Z'],
@@ -26,7 +26,6 @@ describe('placeholders', () => {
     ['$5', '$5'],
     ['before $now', 'before $now'],
   ])('%s becomes %s', (text, filled) => {
-    expect(fill(text)).toBe(filled);
     expect(fill({ a: [text, 1, null, true] })).toEqual({ a: [filled, 1, null, true] });
   });
 });
@@ -38,7 +37,7 @@ test('each shipped product has an example, which passes its input schema and giv
     fc.assert(
       fc.property(instants, fc.constantFrom(vin, '1UYVS2535R3118640', 'WDBHA23E9VF590365'), (at, ownVin) => {
         const nowMs = at.getTime();
-        const payload = fillExample(example, { nowMs, vin: ownVin });
+        const payload = fillExample(example!, { nowMs, vin: ownVin });
         expect(JSON.stringify(payload)).not.toContain('$now');
         expect(product.validateInput(payload)).toEqual([]);
         const outcome = product.mapping.run({ payload, vin: ownVin, receivedAtMs: nowMs });
@@ -64,6 +63,7 @@ describe('an example that partners could not send stops the start, and its place
 
   test.each([
     ['{', '', 'json', 'JSON'],
+    ['null', '', 'type', 'an object or an array'],
     [JSON.stringify([{ ...entry, timestamp: '$now+5s' }]), '/0/timestamp', 'placeholder', 'expected $now'],
     [JSON.stringify([{ ...entry, timestamp: '$now' }]), '/0/timestamp', 'type', 'number'],
     [JSON.stringify([{ ...entry, vin: undefined }]), '/0/vin', 'required', 'is required'],

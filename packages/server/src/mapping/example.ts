@@ -11,7 +11,7 @@ import type { CompiledMapping } from './mapped-record.ts';
  * Promise: an example that is loaded is valid for its product and makes records of that VIN alone, whenever it is filled
  * in; `refuseExample` says why another one is not loaded.
  */
-export type ExampleTemplate = unknown;
+export type ExampleTemplate = object;
 
 export interface Filling {
   readonly nowMs: number;
@@ -25,10 +25,14 @@ const INSTANT = /^\$now(?:-(\d{1,9})s)?(?::(rfc3339|epoch-s|epoch-ms))?$/;
 
 /** The payload that `template` stands for. */
 export function fillExample(template: ExampleTemplate, filling: Filling): unknown {
+  return fill(template, filling);
+}
+
+function fill(template: unknown, filling: Filling): unknown {
   if (typeof template === 'string') return fillText(template, filling);
-  if (Array.isArray(template)) return template.map((item) => fillExample(item, filling));
+  if (Array.isArray(template)) return template.map((item) => fill(item, filling));
   if (typeof template !== 'object' || template === null) return template;
-  return Object.fromEntries(Object.entries(template).map(([key, value]) => [key, fillExample(value, filling)]));
+  return Object.fromEntries(Object.entries(template).map(([key, value]) => [key, fill(value, filling)]));
 }
 
 function fillText(text: string, { nowMs, vin }: Filling): unknown {
@@ -70,7 +74,7 @@ export function refuseExample(
   return records.length > 0 ? [] : [{ pointer: '', code: 'no-records', detail: 'the mapping makes no record of it' }];
 }
 
-function unknownPlaceholders(template: ExampleTemplate, pointer: string): ExampleFault[] {
+function unknownPlaceholders(template: unknown, pointer: string): ExampleFault[] {
   if (typeof template === 'string') {
     if (!template.startsWith('$now') || INSTANT.test(template)) return [];
     const detail = `expected $now, $now-<seconds>s, or either with :epoch-s or :epoch-ms, found ${template.slice(0, 40)}`;

@@ -136,12 +136,14 @@ function readExample(directory: string, folder: string, faults: ProductFault[]):
   const file = join(folder, EXAMPLE_FILE);
   if (!existsSync(join(directory, file))) return null;
   try {
-    return JSON.parse(readFileSync(join(directory, file), 'utf8'));
+    const found: unknown = JSON.parse(readFileSync(join(directory, file), 'utf8'));
+    if (typeof found === 'object' && found !== null) return found;
+    faults.push({ file, pointer: '', code: 'type', detail: 'expected an object or an array' });
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     faults.push({ file, pointer: '', code: 'json', detail: error.message });
-    return undefined;
   }
+  return undefined;
 }
 
 /** The content hash of a mapping version: everything that decides what its bytes mean. */

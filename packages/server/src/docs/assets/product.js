@@ -5,8 +5,12 @@ const vinField = document.querySelector('#vin');
 const problem = document.querySelector('#problem');
 const place = document.querySelector('#product');
 
-form.addEventListener('submit', async (event) => {
+form.addEventListener('submit', (event) => {
   event.preventDefault();
+  void show();
+});
+
+async function show() {
   problem.textContent = '';
   place.replaceChildren();
   const key = keyField.value.trim();
@@ -21,7 +25,7 @@ form.addEventListener('submit', async (event) => {
   } catch (error) {
     problem.textContent = error.message;
   }
-});
+}
 
 async function exchange(key) {
   return (await ask('/api/v1/partners/authenticate', { 'X-API-KEY': key }, 'POST')).accessToken;
