@@ -3,7 +3,7 @@ import type { Audience } from '../../src/access/principal.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemIds } from '../../src/base/ids.ts';
 import { type CallOptions, openTestApp, type TestApp } from '../app.ts';
-import { addPerson, send, signIn } from '../people.ts';
+import { addPerson, personToken, send, signIn } from '../people.ts';
 import type { Operation } from './operations.ts';
 
 /** A server with one of everything, and for each operation of the document a path that leads somewhere and a caller. */
@@ -30,6 +30,7 @@ export async function openCallers(): Promise<Callers> {
   const { registry, customerId, operatorId } = world;
   const admin = await addPerson(world, operatorId, 'ADMIN');
   const adminToken = await signIn(world, admin);
+  const viewerToken = await personToken(world, customerId, 'VIEWER');
   const fleet = (await registry.createFleet(customerId, { name: 'Fleet' })).id;
   const trailer = (await registry.createTrailer(customerId, { vin: '1UYVS2533P7204518', name: 'Trailer' })).id;
   const deviceOrder = { assetId: trailer, product: 'traccar', externalId: 'x', kind: 'gateway' };
@@ -74,7 +75,7 @@ export async function openCallers(): Promise<Callers> {
       return audience === undefined ? {} : token(audience, scopesOf(one));
     },
     stranger: async (one) =>
-      audienceOf(one) === undefined ? token('partner', ['telemetry:write']) : { token: adminToken },
+      audienceOf(one) === undefined ? token('partner', ['telemetry:write']) : { token: viewerToken },
     lacking: (one) => token(audienceOf(one)!, []),
   };
 }

@@ -3,6 +3,7 @@ import { text } from 'node:stream/consumers';
 import { ERRORS, type ErrorCode, type ErrorEntry } from '@gladhand/contract/errors.ts';
 import { expect, test } from 'vitest';
 import type { CallOptions } from '../app.ts';
+import { readSources } from '../architecture/source-tree.ts';
 import { type Callers, openCallers } from './callers.ts';
 import { codesOf, document, type Operation, operations } from './operations.ts';
 
@@ -13,6 +14,7 @@ import { codesOf, document, type Operation, operations } from './operations.ts';
  */
 /** An id that is none is answered as one that is nobody's. */
 const UNKNOWN = 'nothing-of-this-name';
+const OWN_PATH = 'server/test/reference/refusals.test.ts';
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 /** What of a good request is replaced. */
@@ -65,15 +67,6 @@ function goodBody({ operation }: Operation): Probe {
   return { headers: JSON_TYPE, body: JSON.stringify(document.components.schemas[title].examples[0]) };
 }
 
-/** Answered before there is a request, the same for every operation; below. */
-const OF_THE_CONNECTION: readonly ErrorCode[] = ['malformed-request', 'body-timeout'];
-/** Of what is not in a request: a broken, busy or late server, another address. Each has tests of its own. */
-const OF_THE_MOMENT: readonly ErrorCode[] = [
-  ...(['internal-error', 'temporarily-unavailable', 'shutting-down', 'overloaded'] as const),
-  ...(['rate-limited', 'too-many-concurrent-requests', 'too-many-attempts', 'too-many-streams'] as const),
-  ...(['token-expired', 'address-not-allowed', 'reading-too-slowly'] as const),
-];
-
 function otherMethod({ path }: Operation): string {
   const known = operations.filter((one) => one.path === path).map(({ method }) => method);
   return ['PUT', 'DELETE', 'PATCH', 'POST'].find((method) => !known.includes(method))!;
@@ -89,12 +82,10 @@ async function ask(callers: Callers, one: Operation, { method, path, query = '',
 }
 
 /** In a problem document, and in the envelope. */
-function spellings(code: ErrorCode): unknown[] {
+function spellings(code: ErrorCode): string[] {
   const { envelopeCode }: ErrorEntry = ERRORS[code];
   return [code, envelopeCode ?? code.toUpperCase().replaceAll('-', '_')];
 }
-
-const codes = [...new Set(operations.flatMap(codesOf))] as ErrorCode[];
 
 test('an operation answers each refusal that it names because of what its route declares', async () => {
   const callers = await openCallers();
@@ -105,7 +96,7 @@ test('an operation answers each refusal that it names because of what its route 
       const probe = await PROBES[code]?.(one, callers);
       if (probe === undefined) continue;
       const answer = await ask(callers, one, probe);
-      const found: unknown = answer.json?.code ?? answer.text.slice(0, 80);
+      const found: string = answer.json?.code ?? answer.text.slice(0, 80);
       count += 1;
       if (answer.status !== ERRORS[code].status || !spellings(code).includes(found))
         wrong.push(`${one.at} ${code}: ${answer.status} ${found}`);
@@ -138,11 +129,11 @@ test('what is no HTTP, and what does not arrive, is refused on every path with a
   }
 });
 
-test('a code is provoked here, or named by single routes only, whose own tests provoke it', () => {
-  const elsewhere = codes.filter((code) => !(code in PROBES));
-  const few = elsewhere.filter((code) => ![...OF_THE_CONNECTION, ...OF_THE_MOMENT].includes(code));
-  for (const code of few) {
-    const named = operations.filter((one) => codesOf(one).includes(code));
-    expect(named.length, code).toBeLessThanOrEqual(8);
-  }
+test('every other code that is named is expected by a test of its own', () => {
+  const tests = readSources().filter(({ path }) => path.endsWith('.test.ts') && path !== OWN_PATH);
+  const isExpected = (code: ErrorCode) =>
+    tests.some(({ text }) => spellings(code).some((spelling) => new RegExp(`['" ]${spelling}\\b`).test(text)));
+  const named = [...new Set(operations.flatMap(codesOf))] as ErrorCode[];
+  const untested = named.filter((code) => !(code in PROBES) && code !== 'body-timeout' && !isExpected(code));
+  expect(untested).toEqual([]);
 });
