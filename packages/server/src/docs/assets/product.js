@@ -33,8 +33,9 @@ async function exchange(key) {
 
 async function ask(path, headers, method = 'GET') {
   const answer = await fetch(path, { method, headers, credentials: 'omit' });
-  const body = await answer.json();
-  if (!answer.ok) throw new Error(body.detail);
+  // What stands in front of the server may answer in its place, and not in JSON.
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(body.detail ?? `The server could not be asked (${answer.status}). Try again later.`);
   return body;
 }
 
