@@ -11,10 +11,10 @@ import { loadSync } from '@grpc/proto-loader';
  *
  *   export GLADHAND_API_KEY=<the API key>
  *   node examples/livefeed.mjs [--at 127.0.0.1:8081] [--rest http://127.0.0.1:8080] [--snapshot] [--cursor <cursor>]
- *        [--fleet <id>]... [--trailer <id or VIN>]... [--signals gps]...
+ *        [--fleet <id>]... [--trailer <id or VIN>]... [--signals gps]... [--proto <folder>]
  *
  * Runs on Node.js 20 or newer. Needs nothing of the server's code: only @grpc/grpc-js, @grpc/proto-loader and the two
- * files in packages/contract/proto.
+ * proto files of LiveFeed.
  */
 const { values } = parseArgs({
   options: {
@@ -25,6 +25,7 @@ const { values } = parseArgs({
     fleet: { type: 'string', multiple: true, default: [] },
     trailer: { type: 'string', multiple: true, default: [] },
     signals: { type: 'string', multiple: true, default: [] },
+    proto: { type: 'string', default: fileURLToPath(new URL('../packages/contract/proto', import.meta.url)) },
   },
 });
 const { GLADHAND_API_KEY: apiKey } = process.env;
@@ -43,7 +44,7 @@ if (!apiKey) {
  */
 
 const definition = loadSync('gladhand/livefeed/v1/livefeed.proto', {
-  includeDirs: [fileURLToPath(new URL('../packages/contract/proto', import.meta.url))],
+  includeDirs: [values.proto],
   longs: Number,
 });
 const service = /** @type {import('@grpc/proto-loader').ServiceDefinition} */ (

@@ -1,3 +1,6 @@
+import type { ErrorCode, FieldError } from './errors.ts';
+import type { RefusingLimit } from './refusing-limit.ts';
+
 /**
  * One example of each main body, by the title of its schema: the API reference shows them, and a test holds them
  * against the schemas. They tell one story: a delivery van reverses, and its fleet reads about it.
@@ -11,7 +14,8 @@ const RECORD = '01a20746-a500-714e-a2fa-ae656443016d';
 const RECEIVED_AT = '2026-11-23T07:27:24.442Z';
 const PROCESSED_AT = '2026-11-23T07:27:24.483Z';
 const OBSERVED_AT = '2026-11-23T07:27:20.000Z';
-const REQUEST = '01a2074d-6d13-7618-b0d1-5c3b9ba8ffde';
+/** The request that every example of a refusal answers. */
+export const EXAMPLE_REQUEST = '01a2074d-6d13-7618-b0d1-5c3b9ba8ffde';
 
 const kept = { createdAt: '2026-11-23T07:26:56.062Z', updatedAt: '2026-11-23T07:26:56.062Z' };
 const provenance = {
@@ -91,9 +95,9 @@ export const EXAMPLES = {
     title: 'The VIN is not valid',
     status: 400,
     detail: 'The VIN in the path is not valid: a VIN has 17 characters, this has 16.',
-    instance: `urn:uuid:${REQUEST}`,
+    instance: `urn:uuid:${EXAMPLE_REQUEST}`,
     code: 'invalid-vin',
-    requestId: REQUEST,
+    requestId: EXAMPLE_REQUEST,
     retryable: false,
     errors: [{ pointer: '/path/vin', code: 'length', detail: 'a VIN has 17 characters, this has 16' }],
   },
@@ -143,3 +147,37 @@ export const EXAMPLES = {
     metrics: { 'gps.speedKph': { value: 4.2, ...latest }, 'doors[rear].state': { value: 'closed', ...latest } },
   },
 } as const satisfies Record<string, unknown>;
+
+/** What an example of a refusal says beyond the title of its code. */
+export interface RefusalExample {
+  readonly detail: string;
+  readonly errors?: readonly FieldError[];
+  readonly refusal?: { readonly limit: RefusingLimit; readonly retryAtMs: number };
+}
+
+const refusal = (name: string, policy: string) => ({
+  limit: { name, policy },
+  retryAtMs: Date.parse('2026-11-23T07:28:00.000Z'),
+});
+
+/** By code; the codes left out say their title. */
+export const REFUSAL_EXAMPLES: Partial<Record<ErrorCode, RefusalExample>> = {
+  'validation-failed': {
+    detail: 'The body does not match what the product `deliversafe` takes: /reports/0/at is missing.',
+    errors: [{ pointer: '/reports/0/at', code: 'required', detail: 'is missing' }],
+  },
+  'invalid-vin': {
+    detail: EXAMPLES.Problem.detail,
+    errors: EXAMPLES.Problem.errors,
+  },
+  'rate-limited': {
+    detail: 'The limit `intake` is used up. The next request is accepted at 2026-11-23T07:28:00.000Z.',
+    refusal: refusal('intake', '"intake";q=120;w=60'),
+  },
+  'too-many-concurrent-requests': {
+    detail: 'The limit `concurrent-requests` is used up. The next request is accepted at 2026-11-23T07:28:00.000Z.',
+    refusal: refusal('concurrent-requests', '"concurrent-requests";q=20;qu="concurrent-requests"'),
+  },
+  'missing-scope': { detail: 'This needs the scope telemetry:read, which the key does not have.' },
+  'token-expired': { detail: 'The access token has expired. Get a new one with your API key; tokens live 30 minutes.' },
+};

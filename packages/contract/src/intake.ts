@@ -1,5 +1,10 @@
 import { type Static, Type } from 'typebox';
 
+/** What a payload may be sent as. */
+export const INTAKE_CONTENT_TYPES = ['application/json'] as const;
+/** What it may be packed with. */
+export const INTAKE_CONTENT_ENCODINGS = ['gzip', 'br', 'zstd'] as const;
+
 /** Headers of intake beside `Authorization` and `Content-Type: application/json`. */
 export const IntakeHeaders = Type.Object({
   'idempotency-key': Type.Optional(

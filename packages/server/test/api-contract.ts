@@ -24,13 +24,18 @@ export interface ApiContract {
   readonly seen: ReadonlySet<string>;
   /** Validates `value` against a schema of `components/schemas`. */
   checkSchema(title: string, value: unknown): string[];
+  /** Validates a body against an answer of `components/responses`. */
+  checkAnswer(name: string, mediaType: string, value: unknown): string[];
 }
 
 /** As much of OpenAPI as is looked at here. */
 export interface ApiDocument {
   readonly paths: Record<string, Record<string, ApiOperation>>;
   readonly tags: readonly { readonly name: string }[];
-  readonly components: Record<'schemas' | 'responses' | 'headers' | 'securitySchemes', Record<string, any>>;
+  readonly components: Record<
+    'schemas' | 'responses' | 'headers' | 'securitySchemes' | 'examples',
+    Record<string, any>
+  >;
 }
 export interface ApiOperation {
   readonly operationId: string;
@@ -38,13 +43,19 @@ export interface ApiOperation {
   readonly tags: readonly string[];
   readonly description?: string;
   readonly security: readonly Record<string, readonly string[]>[];
+  readonly requestBody?: { readonly content: Record<string, { readonly schema: { readonly $ref?: string } }> };
   readonly parameters?: readonly { readonly name: string; readonly description?: string }[];
   readonly responses: Record<string, any>;
 }
 
 /** The document itself, and the pages that show it. */
-const UNDESCRIBED = /^\/(openapi\.json|docs)/;
-const REFUSED = '#/components/responses/Refused';
+const UNDESCRIBED = /^\/($|openapi\.json|docs)/;
+const PROBLEM = '#/components/schemas/Problem';
+/** What is answered where there is no operation: a problem document with any code. */
+const NO_OPERATION = {
+  headers: { 'X-Request-Id': {} },
+  content: { 'application/problem+json': { schema: { $ref: PROBLEM } } },
+};
 let opened: Promise<ApiContract> | undefined;
 
 /** The contract of this source tree, compiled once for all tests of a file. */
@@ -62,9 +73,10 @@ export function createApiContract(document: ApiDocument): ApiContract {
     const check = compiled.get(pointer) ?? ajv.compile({ $ref: `api${pointer}` });
     compiled.set(pointer, check);
     void check(value);
-    return (check.errors ?? []).map(
-      (error) => `${error.instancePath || '/'} ${error.message} (${pointer}${error.schemaPath})`,
-    );
+    return (check.errors ?? []).map((error) => {
+      const hint = error.instancePath === '/code' ? '; name it in the refusals of the route' : '';
+      return `${error.instancePath || '/'} ${error.message}${hint} (${pointer}${error.schemaPath})`;
+    });
   };
   const routes = Object.entries(document.paths).flatMap(([path, operations]) =>
     Object.keys(operations).map((method) => ({ method, path, pattern: patternOf(path), literals: literalsOf(path) })),
@@ -76,8 +88,7 @@ export function createApiContract(document: ApiDocument): ApiContract {
   const answersTo = (method: string, path: string) => {
     const [bare] = path.split('?', 1) as [string];
     const route = routes.find((one) => one.method === method.toLowerCase() && one.pattern.test(bare));
-    if (route === undefined)
-      return { route: '(no such operation)', pointer: REFUSED, answer: document.components.responses['Refused'] };
+    if (route === undefined) return { route: '(no such operation)', answer: NO_OPERATION as any };
     seen.add(`${route.method} ${route.path}`);
     const at = `#/paths/${escapePointer(route.path)}/${route.method}/responses`;
     return {
@@ -90,30 +101,37 @@ export function createApiContract(document: ApiDocument): ApiContract {
   return {
     seen,
     checkSchema: (title, value) => validate(`#/components/schemas/${title}`, value),
+    checkAnswer: (name, type, value) =>
+      validate(`#/components/responses/${name}/content/${escapePointer(type)}/schema`, value),
     check({ method, path, status, headers, text, json }) {
       if (UNDESCRIBED.test(path)) return [];
       const found = answersTo(method, path);
       const say = (problems: readonly string[]) =>
         problems.map((problem) => `${found.route} answered ${status}: ${problem}`);
-      let { pointer, answer } = found;
+      let { answer } = found;
+      let pointer = '';
       if (found.responses !== undefined) {
-        const key = [String(status), `${String(status)[0]}XX`].find((one) => one in found.responses);
-        if (key === undefined) return say(['the document names no such status']);
-        pointer = `${found.at}/${key}`;
-        answer = found.responses[key];
+        answer = found.responses[status];
+        if (answer === undefined) {
+          const code = (json as { code?: string } | null)?.code ?? '';
+          return say([`the document names no such status; name ${code || 'its code'} in the refusals of the route`]);
+        }
+        pointer = `${found.at}/${status}`;
         if (answer.$ref !== undefined) {
           pointer = answer.$ref as string;
           answer = document.components.responses[pointer.split('/').at(-1)!];
         }
       }
-      const problems = headers.has('x-request-id') ? [] : ['there is no X-Request-Id'];
+      const problems: string[] = [];
+      if (answer.headers?.['X-Request-Id'] !== undefined && !headers.has('x-request-id'))
+        problems.push('there is no X-Request-Id');
       if (answer.headers?.Location !== undefined && !headers.has('location')) problems.push('there is no Location');
       if (answer.content === undefined)
         return say(text === '' ? problems : [...problems, 'the document says that there is no body']);
       const type = (headers.get('content-type') ?? '').split(';', 1)[0]!;
       if (!(type in answer.content))
         return say([...problems, `the document has no ${type || 'answer without a type'}`]);
-      const schema = `${pointer}/content/${escapePointer(type)}/schema`;
+      const schema = pointer === '' ? PROBLEM : `${pointer}/content/${escapePointer(type)}/schema`;
       return say([...problems, ...validate(schema, /json/.test(type) ? json : text)]);
     },
   };

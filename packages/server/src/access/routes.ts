@@ -15,6 +15,8 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
       {
         config: { access: 'public', limit: 'authenticate' },
         schema: {
+          operationId: audience === 'partner' ? 'authenticatePartner' : 'authenticateCustomer',
+          refusals: ['unauthorized', 'invalid-api-key', 'address-not-allowed', 'temporarily-unavailable'],
           tags: ['Authentication'],
           summary: `Trade a ${audience} API key for an access token`,
           description: 'Send the key as `X-API-KEY`. Cache the token and renew it before `expiresAt`.',
@@ -44,6 +46,8 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
           done();
         },
         schema: {
+          operationId: audience === 'partner' ? 'rotatePartnerKey' : 'rotateCustomerKey',
+          refusals: ['rotation-in-progress'],
           tags: ['Authentication'],
           summary: `Rotate the ${audience} API key behind the token`,
           description:
@@ -69,6 +73,7 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
     {
       config: { access: 'public' },
       schema: {
+        operationId: 'getTokenKeys',
         tags: ['Authentication'],
         summary: 'The public keys that access tokens are signed with',
         response: { 200: JwksBody },

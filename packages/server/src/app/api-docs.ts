@@ -1,11 +1,14 @@
 import swagger from '@fastify/swagger';
 import scalar from '@scalar/fastify-api-reference';
+import { cachedPages } from '../edge/cached-pages.ts';
 import type { Http } from '../edge/http.ts';
+import { sendJson } from '../edge/json.ts';
+import { pagePolicy } from '../edge/page-policy.ts';
 import { describeRoute, finishDocument } from './api-document.ts';
 
 /**
  * OpenAPI 3.1 from the schemas that validate, and its pages. The pages' script comes from this server and everything
- * in them that would call out (fonts, telemetry, assistants) is off, so that /docs renders with no internet.
+ * in them that would call out (fonts, telemetry, assistants) is off, so that they render with no internet.
  */
 export async function registerApiDocs(http: Http, version: string): Promise<void> {
   await http.register(swagger, {
@@ -17,10 +20,10 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
         title: 'Gladhand',
         version,
         description:
-          'Partners send telemetry in their own JSON, customers read one canonical feed. Errors are RFC 9457 problem documents whose `code` never changes its meaning. LiveFeed is gRPC: see `gladhand.livefeed.v1`.',
+          'Partners send telemetry in their own JSON, customers read one canonical feed. Errors are RFC 9457 problem documents whose `code` never changes its meaning. LiveFeed is gRPC: [clients and contract](/docs/guides/livefeed). Guides, and the schema of your own product, are in the [documentation](/docs).',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
-      servers: [{ url: '/' }],
+      servers: [{ url: '/', description: 'This installation' }],
       components: {
         securitySchemes: {
           apiKey: {
@@ -58,10 +61,13 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
       tags: [
         { name: 'Authentication', description: 'A key for a token' },
         { name: 'Partner intake', description: 'Telemetry in, receipts out' },
-        { name: 'Fleets' },
-        { name: 'Trailers' },
-        { name: 'Devices' },
-        { name: 'DeliverSafe' },
+        { name: 'Fleets', description: 'Groups of trailers and delivery vehicles' },
+        { name: 'Trailers', description: 'Trailers, by fleet or one by one' },
+        { name: 'Devices', description: 'What is mounted on an asset and measures' },
+        {
+          name: 'DeliverSafe',
+          description: 'DeliverSafe units: delivery vehicles with doors, liftgate, backup sensors and cameras',
+        },
         { name: 'Telemetry', description: 'Records by time, by arrival, and the latest values' },
         { name: 'Plants', description: 'Energy sites: their records over time, and the latest values' },
         { name: 'Signing in', description: 'People: a session for a password, or through an identity provider' },
@@ -83,35 +89,24 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
   });
 }
 
-/**
- * The browser holds the pages to it as well: nothing is loaded from or sent to anywhere but here, and no other page
- * shows them in a frame. The page starts its script in line, and the script writes styles.
- */
-const PAGES_POLICY = [
-  "default-src 'none'",
-  "script-src 'self' 'unsafe-inline'",
-  "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' data:",
-  "font-src 'self' data:",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
-
-/** After all routes: the document and the pages that show it. */
+/** After all routes: the document and the pages that show it. They start their script in line, and it writes styles. */
 export async function serveApiDocs(http: Http): Promise<void> {
-  http.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async () => http.swagger());
+  let text: string | undefined;
   // Browsers ask for it on every page; a 404 would stand in their console as an error.
   http.get('/favicon.ico', { config: { access: 'public' }, schema: { hide: true } }, (_request, reply) =>
     reply.code(204).header('cache-control', 'public, max-age=86400').send(),
   );
   await http.register(async (pages) => {
+    await pages.register(cachedPages);
+    pages.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, (_request, reply) => {
+      text ??= JSON.stringify(http.swagger());
+      return sendJson(reply, text);
+    });
     pages.addHook('onSend', async (_request, reply) => {
-      reply.header('content-security-policy', PAGES_POLICY);
+      reply.header('content-security-policy', pagePolicy({ allowsInline: true }));
     });
     await pages.register(scalar, {
-      routePrefix: '/docs',
+      routePrefix: '/docs/api',
       configuration: {
         url: '/openapi.json',
         title: 'Gladhand API',

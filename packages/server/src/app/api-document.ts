@@ -1,13 +1,17 @@
+import { STATUS_CODES } from 'node:http';
 import { EXAMPLES } from '@gladhand/contract/examples.ts';
-import { ProblemSchema } from '@gladhand/contract/problem.ts';
+import { REQUEST_EXAMPLES } from '@gladhand/contract/request-examples.ts';
 import type { FastifySchema, RouteOptions } from 'fastify';
 import type { RouteAccess } from '../edge/guard.ts';
+import { refusalsOf } from '../edge/route-refusals.ts';
+import type { Json, JsonObject } from './api-json.ts';
+import { headerReferences, REFUSAL_SCHEMAS, type Refusals, refusalAnswers } from './api-refusals.ts';
 
 /**
- * What every operation of the OpenAPI document gets without its route saying so: a name, who may call it, the answers
- * to what goes wrong, the headers of every answer. And every schema that has a title is written once, under
+ * What every operation of the OpenAPI document gets from its route's declarations: who may call it, what it can be
+ * refused with, the headers of its answers. And every schema that has a title is written once, under
  * `components/schemas`, so that the document stays small and generated clients get types with names. Promise: two
- * different schemas never share a title; the document is refused when they do.
+ * different schemas never share a title, and no operation is without a name; the document is refused otherwise.
  */
 export interface RouteSchema extends FastifySchema {
   readonly operationId?: string;
@@ -17,40 +21,41 @@ export interface RouteSchema extends FastifySchema {
   readonly hide?: boolean;
 }
 
+/** What `finishDocument` is told of an operation; taken out again there. */
+const FACTS = 'x-facts';
+interface Facts extends Refusals {
+  readonly isLimited: boolean;
+}
+
 /** Adds to a route's schema what follows from its path and its access. */
 export function describeRoute({ schema, url, route }: { schema?: RouteSchema; url: string; route: RouteOptions }): {
   schema: RouteSchema;
   url: string;
 } {
   if (schema?.hide) return { schema, url };
-  const access = route.config?.access;
+  if (schema?.operationId === undefined)
+    throw new Error(
+      `${String(route.method)} ${url} has no name: set schema.operationId, a verb and what it is done to, such as listFleets`,
+    );
+  const { config } = route;
+  const access = config?.access;
   const needs = access === undefined || access === 'public' ? [] : needsOf(access);
-  const description = [schema?.description, ...needs].filter((text) => text !== undefined).join(' ');
-  const problem = { content: { 'application/problem+json': { schema: ProblemSchema } } };
+  const description = [schema.description, ...needs].filter((text) => text !== undefined).join(' ');
+  const facts: Facts = {
+    codes: refusalsOf(route),
+    family: config?.errors ?? 'problem',
+    isLimited: config?.limit !== undefined && config.limit !== 'none',
+  };
+  const { refusals: _codes, ...rest } = schema;
   return {
     schema: {
-      ...schema,
-      operationId: schema?.operationId ?? operationIdOf([route.method].flat()[0] ?? 'GET', url),
+      ...rest,
       ...(description !== '' && { description }),
-      security: access === undefined || access === 'public' ? (schema?.security ?? []) : securityOf(access),
-      response: { '4XX': problem, '5XX': problem, ...schema?.response },
-    },
+      security: access === undefined || access === 'public' ? (schema.security ?? []) : securityOf(access),
+      [FACTS]: facts,
+    } as RouteSchema,
     url,
   };
-}
-
-/** GET /api/v1/organizations/:organization/users -> getOrganizationsByOrganizationUsers. */
-function operationIdOf(method: string, url: string): string {
-  const words = url
-    .replace(/^\/api\/v1/, '')
-    .split('/')
-    .filter((part) => part !== '');
-  const pascal = (text: string) =>
-    text.replace(/(?:^|[^A-Za-z0-9]+)([A-Za-z0-9])/g, (_, first: string) => first.toUpperCase());
-  return (
-    method.toLowerCase() +
-    words.map((word) => (word.startsWith(':') ? `By${pascal(word.slice(1))}` : pascal(word))).join('')
-  );
 }
 
 /** For schemes that are not OAuth, OpenAPI 3.1 lets the list name the roles and scopes that are needed. */
@@ -77,35 +82,18 @@ function needsOf(access: RouteAccess): string[] {
   ];
 }
 
-/** As much of JSON as is looked at here. */
-type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-interface JsonObject {
-  [key: string]: Json;
-}
-
 const OPERATIONS = ['get', 'put', 'post', 'delete', 'patch'];
-const WRONG: Readonly<Record<string, { name: string; description: string }>> = {
-  '4XX': { name: 'Refused', description: 'The request was refused: what is wrong with it, and where' },
-  '5XX': { name: 'Failed', description: 'The request could not be served; `retryable` tells whether to try again' },
-};
-const REQUEST_ID = { 'X-Request-Id': { $ref: '#/components/headers/RequestId' } };
-const RETRY_AFTER = { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } };
-const RATE_LIMIT = {
-  'RateLimit-Policy': { $ref: '#/components/headers/RateLimitPolicy' },
-  RateLimit: { $ref: '#/components/headers/RateLimit' },
-};
-const LOCATION = { Location: { $ref: '#/components/headers/Location' } };
-
 export const HEADERS = {
-  RequestId: {
+  'X-Request-Id': {
     description: 'The id of this request, as in the log. Quote it when you ask for help.',
     schema: { type: 'string', format: 'uuid' },
   },
-  RetryAfter: {
+  'WWW-Authenticate': { description: 'Which credential is asked for.', schema: { type: 'string' } },
+  'Retry-After': {
     description: 'Seconds to wait before trying again, where waiting helps.',
     schema: { type: 'integer', minimum: 1 },
   },
-  RateLimitPolicy: {
+  'RateLimit-Policy': {
     description:
       'The limits that this request is under, also on answers of 2xx: `"<name>";q=<quota>;w=<seconds>` (draft-ietf-httpapi-ratelimit-headers-11).',
     schema: { type: 'string' },
@@ -122,9 +110,10 @@ export function finishDocument(document: object): object {
   // Copied: the schemas in it are those that validate, and are shared.
   const copy = JSON.parse(JSON.stringify(document)) as JsonObject;
   const schemas: JsonObject = {};
-  const responses: JsonObject = {};
+  const [responses, examples]: [JsonObject, JsonObject] = [{}, {}];
   const paths = liftSchemas(copy['paths']!, schemas) as JsonObject;
-  for (const operation of operationsOf(paths)) shareAnswers(operation, responses);
+  liftSchemas(JSON.parse(JSON.stringify(REFUSAL_SCHEMAS)), schemas);
+  for (const operation of operationsOf(paths)) finishAnswers(operation, { responses, examples });
   const components = copy['components'] as JsonObject;
   return {
     ...copy,
@@ -133,6 +122,7 @@ export function finishDocument(document: object): object {
       ...components,
       schemas: sorted({ ...(components['schemas'] as JsonObject), ...withExamples(schemas) }),
       responses: sorted(responses),
+      examples: sorted(examples),
       headers: HEADERS,
     },
   };
@@ -165,42 +155,33 @@ function liftSchemas(value: Json, schemas: JsonObject): Json {
   return { $ref: `#/components/schemas/${title}` };
 }
 
+const ALL_EXAMPLES: Readonly<Record<string, Json>> = JSON.parse(JSON.stringify({ ...EXAMPLES, ...REQUEST_EXAMPLES }));
+
 function withExamples(schemas: JsonObject): JsonObject {
   return Object.fromEntries(
     Object.entries(schemas).map(([title, schema]) => {
-      const example = EXAMPLES[title as keyof typeof EXAMPLES] as Json | undefined;
+      const example = ALL_EXAMPLES[title];
       return [title, example === undefined ? schema : { ...(schema as JsonObject), examples: [example] }];
     }),
   );
 }
 
-function shareAnswers(operation: JsonObject, responses: JsonObject): void {
+function finishAnswers(operation: JsonObject, components: { responses: JsonObject; examples: JsonObject }): void {
+  const { [FACTS]: facts } = operation as { [FACTS]?: Facts };
   const answers = operation['responses'] as JsonObject;
   for (const [status, found] of Object.entries(answers)) {
     const answer = found as JsonObject;
-    const wrong = WRONG[status];
-    if (wrong === undefined) {
-      const made = status === '201' || status === '202' ? LOCATION : {};
-      answers[status] = {
-        ...answer,
-        headers: { ...(answer['headers'] as JsonObject | undefined), ...made, ...REQUEST_ID },
-      };
-      continue;
-    }
-    const name = `${wrong.name}${familyOf(answer)}`;
-    responses[name] = {
-      description: wrong.description,
-      headers: { ...REQUEST_ID, ...RETRY_AFTER, ...(status === '4XX' && RATE_LIMIT) },
-      content: answer['content'] ?? {},
-    };
-    answers[status] = { $ref: `#/components/responses/${name}` };
+    const names = [
+      ...(status === '201' || status === '202' ? ['Location'] : []),
+      'X-Request-Id',
+      ...(facts?.isLimited ? ['RateLimit-Policy', 'RateLimit'] : []),
+    ];
+    const description = answer['description'] === 'Default Response' ? STATUS_CODES[status]! : answer['description']!;
+    const headers = { ...(answer['headers'] as JsonObject | undefined), ...headerReferences(names) };
+    answers[status] = { ...answer, description, headers };
   }
-}
-
-/** Refusals come in two shapes; the problem document is the one without a name of its own. */
-function familyOf(answer: JsonObject): string {
-  const content = answer['content'] as JsonObject | undefined;
-  return content !== undefined && 'application/json' in content ? 'InEnvelope' : '';
+  delete operation[FACTS];
+  if (facts !== undefined) Object.assign(answers, refusalAnswers(facts, components));
 }
 
 function sorted(entries: JsonObject): JsonObject {

@@ -52,6 +52,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   const { clock, ids, log } = around;
   const closers: (() => unknown)[] = [];
   let isClosing = false;
+  let livefeedPort: number | null = null;
   const close = async () => {
     isClosing = true;
     for (const closeOne of closers.splice(0).reverse()) await closeOne();
@@ -166,11 +167,13 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       refusals,
       administration,
       intake,
+      products,
       registry,
       reader,
       limitRoom,
       cursors,
       isClosing: () => isClosing,
+      livefeedPort: () => livefeedPort,
     };
     const http = await openDoors(rooms, {
       log,
@@ -200,6 +203,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
         }),
       limits: { heartbeatMs: config.grpc.heartbeatSeconds * 1000 },
     });
+    livefeedPort = live.port;
     metrics.watchLiveFeed(live.counts);
     closers.push(() => live.close());
     await http.listen({ host: config.http.host, port: config.http.port });

@@ -18,6 +18,7 @@ export function registerOperationsRoutes(
     {
       config: { access: 'public' },
       schema: {
+        operationId: 'checkLiveness',
         tags: ['Operations'],
         summary: 'Whether the process answers',
         response: { 200: Type.Object({ status: Type.Literal('live') }) },
@@ -30,6 +31,8 @@ export function registerOperationsRoutes(
     {
       config: { access: 'public' },
       schema: {
+        operationId: 'checkReadiness',
+        refusals: ['shutting-down', 'temporarily-unavailable'],
         tags: ['Operations'],
         summary: 'Whether the server can do its work',
         description:
@@ -55,7 +58,12 @@ export function registerOperationsRoutes(
     '/metrics',
     {
       config: { access: 'public' },
-      schema: { tags: ['Operations'], summary: 'Metrics in the Prometheus exposition format', response: { 200: TEXT } },
+      schema: {
+        operationId: 'getMetrics',
+        tags: ['Operations'],
+        summary: 'Metrics in the Prometheus exposition format',
+        response: { 200: TEXT },
+      },
     },
     async (_request, reply) => reply.type(parts.metrics.contentType).send(await parts.metrics.render()),
   );

@@ -4,11 +4,14 @@ import type { SignedRequests } from '../access/signed-requests.ts';
 import type { Cursors } from '../base/cursor.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
+import { registerDocsRoutes } from '../docs/routes.ts';
 import { createGuard } from '../edge/guard.ts';
 import { createHttp, type Http, type HttpParts } from '../edge/http.ts';
 import { createLimitGuard } from '../edge/limit-guard.ts';
 import type { Intake } from '../intake/accept.ts';
 import { registerIntakeRoutes } from '../intake/routes.ts';
+import { registerProductRoutes } from '../mapping/product-routes.ts';
+import type { Products } from '../mapping/products.ts';
 import { registerReceiptRoutes } from '../mapping/routes.ts';
 import { registerApiKeyRoutes } from '../organizations/api-key-routes.ts';
 import type { ApiKeys } from '../organizations/api-keys.ts';
@@ -49,11 +52,14 @@ export interface Rooms {
   readonly refusals: Refusals;
   readonly administration: Administration;
   readonly intake: Intake;
+  readonly products: Products;
   readonly registry: Registry;
   readonly reader: TelemetryReader;
   readonly limitRoom: LimitRoom;
   readonly cursors: Cursors;
   readonly isClosing: () => boolean;
+  /** Null until LiveFeed listens. */
+  readonly livefeedPort: () => number | null;
 }
 
 export const VERSION = '0.1.0';
@@ -87,6 +93,12 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
       registerApiKeyRoutes(scope as Http, rooms);
       registerLimitRoutes(scope as Http, { ...rooms, ...rooms.limitRoom, clock: parts.clock });
       registerPlanRoutes(scope as Http, { ...rooms.limitRoom });
+      registerProductRoutes(scope as Http, {
+        ...rooms,
+        clock: parts.clock,
+        bodyBytesMax: rooms.config.intake.bodyBytesMax,
+        findProductLimit: (name) => rooms.limitRoom.planDirectory.findProductLimit(name),
+      });
       const getReachable: Organizations['getReachable'] = (person, name) =>
         rooms.organizations.getReachable(person, name);
       registerRegistryAdminRoutes(scope as Http, { ...rooms, getReachable });
@@ -96,6 +108,7 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
     },
     { prefix: '/api/v1' },
   );
+  await registerDocsRoutes(http, { version: VERSION, livefeedPort: rooms.livefeedPort });
   await serveApiDocs(http);
   return http;
 }

@@ -41,12 +41,12 @@ declare module 'fastify' {
   }
 }
 
-/** The reference pages are routes of a plugin that knows nothing of our rule; they show what /openapi.json shows. */
-const DOCS_PREFIX = '/docs';
+/** The API reference's routes are of a plugin that knows nothing of our rule; they show what /openapi.json shows. */
+const REFERENCE_PREFIX = '/docs/api';
 
 /** Refuses to boot a route that does not say who may call it. */
 export function declareAccess(route: RouteOptions): void {
-  if (route.url.startsWith(DOCS_PREFIX)) route.config = { ...route.config, access: 'public' };
+  if (route.url.startsWith(REFERENCE_PREFIX)) route.config = { ...route.config, access: 'public' };
   const access = route.config?.access;
   const isDeclared =
     access === 'public' ||

@@ -1,5 +1,6 @@
-import { AcceptedBody, IntakeHeaders, PartnerPayload } from '@gladhand/contract/intake.ts';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ErrorCode } from '@gladhand/contract/errors.ts';
+import { AcceptedBody, INTAKE_CONTENT_TYPES, IntakeHeaders, PartnerPayload } from '@gladhand/contract/intake.ts';
+import type { FastifyReply, FastifyRequest, FastifySchema } from 'fastify';
 import { Type } from 'typebox';
 import type { Principal } from '../access/principal.ts';
 import { Fault } from '../base/fault.ts';
@@ -20,6 +21,20 @@ export interface IntakeDoorParts {
 
 /** JSON, by its own name or by its suffix (RFC 6839 3.1); which of them a product takes is looked at with the product. */
 const JSON_TYPES = /^\s*(application\/json|[^/;\s]+\/[^/;\s]+\+json)\s*(;|$)/i;
+/** Of both routes, beside what follows from their declarations. */
+const REFUSALS: readonly ErrorCode[] = [
+  'signature-missing',
+  'signature-invalid',
+  'signature-expired',
+  'signature-replayed',
+  'digest-mismatch',
+  'malformed-encoding',
+  'unknown-product',
+  'too-deep',
+  'forbidden-json-key',
+  'invalid-idempotency-key',
+  'idempotency-key-reused',
+];
 
 /** The door of intake: a partner's JSON for an asset comes in, a receipt goes out. */
 export function registerIntakeRoutes(http: Http, parts: IntakeDoorParts): void {
@@ -32,25 +47,20 @@ export function registerIntakeRoutes(http: Http, parts: IntakeDoorParts): void {
       (_request, body, parsed) => parsed(null, body),
     );
 
-    const route = (
-      url: string,
-      params: object,
-      summary: string,
-      assetOf: (request: FastifyRequest) => Submission['asset'],
-    ) =>
+    const route = (url: string, schema: FastifySchema, assetOf: (request: FastifyRequest) => Submission['asset']) =>
       scope.post(
         url,
         {
           config: { access: { audience: 'partner', scopes: ['telemetry:write'] }, limit: 'intake' },
           bodyLimit: parts.bodyBytesMax,
           schema: {
+            ...schema,
+            refusals: [...REFUSALS, ...(schema.refusals ?? [])],
             tags: ['Partner intake'],
-            summary,
             description:
               '202 means the bytes are on disk. Send `Idempotency-Key` to make retries safe by themselves; without it, a repeated payload still collapses by content.',
-            params,
             headers: IntakeHeaders,
-            consumes: ['application/json'],
+            consumes: [...INTAKE_CONTENT_TYPES],
             body: PartnerPayload,
             response: { 202: AcceptedBody },
           },
@@ -60,14 +70,24 @@ export function registerIntakeRoutes(http: Http, parts: IntakeDoorParts): void {
 
     route(
       '/api/v1/telemetry/intake/:vin',
-      Type.Object({ vin: Type.String({ description: 'The VIN of the trailer or delivery vehicle, either case.' }) }),
-      'Send telemetry of a trailer or delivery vehicle',
+      {
+        operationId: 'sendTelemetry',
+        summary: 'Send telemetry of a trailer or delivery vehicle',
+        refusals: ['invalid-vin'],
+        params: Type.Object({
+          vin: Type.String({ description: 'The VIN of the trailer or delivery vehicle, either case.' }),
+        }),
+      },
       (request) => ({ vin: (request.params as { vin: string }).vin }),
     );
     route(
       '/api/v1/telemetry/intake/plants/:plantId',
-      Type.Object({ plantId: Type.String({ description: 'The UUID of the plant.' }) }),
-      'Send telemetry of a plant',
+      {
+        operationId: 'sendPlantTelemetry',
+        summary: 'Send telemetry of a plant',
+        refusals: ['not-found'],
+        params: Type.Object({ plantId: Type.String({ description: 'The UUID of the plant.' }) }),
+      },
       (request) => ({ plantId: (request.params as { plantId: string }).plantId }),
     );
     done();

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { FieldError } from '@gladhand/contract/errors.ts';
 import { StartRefusal } from '../base/start-refusal.ts';
 import type { ProductDocument } from './document.ts';
+import type { ExampleTemplate } from './example.ts';
 import type { CompiledMapping } from './mapped-record.ts';
 import { type ProductFault, type ProductFolder, type ProductVersion, readProductFolder } from './read-product.ts';
 
@@ -10,7 +11,7 @@ import { type ProductFault, type ProductFolder, type ProductVersion, readProduct
  * The products of this installation, read once from their folders. Promise: every product that `find` gives is whole
  * (schema compiled, exactly one live mapping, every version that is not retired compiled); otherwise `loadProducts`
  * throws and names every fault of every file. Assumes that the folders are the operator's own. A folder `<name>` holds
- * product.yaml and mapping-<n>.yaml.
+ * product.yaml, mapping-<n>.yaml and, to be shown to partners, example.json.
  */
 export interface Product extends Omit<ProductDocument, 'format' | 'versions'> {
   /** The live mapping version. */
@@ -18,6 +19,8 @@ export interface Product extends Omit<ProductDocument, 'format' | 'versions'> {
   /** The content hash of the live version. */
   readonly mappingHash: string;
   readonly mapping: CompiledMapping;
+  /** What a partner of it sends, with placeholders (see example.ts); null: its folder has no example.json. */
+  readonly example: ExampleTemplate | null;
   /** The live mapping document, as it was read. */
   readonly mappingDocument: unknown;
   /** All versions, in ascending order. */
@@ -86,7 +89,7 @@ function listFolders(directory: string): string[] {
   return names.sort();
 }
 
-function toProduct({ document, validateInput, versions }: ProductFolder): Product {
+function toProduct({ document, validateInput, versions, example }: ProductFolder): Product {
   const { format: _format, versions: _versions, ...rest } = document!;
   const live = versions.find(({ state }) => state === 'live')!;
   return {
@@ -95,6 +98,7 @@ function toProduct({ document, validateInput, versions }: ProductFolder): Produc
     mappingHash: live.hash,
     mapping: live.mapping!,
     mappingDocument: live.document,
+    example,
     versions,
     validateInput: validateInput!,
   };

@@ -5,6 +5,7 @@ import type { FieldError } from '@gladhand/contract/errors.ts';
 import { parse } from 'yaml';
 import { compileMapping } from './compile.ts';
 import { type ProductDocument, ProductDocumentSchema, type ProductRules } from './document.ts';
+import { type ExampleTemplate, refuseExample } from './example.ts';
 import { createInputCheck } from './input-check.ts';
 import type { CompiledMapping } from './mapped-record.ts';
 import { checkShape } from './schema-errors.ts';
@@ -20,6 +21,8 @@ export interface ProductFolder {
   readonly document: ProductDocument | undefined;
   /** Checks a parsed body against `inputSchema`: [] or up to 20 findings. Undefined when the schema cannot be used. */
   readonly validateInput: ((payload: unknown) => FieldError[]) | undefined;
+  /** What partners are shown; null when there is none that can be. */
+  readonly example: ExampleTemplate | null;
   /** The versions whose file can be used, in ascending order. */
   readonly versions: readonly ProductVersion[];
 }
@@ -57,7 +60,37 @@ export function readProductFolder(directory: string, folder: string): ProductFol
   const versions = [...new Map(listed.map((one) => [one.version, one])).values()]
     .sort((one, other) => one.version - other.version)
     .flatMap((one) => readVersion({ directory, folder, document, faults }, one) ?? []);
-  return { folder, faults, document, validateInput, versions };
+  const example = readExample(directory, folder, { validateInput, versions, faults });
+  return { folder, faults, document, validateInput, versions, example };
+}
+
+const EXAMPLE_FILE = 'example.json';
+
+function readExample(
+  directory: string,
+  folder: string,
+  of: Pick<ProductFolder, 'validateInput' | 'versions'> & { faults: ProductFault[] },
+): ExampleTemplate | null {
+  const file = join(folder, EXAMPLE_FILE);
+  const refuse = (fault: FieldError) => void of.faults.push({ file, ...fault });
+  if (!existsSync(join(directory, file))) return null;
+  let found: unknown;
+  try {
+    found = JSON.parse(readFileSync(join(directory, file), 'utf8'));
+  } catch (error) {
+    refuse({ pointer: '', code: 'json', detail: (error as Error).message });
+    return null;
+  }
+  if (typeof found !== 'object' || found === null) {
+    refuse({ pointer: '', code: 'type', detail: 'expected an object or an array' });
+    return null;
+  }
+  const mapping = of.versions.find(({ state }) => state === 'live')?.mapping;
+  // Held against what is whole: a fault elsewhere is told by itself.
+  if (of.validateInput === undefined || mapping === undefined) return null;
+  const wrong = refuseExample(found, { validateInput: of.validateInput, mapping });
+  wrong.forEach(refuse);
+  return wrong.length === 0 ? found : null;
 }
 
 function findContradictions({ name, versions }: ProductDocument, folder: string): FieldError[] {

@@ -14,6 +14,8 @@ export function registerReceiptRoutes(http: Http, parts: { database: Database })
     {
       config: { access: { audience: 'partner', scopes: ['telemetry:write'] } },
       schema: {
+        operationId: 'getReceipt',
+        refusals: ['not-found'],
         tags: ['Partner intake'],
         summary: 'What became of a payload',
         params: Type.Object({ id: Type.String({ description: 'The `receiptId` of the 202.' }) }),

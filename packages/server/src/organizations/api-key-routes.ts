@@ -4,10 +4,10 @@ import {
   ApiKeyPageSchema,
   ApiKeySchema,
   CreatedApiKeySchema,
-  EnvelopeSchema,
   NewApiKeyBody,
   RevokedApiKeySchema,
 } from '@gladhand/contract/api-keys.ts';
+import type { ErrorCode } from '@gladhand/contract/errors.ts';
 import type { FastifyRequest } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 import type { Person, Role } from '../access/principal.ts';
@@ -33,6 +33,8 @@ export function registerApiKeyRoutes(http: Http, parts: ApiKeyRoutesParts): void
   mount(http, parts.apiKeys, {
     base: '/partner/api-keys',
     errors: 'envelope',
+    noun: 'ApiKey',
+    refusals: [],
     path: {},
     ownerOf: async (request) => {
       const { organizationId: id, organizationKind: kind } = personOf(request);
@@ -42,6 +44,8 @@ export function registerApiKeyRoutes(http: Http, parts: ApiKeyRoutesParts): void
   mount(http, parts.apiKeys, {
     base: '/organizations/:organization/api-keys',
     errors: 'problem',
+    noun: 'OrganizationApiKey',
+    refusals: ['not-found'],
     path: { organization: Type.String({ description: 'The id or slug of an organization.' }) },
     ownerOf: (request) =>
       parts.organizations.getReachable(personOf(request), (request.params as { organization: string }).organization),
@@ -51,29 +55,35 @@ export function registerApiKeyRoutes(http: Http, parts: ApiKeyRoutesParts): void
 interface Mount {
   readonly base: string;
   readonly errors: ErrorFamily;
+  /** As it stands in the names of its operations. */
+  readonly noun: string;
+  /** What finding the organization can be refused with. */
+  readonly refusals: readonly ErrorCode[];
   readonly path: Record<string, TSchema>;
   readonly ownerOf: (request: FastifyRequest) => Promise<KeyOwner>;
 }
 
-function mount(http: Http, apiKeys: ApiKeys, { base, errors, path, ownerOf }: Mount): void {
+const OF_ONE: readonly ErrorCode[] = ['invalid-uuid', 'api-key-not-found'];
+
+function mount(http: Http, apiKeys: ApiKeys, { base, errors, noun, refusals, path, ownerOf }: Mount): void {
   const one = `${base}/:id`;
   const params = Type.Object(path);
   const keyParams = Type.Object({ ...path, id: Type.String({ description: 'The id of an API key.' }) });
   const idOf = (request: FastifyRequest) => (request.params as { id: string }).id;
   const config = (role: Role) => ({ access: { role }, errors });
-  const schema = <Answers extends Record<number, TSchema>>(summary: string, answers: Answers) => {
-    const common = personSchema('API keys', summary, answers);
-    return errors === 'problem'
-      ? common
-      : { ...common, response: { ...answers, '4XX': EnvelopeSchema, '5XX': EnvelopeSchema } };
-  };
+  const schema = <Answers extends Record<number, TSchema>>(
+    operationId: string,
+    summary: string,
+    answers: Answers,
+    own: readonly ErrorCode[] = [],
+  ) => ({ operationId, refusals: [...refusals, ...own], ...personSchema('API keys', summary, answers) });
 
   http.get(
     base,
     {
       config: config('VIEWER'),
       schema: {
-        ...schema('List API keys for the organization', { 200: ApiKeyPageSchema }),
+        ...schema(`list${noun}s`, 'List API keys for the organization', { 200: ApiKeyPageSchema }),
         params,
         querystring: ApiKeyPageQuery,
       },
@@ -85,7 +95,7 @@ function mount(http: Http, apiKeys: ApiKeys, { base, errors, path, ownerOf }: Mo
     {
       config: config('ADMIN'),
       schema: {
-        ...schema('Create a new API key (plaintext returned once)', { 201: CreatedApiKeySchema }),
+        ...schema(`create${noun}`, 'Create a new API key (plaintext returned once)', { 201: CreatedApiKeySchema }),
         params,
         body: NewApiKeyBody,
       },
@@ -98,7 +108,10 @@ function mount(http: Http, apiKeys: ApiKeys, { base, errors, path, ownerOf }: Mo
   );
   http.get(
     one,
-    { config: config('VIEWER'), schema: { ...schema('One API key', { 200: ApiKeySchema }), params: keyParams } },
+    {
+      config: config('VIEWER'),
+      schema: { ...schema(`get${noun}`, 'One API key', { 200: ApiKeySchema }, OF_ONE), params: keyParams },
+    },
     async (request) => apiKeys.get(await ownerOf(request), idOf(request)),
   );
   http.patch(
@@ -106,7 +119,10 @@ function mount(http: Http, apiKeys: ApiKeys, { base, errors, path, ownerOf }: Mo
     {
       config: config('ADMIN'),
       schema: {
-        ...schema('Change the restrictions of an API key', { 200: ApiKeySchema }),
+        ...schema(`update${noun}`, 'Change the restrictions of an API key', { 200: ApiKeySchema }, [
+          ...OF_ONE,
+          'api-key-revoked',
+        ]),
         description: 'Counts at the next request; streams that may not go on end within a second.',
         params: keyParams,
         body: ApiKeyChangeBody,
@@ -119,7 +135,7 @@ function mount(http: Http, apiKeys: ApiKeys, { base, errors, path, ownerOf }: Mo
     {
       config: config('ADMIN'),
       schema: {
-        ...schema('Revoke an API key', { 200: RevokedApiKeySchema }),
+        ...schema(`revoke${noun}`, 'Revoke an API key', { 200: RevokedApiKeySchema }, OF_ONE),
         description: 'For good: the key, its tokens and its streams end. A key that was revoked before stays revoked.',
         params: keyParams,
       },

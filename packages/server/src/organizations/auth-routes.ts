@@ -33,6 +33,8 @@ export function registerAuthRoutes(http: Http, parts: AuthRoutesParts): void {
       // Sessions count failures themselves, for what they count stands in the body.
       config: { access: 'public', limit: 'none' },
       schema: {
+        operationId: 'signIn',
+        refusals: ['sign-in-refused', 'cross-site-request', 'too-many-attempts', 'temporarily-unavailable'],
         ...personSchema(TAG, 'Sign in', { 200: SignedInSchema }),
         description:
           'Sets the session cookie, and answers the same session for scripts. 5 failures in 15 minutes per account and address, 20 per address.',
@@ -46,7 +48,10 @@ export function registerAuthRoutes(http: Http, parts: AuthRoutesParts): void {
   );
   http.post(
     '/auth/sign-out',
-    { config: personAccess('VIEWER'), schema: personSchema(TAG, 'End this session', { 204: Nothing }) },
+    {
+      config: personAccess('VIEWER'),
+      schema: { operationId: 'signOut', ...personSchema(TAG, 'End this session', { 204: Nothing }) },
+    },
     async (request, reply) => {
       await sessions.signOut(personOf(request), originOf(request));
       reply.header(
@@ -58,7 +63,10 @@ export function registerAuthRoutes(http: Http, parts: AuthRoutesParts): void {
   );
   http.get(
     '/auth/me',
-    { config: personAccess('VIEWER'), schema: personSchema(TAG, 'Who is signed in', { 200: PersonSchema }) },
+    {
+      config: personAccess('VIEWER'),
+      schema: { operationId: 'getSignedInPerson', ...personSchema(TAG, 'Who is signed in', { 200: PersonSchema }) },
+    },
     async (request) => describePerson(personOf(request)),
   );
   http.put(
@@ -66,6 +74,8 @@ export function registerAuthRoutes(http: Http, parts: AuthRoutesParts): void {
     {
       config: personAccess('VIEWER'),
       schema: {
+        operationId: 'changePassword',
+        refusals: ['wrong-password', 'too-many-attempts'],
         ...personSchema(TAG, 'Change your password', { 204: Nothing }),
         description: 'Ends your other sessions.',
         body: PasswordChangeBody,
@@ -90,7 +100,11 @@ function registerOidc(http: Http, { sessions, identityProvider }: AuthRoutesPart
     '/auth/oidc/start',
     {
       config: { access: 'public' },
-      schema: { ...personSchema(TAG, 'Sign in through the identity provider', { 302: Nothing }) },
+      schema: {
+        operationId: 'startOidcSignIn',
+        refusals: ['not-found', 'temporarily-unavailable'],
+        ...personSchema(TAG, 'Sign in through the identity provider', { 302: Nothing }),
+      },
     },
     async (request, reply) => {
       const { url, state } = await configured().begin(callbackOf(request), OIDC_SECONDS * 1000);
@@ -103,6 +117,8 @@ function registerOidc(http: Http, { sessions, identityProvider }: AuthRoutesPart
     {
       config: { access: 'public' },
       schema: {
+        operationId: 'finishOidcSignIn',
+        refusals: ['sign-in-refused', 'not-found', 'temporarily-unavailable'],
         ...personSchema(TAG, 'Where the identity provider sends the browser back', { 302: Nothing }),
         description: 'Finds the user by the verified email address; never makes one.',
         // What a provider adds (RFC 6749, RFC 9207 and its own) is its business.

@@ -47,6 +47,7 @@ export function registerLimitRoutes(http: Http, parts: LimitRoutesParts): void {
       // Whoever is refused has to be able to ask why.
       config: { access, limit: 'none' },
       schema: {
+        operationId: 'getLimits',
         tags: [tag],
         summary: 'Your limits, and their use now',
         description:
@@ -68,6 +69,7 @@ export function registerLimitRoutes(http: Http, parts: LimitRoutesParts): void {
     {
       config: { access },
       schema: {
+        operationId: 'listUsage',
         tags: [tag],
         summary: 'What was used, by key and day',
         description: 'Newest day first. A key sees itself, people see every key of their organization.',

@@ -24,6 +24,7 @@ export function registerPlanRoutes(http: Http, { plans }: { plans: Plans }): voi
     {
       config,
       schema: {
+        operationId: 'listPlans',
         ...personSchema(tag, 'List plans', { 200: PlanListSchema }),
         description: 'For platform operators.',
       },
@@ -35,6 +36,8 @@ export function registerPlanRoutes(http: Http, { plans }: { plans: Plans }): voi
     {
       config,
       schema: {
+        operationId: 'createPlan',
+        refusals: ['already-exists'],
         ...personSchema(tag, 'Make a plan', { 201: PlanSchema }),
         description: 'For platform operators. Put organizations on it with PATCH /organizations/{organization}.',
         body: NewPlanBody,
@@ -51,6 +54,8 @@ export function registerPlanRoutes(http: Http, { plans }: { plans: Plans }): voi
     {
       config,
       schema: {
+        operationId: 'getPlan',
+        refusals: ['not-found'],
         ...personSchema(tag, 'One plan', { 200: PlanSchema }),
         description: 'For platform operators.',
         params: planParams,
@@ -63,6 +68,8 @@ export function registerPlanRoutes(http: Http, { plans }: { plans: Plans }): voi
     {
       config,
       schema: {
+        operationId: 'updatePlan',
+        refusals: ['not-found'],
         ...personSchema(tag, 'Change a plan', { 200: PlanSchema }),
         description:
           'For platform operators. Counts on every node within a second. Announce with `proposed` first: it is counted and refuses nobody.',
@@ -77,6 +84,8 @@ export function registerPlanRoutes(http: Http, { plans }: { plans: Plans }): voi
     {
       config,
       schema: {
+        operationId: 'deletePlan',
+        refusals: ['not-found', 'plan-in-use'],
         ...personSchema(tag, 'Remove a plan', { 204: Nothing }),
         description: 'For platform operators. Refused while organizations are on it, and for `standard`.',
         params: planParams,
@@ -92,6 +101,8 @@ export function registerPlanRoutes(http: Http, { plans }: { plans: Plans }): voi
     {
       config,
       schema: {
+        operationId: 'getProductLimit',
+        refusals: ['not-found'],
         ...personSchema(tag, 'How much intake a product takes', { 200: ProductLimitSchema }),
         description: 'For platform operators. For each VIN or plant, and each organization that sends.',
         params: productParams,
@@ -104,6 +115,8 @@ export function registerPlanRoutes(http: Http, { plans }: { plans: Plans }): voi
     {
       config,
       schema: {
+        operationId: 'setProductLimit',
+        refusals: ['not-found'],
         ...personSchema(tag, 'Set how much intake a product takes', { 200: ProductLimitSchema }),
         description:
           "For platform operators. Holds instead of the product file's `intakeLimit`, on every node within a second. Announce with `proposed` first: it is counted and refuses nobody. Left out, `mode` stays, and `total` and `proposed` are null.",

@@ -57,6 +57,7 @@ function registerOrganizations(http: Http, { organizations, cursors }: Organizat
     {
       config: personAccess('VIEWER'),
       schema: {
+        operationId: 'listOrganizations',
         ...personSchema(tag, 'List organizations', { 200: OrganizationPageSchema }),
         description: 'Your own; for platform operators every one.',
         querystring: PageQuery,
@@ -77,6 +78,8 @@ function registerOrganizations(http: Http, { organizations, cursors }: Organizat
     {
       config: personAccess('ADMIN'),
       schema: {
+        operationId: 'createOrganization',
+        refusals: ['already-exists'],
         ...personSchema(tag, 'Make a customer organization', { 201: OrganizationSchema }),
         description: 'For platform operators.',
         body: NewOrganizationBody,
@@ -92,7 +95,12 @@ function registerOrganizations(http: Http, { organizations, cursors }: Organizat
     '/organizations/:organization',
     {
       config: personAccess('VIEWER'),
-      schema: { ...personSchema(tag, 'One organization', { 200: OrganizationSchema }), params },
+      schema: {
+        operationId: 'getOrganization',
+        refusals: ['not-found'],
+        ...personSchema(tag, 'One organization', { 200: OrganizationSchema }),
+        params,
+      },
     },
     (request) => organizations.getReachable(personOf(request), request.params.organization),
   );
@@ -101,6 +109,8 @@ function registerOrganizations(http: Http, { organizations, cursors }: Organizat
     {
       config: personAccess('ADMIN'),
       schema: {
+        operationId: 'updateOrganization',
+        refusals: ['not-found'],
         ...personSchema(tag, 'Change an organization', { 200: OrganizationSchema }),
         params,
         body: OrganizationChangeBody,
@@ -122,7 +132,13 @@ function registerUsers(http: Http, { organizations, people, cursors }: Organizat
     all,
     {
       config: personAccess('ADMIN'),
-      schema: { ...personSchema(tag, 'List users', { 200: UserPageSchema }), params, querystring: PageQuery },
+      schema: {
+        operationId: 'listUsers',
+        refusals: ['not-found'],
+        ...personSchema(tag, 'List users', { 200: UserPageSchema }),
+        params,
+        querystring: PageQuery,
+      },
     },
     async (request) => {
       const { id } = await organizations.getReachable(personOf(request), request.params.organization);
@@ -135,7 +151,13 @@ function registerUsers(http: Http, { organizations, people, cursors }: Organizat
     all,
     {
       config: personAccess('ADMIN'),
-      schema: { ...personSchema(tag, 'Make a user', { 201: UserSchema }), params, body: NewUserBody },
+      schema: {
+        operationId: 'createUser',
+        refusals: ['not-found', 'already-exists'],
+        ...personSchema(tag, 'Make a user', { 201: UserSchema }),
+        params,
+        body: NewUserBody,
+      },
     },
     async (request, reply) => {
       const person = personOf(request);
@@ -149,7 +171,12 @@ function registerUsers(http: Http, { organizations, people, cursors }: Organizat
     one,
     {
       config: personAccess('ADMIN'),
-      schema: { ...personSchema(tag, 'One user', { 200: UserSchema }), params: userParams },
+      schema: {
+        operationId: 'getUser',
+        refusals: ['not-found'],
+        ...personSchema(tag, 'One user', { 200: UserSchema }),
+        params: userParams,
+      },
     },
     async (request) => {
       const { id } = await organizations.getReachable(personOf(request), request.params.organization);
@@ -161,6 +188,8 @@ function registerUsers(http: Http, { organizations, people, cursors }: Organizat
     {
       config: personAccess('ADMIN'),
       schema: {
+        operationId: 'updateUser',
+        refusals: ['not-found', 'already-exists', 'last-admin'],
         ...personSchema(tag, 'Change a user', { 200: UserSchema }),
         description: 'A role above your own, your own role, and the last admin are refused.',
         params: userParams,
@@ -178,6 +207,8 @@ function registerUsers(http: Http, { organizations, people, cursors }: Organizat
     {
       config: personAccess('ADMIN'),
       schema: {
+        operationId: 'deactivateUser',
+        refusals: ['not-found', 'last-admin'],
         ...personSchema(tag, 'Deactivate a user', { 204: Nothing }),
         description: 'Ends every session of the user. The user stays, because the audit log names them.',
         params: userParams,
@@ -198,6 +229,8 @@ function registerAudit(http: Http, { database, organizations, cursors }: Organiz
     {
       config: personAccess('ADMIN'),
       schema: {
+        operationId: 'listAuditEvents',
+        refusals: ['not-found'],
         ...personSchema('Audit log', 'Who did what', { 200: AuditPageSchema }),
         description: 'Newest first. [from, to). `hash` chains the events: `gladhand audit verify` walks them.',
         params,

@@ -111,6 +111,8 @@ export function registerQueryRoutes(
       config: customerAccess('telemetry:read', 'trailers:read'),
       serializerCompiler: asJson,
       schema: {
+        operationId: 'listTrailerGpsFixes',
+        refusals: ['not-found'],
         ...readSchema('Telemetry', "A trailer's positions by time", GpsPageSchema),
         description: `${BY_TIME} Only records with a position, cut down to it.`,
         params: idPath('trailer', 'The id or VIN of a trailer.'),
@@ -130,6 +132,8 @@ export function registerQueryRoutes(
       config: customerAccess('telemetry:read', 'devices:read'),
       serializerCompiler: asJson,
       schema: {
+        operationId: 'listDeviceTelemetry',
+        refusals: ['not-found'],
         ...readSchema('Telemetry', "A device's records by time", RecordPageSchema),
         description: BY_TIME,
         params: idPath('device', 'The id of a device.'),
@@ -152,6 +156,8 @@ export function registerQueryRoutes(
       config: customerAccess('telemetry:read', 'deliversafe:read'),
       serializerCompiler: asJson,
       schema: {
+        operationId: 'listDeliverSafeTelemetry',
+        refusals: ['not-found'],
         ...readSchema('Telemetry', "A DeliverSafe unit's records by time", RecordPageSchema),
         description: BY_TIME,
         params: idPath('id', 'The id of a unit, the VIN of its vehicle, or its serial number if no other unit has it.'),
@@ -174,6 +180,8 @@ export function registerQueryRoutes(
       config: customerAccess('telemetry:read'),
       serializerCompiler: asJson,
       schema: {
+        operationId: 'listLatestTelemetry',
+        refusals: ['not-found'],
         ...readSchema('Telemetry', 'The latest value of every signal, by asset', LatestPageSchema),
         description:
           'Each value with its own clocks: a record that arrives late never replaces a value observed after it. Assets that never reported are left out. A page may hold fewer than `take`, even none: only a `next` of null is the end.',
@@ -208,6 +216,8 @@ export function registerQueryRoutes(
       config: customerAccess('telemetry:read'),
       serializerCompiler: asJson,
       schema: {
+        operationId: 'readTelemetryFeed',
+        refusals: ['not-found'],
         ...readSchema('Telemetry', 'Every record in the order of arrival', FeedPageSchema),
         description:
           'Walks everything your organization has received, in the order in which it became visible; late data comes when it arrives, and nothing is skipped or repeated. A page examines a bounded number of records, so behind a filter that few pass it may hold fewer than `take`, even none. While `caughtUp` is false, ask again at once with `next`, which is never null and has moved on; once it is true, ask again later, or hand `next` to LiveFeed. It may be used with any `fleet` and `signals`.',

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '@gladhand/contract/errors.ts';
 import {
   DeliverSafeChangeBody,
   DeviceChangeBody,
@@ -38,7 +39,11 @@ import type { Administration, Collection } from './administer.ts';
  */
 interface Kind {
   readonly path: string;
+  /** As it stands in the names of its operations: `registerFleet`, `listOrganizationFleets`. */
+  readonly noun: string;
   readonly one: string;
+  /** What registering one can be refused with, beside what follows from its schema. */
+  readonly refusals: readonly ErrorCode[];
   readonly many: string;
   readonly item: TSchema;
   readonly page: TSchema;
@@ -52,7 +57,9 @@ interface Kind {
 const KINDS: readonly Kind[] = [
   {
     path: 'fleets',
+    noun: 'Fleet',
     one: 'fleet',
+    refusals: [],
     many: 'fleets',
     item: FleetSchema,
     page: FleetPageSchema,
@@ -62,7 +69,9 @@ const KINDS: readonly Kind[] = [
   },
   {
     path: 'trailers',
+    noun: 'Trailer',
     one: 'trailer',
+    refusals: ['invalid-vin', 'already-exists'],
     many: 'trailers',
     item: TrailerSchema,
     page: TrailerPageSchema,
@@ -72,7 +81,9 @@ const KINDS: readonly Kind[] = [
   },
   {
     path: 'devices',
+    noun: 'Device',
     one: 'device',
+    refusals: ['already-exists'],
     many: 'devices',
     item: DeviceSchema,
     page: DevicePageSchema,
@@ -82,7 +93,9 @@ const KINDS: readonly Kind[] = [
   },
   {
     path: 'deliversafe',
+    noun: 'DeliverSafeUnit',
     one: 'DeliverSafe unit',
+    refusals: ['invalid-vin', 'already-exists'],
     many: 'DeliverSafe units',
     item: DeliverSafeUnitSchema,
     page: DeliverSafePageSchema,
@@ -92,7 +105,9 @@ const KINDS: readonly Kind[] = [
   },
   {
     path: 'plants',
+    noun: 'Plant',
     one: 'plant',
+    refusals: ['already-exists'],
     many: 'plants',
     item: PlantSchema,
     page: PlantPageSchema,
@@ -117,6 +132,7 @@ export function registerRegistryAdminRoutes(http: Http, parts: RegistryAdminPart
 
 function registerKind(http: Http, parts: RegistryAdminParts, kind: Kind): void {
   const { cursors, getReachable } = parts;
+  const { noun } = kind;
   const collection = () => kind.of(parts.administration);
   const organization = { organization: Type.String({ description: 'The id or slug of an organization.' }) };
   const params = Type.Object(organization);
@@ -128,7 +144,13 @@ function registerKind(http: Http, parts: RegistryAdminParts, kind: Kind): void {
     all,
     {
       config: personAccess('VIEWER'),
-      schema: { ...personSchema(TAG, `List ${kind.many}`, { 200: kind.page }), params, querystring: PageQuery },
+      schema: {
+        operationId: `listOrganization${noun}s`,
+        refusals: ['not-found'],
+        ...personSchema(TAG, `List ${kind.many}`, { 200: kind.page }),
+        params,
+        querystring: PageQuery,
+      },
     },
     async (request) => {
       const { id } = await getReachable(personOf(request), request.params.organization);
@@ -141,7 +163,13 @@ function registerKind(http: Http, parts: RegistryAdminParts, kind: Kind): void {
     all,
     {
       config: personAccess('OPERATOR'),
-      schema: { ...personSchema(TAG, `Register a ${kind.one}`, { 201: kind.item }), params, body: kind.order },
+      schema: {
+        operationId: `register${noun}`,
+        refusals: ['not-found', ...kind.refusals],
+        ...personSchema(TAG, `Register a ${kind.one}`, { 201: kind.item }),
+        params,
+        body: kind.order,
+      },
     },
     async (request, reply) => {
       const { id } = await getReachable(personOf(request), request.params.organization);
@@ -154,7 +182,12 @@ function registerKind(http: Http, parts: RegistryAdminParts, kind: Kind): void {
     one,
     {
       config: personAccess('VIEWER'),
-      schema: { ...personSchema(TAG, `One ${kind.one}`, { 200: kind.item }), params: oneParams },
+      schema: {
+        operationId: `getOrganization${noun}`,
+        refusals: ['not-found'],
+        ...personSchema(TAG, `One ${kind.one}`, { 200: kind.item }),
+        params: oneParams,
+      },
     },
     async (request) => {
       const { id } = await getReachable(personOf(request), request.params.organization);
@@ -166,6 +199,8 @@ function registerKind(http: Http, parts: RegistryAdminParts, kind: Kind): void {
     {
       config: personAccess('OPERATOR'),
       schema: {
+        operationId: `update${noun}`,
+        refusals: ['not-found'],
         ...personSchema(TAG, `Change a ${kind.one}`, { 200: kind.item }),
         params: oneParams,
         body: kind.change,
@@ -181,6 +216,8 @@ function registerKind(http: Http, parts: RegistryAdminParts, kind: Kind): void {
     {
       config: personAccess('OPERATOR'),
       schema: {
+        operationId: `retire${noun}`,
+        refusals: ['not-found'],
         ...personSchema(TAG, `Take a ${kind.one} out of service`, { 204: Nothing }),
         description: 'Nothing is deleted: it stays readable with `isActive: false`, and so does its telemetry.',
         params: oneParams,

@@ -1,4 +1,3 @@
-import { EnvelopeSchema } from '@gladhand/contract/api-keys.ts';
 import { PlantListQuery, PlantListSchema } from '@gladhand/contract/plants.ts';
 import { PlantSchema } from '@gladhand/contract/registration.ts';
 import type { FastifyRequest } from 'fastify';
@@ -19,7 +18,6 @@ const common = {
   tags: ['Plants'],
   security: [{ bearer: [] }, { apiKey: [] }, { session: [] }],
 };
-const refusals = { '4XX': EnvelopeSchema, '5XX': EnvelopeSchema };
 
 export function registerPlantRoutes(http: Http, { registry }: { registry: Registry }): void {
   http.get(
@@ -28,9 +26,10 @@ export function registerPlantRoutes(http: Http, { registry }: { registry: Regist
       config,
       schema: {
         ...common,
+        operationId: 'listPlants',
         summary: 'The plants you may see',
         querystring: PlantListQuery,
-        response: { 200: PlantListSchema, ...refusals },
+        response: { 200: PlantListSchema },
       },
     },
     (request) => {
@@ -44,9 +43,11 @@ export function registerPlantRoutes(http: Http, { registry }: { registry: Regist
       config,
       schema: {
         ...common,
+        operationId: 'getPlant',
+        refusals: ['not-found'],
         summary: 'One plant',
         params: idPath('plant', 'The id of a plant.'),
-        response: { 200: PlantSchema, ...refusals },
+        response: { 200: PlantSchema },
       },
     },
     async (request) => found('plant', await registry.findPlant(viewOf(request), request.params.plant)),

@@ -50,7 +50,11 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
     '/fleets',
     {
       config: customerAccess('fleets:read'),
-      schema: { ...readSchema('Fleets', 'Your fleets', FleetPageSchema), querystring: PageQuery },
+      schema: {
+        operationId: 'listFleets',
+        ...readSchema('Fleets', 'Your fleets', FleetPageSchema),
+        querystring: PageQuery,
+      },
     },
     (request) => {
       const { organizationId } = principalOf(request);
@@ -62,7 +66,12 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
     '/fleets/:fleet',
     {
       config: customerAccess('fleets:read'),
-      schema: { ...readSchema('Fleets', 'One fleet', FleetSchema), params: idPath('fleet', 'The id of a fleet.') },
+      schema: {
+        operationId: 'getFleet',
+        refusals: ['not-found'],
+        ...readSchema('Fleets', 'One fleet', FleetSchema),
+        params: idPath('fleet', 'The id of a fleet.'),
+      },
     },
     async (request) => {
       return found('fleet', await registry.findFleet(principalOf(request).organizationId, request.params.fleet));
@@ -76,6 +85,8 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
       // Either of two shapes: telling them apart by their schemas would cost more than writing them.
       serializerCompiler: asJson,
       schema: {
+        operationId: 'findTrailers',
+        refusals: ['not-found'],
         ...readSchema('Trailers', "A fleet's trailers, or one trailer", Type.Union([TrailerPageSchema, TrailerSchema])),
         description:
           'The id of a fleet gives a page of its trailers; the id or VIN of a trailer gives that trailer, and `take`, `next` and `activeOnly` mean nothing.',
@@ -101,6 +112,8 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
     {
       config: customerAccess('devices:read'),
       schema: {
+        operationId: 'listDevices',
+        refusals: ['not-found'],
         ...readSchema('Devices', "A trailer's devices", DevicePageSchema),
         description: 'A device is listed with the asset it reported for most recently.',
         params: idPath('trailer', 'The id or VIN of a trailer or a DeliverSafe unit.'),
@@ -121,7 +134,12 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
     '/devices/details/:device',
     {
       config: customerAccess('devices:read'),
-      schema: { ...readSchema('Devices', 'One device', DeviceSchema), params: idPath('device', 'The id of a device.') },
+      schema: {
+        operationId: 'getDevice',
+        refusals: ['not-found'],
+        ...readSchema('Devices', 'One device', DeviceSchema),
+        params: idPath('device', 'The id of a device.'),
+      },
     },
     async (request) => {
       const { organizationId, plantIds } = principalOf(request);
@@ -133,7 +151,11 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
     '/deliversafe',
     {
       config: customerAccess('deliversafe:read'),
-      schema: { ...readSchema('DeliverSafe', 'Your DeliverSafe units', DeliverSafePageSchema), querystring: PageQuery },
+      schema: {
+        operationId: 'listDeliverSafeUnits',
+        ...readSchema('DeliverSafe', 'Your DeliverSafe units', DeliverSafePageSchema),
+        querystring: PageQuery,
+      },
     },
     (request) => {
       const { organizationId } = principalOf(request);
@@ -148,6 +170,8 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
     {
       config: customerAccess('deliversafe:read'),
       schema: {
+        operationId: 'getDeliverSafeUnit',
+        refusals: ['not-found'],
         ...readSchema('DeliverSafe', 'One DeliverSafe unit', DeliverSafeUnitSchema),
         params: idPath('id', 'The id of a unit, the VIN of its vehicle, or its serial number if no other unit has it.'),
       },

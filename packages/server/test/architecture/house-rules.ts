@@ -25,6 +25,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   query: ['registry', 'telemetry'],
   live: ['telemetry'],
   broker: ['telemetry'],
+  docs: [],
   // Plays the partners from outside, through the public API: it may not know any other room.
   demo: [],
 };
@@ -41,6 +42,7 @@ export const LEAD_FILES = [
   'app/backends.ts',
   'base/clock.ts',
   'database/database.ts',
+  'docs/library.ts',
   'doorbell/doorbell.ts',
   'edge/http.ts',
   'intake-log/intake-log.ts',
@@ -89,7 +91,10 @@ export const LIBRARIES: readonly Quarantine[] = [
   },
   {
     what: 'the HTTP server',
-    names: ['fastify', 'fastify-plugin', '@fastify/swagger', '@fastify/type-provider-typebox'],
+    names: [
+      ...['fastify', 'fastify-plugin', '@fastify/etag', '@fastify/swagger', '@fastify/type-provider-typebox'],
+      '@scalar/fastify-api-reference',
+    ],
     only: /^(edge\/|app\/|[a-z-]+\/([a-z-]+-)?routes\.ts)/,
     instead: 'let routes.ts speak HTTP and hand plain values to the room',
   },
@@ -108,6 +113,12 @@ export const LIBRARIES: readonly Quarantine[] = [
     names: ['@marcbachmann/cel-js', '@lhncbc/ucum-lhc'],
     only: /^mapping\//,
     instead: 'use a compiled mapping',
+  },
+  {
+    what: 'the Markdown library',
+    names: ['marked', 'marked-gfm-heading-id'],
+    only: /^docs\/markdown\.ts/,
+    instead: 'use renderMarkdown (docs/markdown.ts)',
   },
   { what: 'the UUID library', names: ['uuid'], only: /^base\/ids\.ts/, instead: 'take `Ids` (base/ids.ts)' },
   {

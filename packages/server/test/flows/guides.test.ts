@@ -50,6 +50,7 @@ test('every command of the guides runs, in order, and answers what it says', asy
   expect(partner(2)).toMatchObject({ status: 'queued' });
   expect(partner(3)).toMatchObject({ status: 400, code: 'invalid-vin', retryable: false });
   expect(['queued', 'processed']).toContain(partner(4).status);
+  expect(partner(5)).toMatchObject({ name: 'deliversafe', example: { payload: { unit: {} } } });
 
   const customer = (at: number) =>
     said[`customer-guide ${at}`]!.trim()
@@ -77,6 +78,7 @@ test('every command of the guides runs, in order, and answers what it says', asy
   );
   // What goes wrong is shown in the guide as it is said.
   expect(said['products 3']!.trim()).toBe(/```text\n([\s\S]*?)```/.exec(readGuide('products'))![1]!.trim());
+  expect(said['products 4']).toContain('acme-gate: version 1');
   expect(said['operating 1']).toContain('"status":"ready"');
   expect(Number(said['operating 2'])).toBeGreaterThan(50);
   const metrics = await (await fetch(`${demo.http}/metrics`)).text();
