@@ -24,6 +24,7 @@ import type { Sessions } from '../organizations/sessions.ts';
 import { registerQueryRoutes } from '../query/routes.ts';
 import { registerRegistryAdminRoutes } from '../registry/admin-routes.ts';
 import type { Administration } from '../registry/administer.ts';
+import { registerContestedVinRoutes } from '../registry/contested-vin-routes.ts';
 import { registerPlantRoutes } from '../registry/plant-routes.ts';
 import type { Registry } from '../registry/registry.ts';
 import { registerRegistryRoutes } from '../registry/routes.ts';
@@ -90,6 +91,7 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
       const getReachable: Organizations['getReachable'] = (person, name) =>
         rooms.organizations.getReachable(person, name);
       registerRegistryAdminRoutes(scope as Http, { ...rooms, getReachable });
+      registerContestedVinRoutes(scope as Http, rooms);
       registerRegistryRoutes(scope as Http, rooms);
       registerPlantRoutes(scope as Http, rooms);
       registerQueryRoutes(scope as Http, rooms);
