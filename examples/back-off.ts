@@ -90,7 +90,7 @@ async function call(path: string, headers: Record<string, string>, body?: string
 }
 const say = (text: string) => console.error(text);
 
-// One token for all of it: keys may be traded ten times in five minutes, and a token lives half an hour.
+// One token for all of it: keys may be traded ten times in five minutes, and a token is good for `expiresIn` seconds.
 const traded = await sendPatiently(() => call('/api/v1/partners/authenticate', { 'x-api-key': apiKey }), say);
 if (traded.status !== 200) throw new Error(`authenticate: ${traded.body.detail}`);
 const { accessToken } = traded.body as { accessToken: string };

@@ -8,7 +8,7 @@ import type { Access } from './access.ts';
 import type { Audience } from './principal.ts';
 
 /** The doors of authentication: a key is traded for a token, the public signing keys are published. */
-export function registerAccessRoutes(http: Http, parts: { access: Access; tokenTtlSeconds: number }): void {
+export function registerAccessRoutes(http: Http, parts: { access: Access }): void {
   for (const audience of ['partner', 'customer'] as const) {
     http.post(
       `/api/v1/${audience}s/authenticate`,
@@ -28,7 +28,7 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
         return {
           accessToken: issued.accessToken,
           tokenType: 'Bearer' as const,
-          expiresIn: parts.tokenTtlSeconds,
+          expiresIn: issued.expiresInSeconds,
           expiresAt: new Date(issued.expiresAtMs).toISOString(),
           scopes: [...issued.scopes],
         };

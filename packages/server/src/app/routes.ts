@@ -74,7 +74,7 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
   );
   http.addHook('onRequest', createLimitGuard({ ...rooms.limitRoom }));
   registerOperationsRoutes(http, rooms);
-  registerAccessRoutes(http, { access: rooms.access, tokenTtlSeconds: rooms.config.access.tokenTtlSeconds });
+  registerAccessRoutes(http, rooms);
   registerIntakeRoutes(http, {
     intake: rooms.intake,
     bodyBytesMax: rooms.config.intake.bodyBytesMax,
