@@ -13,7 +13,7 @@ export function registerAccessRoutes(http: Http, parts: { access: Access }): voi
     http.post(
       `/api/v1/${audience}s/authenticate`,
       {
-        config: { access: 'public', limit: 'authenticate' },
+        config: { access: 'public', limit: 'authenticate', api: 'authentication' },
         schema: {
           tags: ['Authentication'],
           summary: `Trade a ${audience} API key for an access token`,
@@ -37,12 +37,7 @@ export function registerAccessRoutes(http: Http, parts: { access: Access }): voi
     http.put(
       `/api/v1/${audience}s/rotate`,
       {
-        config: { access: { audience, scopes: [] }, limit: 'rotate' },
-        // The body may be left out.
-        preValidation: (request, _reply, done) => {
-          request.body ??= {};
-          done();
-        },
+        config: { access: { audience, scopes: [] }, limit: 'rotate', api: 'authentication' },
         schema: {
           tags: ['Authentication'],
           summary: `Rotate the ${audience} API key behind the token`,
@@ -67,7 +62,7 @@ export function registerAccessRoutes(http: Http, parts: { access: Access }): voi
   http.get(
     '/.well-known/jwks.json',
     {
-      config: { access: 'public' },
+      config: { access: 'public', api: 'authentication' },
       schema: {
         tags: ['Authentication'],
         summary: 'The public keys that access tokens are signed with',

@@ -1,7 +1,10 @@
 import swagger from '@fastify/swagger';
 import scalar from '@scalar/fastify-api-reference';
+import type { ApiAddresses } from '../edge/api-addresses.ts';
 import type { Http } from '../edge/http.ts';
 import { describeRoute, finishDocument } from './api-document.ts';
+import { AUTHENTICATION_TAG, withServers } from './api-servers.ts';
+import { withOptionalBodies } from './optional-bodies.ts';
 
 /**
  * OpenAPI 3.1 from the schemas that validate, and its pages. The pages' script comes from this server and everything
@@ -10,7 +13,8 @@ import { describeRoute, finishDocument } from './api-document.ts';
 export async function registerApiDocs(http: Http, version: string): Promise<void> {
   await http.register(swagger, {
     transform: describeRoute as never,
-    transformObject: ((made: { openapiObject: object }) => finishDocument(made.openapiObject)) as never,
+    transformObject: ((made: { openapiObject: object }) =>
+      finishDocument(withOptionalBodies(made.openapiObject))) as never,
     openapi: {
       openapi: '3.1.0',
       info: {
@@ -56,7 +60,7 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
         },
       },
       tags: [
-        { name: 'Authentication', description: 'A key for a token' },
+        { name: AUTHENTICATION_TAG, description: 'A key for a token' },
         { name: 'Partner intake', description: 'Telemetry in, receipts out' },
         { name: 'Fleets' },
         { name: 'Trailers' },
@@ -100,8 +104,10 @@ const PAGES_POLICY = [
 ].join('; ');
 
 /** After all routes: the document and the pages that show it. */
-export async function serveApiDocs(http: Http): Promise<void> {
-  http.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async () => http.swagger());
+export async function serveApiDocs(http: Http, addresses: ApiAddresses): Promise<void> {
+  http.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async (request) =>
+    withServers(http.swagger(), addresses, request),
+  );
   // Browsers ask for it on every page; a 404 would stand in their console as an error.
   http.get('/favicon.ico', { config: { access: 'public' }, schema: { hide: true } }, (_request, reply) =>
     reply.code(204).header('cache-control', 'public, max-age=86400').send(),

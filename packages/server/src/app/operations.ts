@@ -16,7 +16,7 @@ export function registerOperationsRoutes(
   http.get(
     '/health/live',
     {
-      config: { access: 'public' },
+      config: { access: 'public', api: 'both' },
       schema: {
         tags: ['Operations'],
         summary: 'Whether the process answers',
@@ -28,7 +28,7 @@ export function registerOperationsRoutes(
   http.get(
     '/health/ready',
     {
-      config: { access: 'public' },
+      config: { access: 'public', api: 'both' },
       schema: {
         tags: ['Operations'],
         summary: 'Whether the server can do its work',

@@ -4,6 +4,8 @@ import type { SignedRequests } from '../access/signed-requests.ts';
 import type { Cursors } from '../base/cursor.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
+import { ONE_PORT } from '../edge/api-addresses.ts';
+import { createGiveBack } from '../edge/give-back.ts';
 import { createGuard } from '../edge/guard.ts';
 import { createHttp, type Http, type HttpParts } from '../edge/http.ts';
 import { createLimitGuard } from '../edge/limit-guard.ts';
@@ -60,6 +62,7 @@ export interface Rooms {
 export const VERSION = '0.1.0';
 
 export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
+  const { addresses = ONE_PORT } = parts;
   const http = createHttp({
     ...parts,
     onFault: (fault, request) => noteRefusal(rooms.refusals, fault, request, rooms.access.findRefusedKey(fault)),
@@ -68,11 +71,13 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
   http.decorateRequest('principal', null);
   http.decorateRequest('person', null);
   http.decorateRequest('intakePass', null);
+  http.decorateRequest('charged', null);
   http.addHook(
     'onRequest',
-    createGuard({ ...rooms.access, authenticatePerson: (token) => rooms.sessions.authenticate(token) }),
+    createGuard({ ...rooms.access, authenticatePerson: (token) => rooms.sessions.authenticate(token), addresses }),
   );
   http.addHook('onRequest', createLimitGuard({ ...rooms.limitRoom }));
+  http.addHook('onSend', createGiveBack({ ...rooms.limitRoom }));
   registerOperationsRoutes(http, rooms);
   registerAccessRoutes(http, rooms);
   registerIntakeRoutes(http, {
@@ -98,6 +103,6 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
     },
     { prefix: '/api/v1' },
   );
-  await serveApiDocs(http);
+  await serveApiDocs(http, addresses);
   return http;
 }

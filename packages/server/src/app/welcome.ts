@@ -13,10 +13,13 @@ export function welcome(parts: {
 }): string {
   const { config, app, demo } = parts;
   const bold = (text: string) => (parts.isColored ? `\x1b[1m${text}\x1b[22m` : text);
+  const { ownPort, host } = config.authentication;
+  const separate = ownPort ? (demo?.authentication ?? `http://${host}:${app.authenticationPort}`) : undefined;
   const base = demo?.http ?? `http://${config.http.host}:${app.httpPort}`;
   const lines = [
     '',
     `  ${bold('Gladhand')} is ready after ${parts.seconds} s`,
+    ...(separate === undefined ? [] : [`  Authentication ${separate}`]),
     `  REST ${base}   docs ${base}/docs   LiveFeed (gRPC) ${demo?.grpc ?? `${config.grpc.host}:${app.grpcPort}`}`,
   ];
   if (demo === undefined) return [...lines, ''].join('\n');
@@ -30,7 +33,7 @@ export function welcome(parts: {
   const payload = { unit: { serial: 'DS-0001' }, reports: [report] };
   const quoted = JSON.stringify(JSON.stringify(payload));
   const token = (audience: string, key: string) =>
-    `TOKEN=$(curl -s -X POST -H "X-API-KEY: ${key}" ${base}/api/v1/${audience}/authenticate | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/')`;
+    `TOKEN=$(curl -s -X POST -H "X-API-KEY: ${key}" ${separate ?? base}/api/v1/${audience}/authenticate | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/')`;
   return [
     ...lines,
     '',
