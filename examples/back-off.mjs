@@ -123,7 +123,7 @@ function giveUp(what, { status, body }) {
   process.exit(1);
 }
 
-// One token for all of it: keys may be traded ten times in five minutes, and a token lives half an hour.
+// One token for all of it: keys may be traded ten times in five minutes, and a token is good for `expiresIn` seconds.
 const traded = await sendPatiently(() => call('/api/v1/partners/authenticate', { 'x-api-key': apiKey }), say);
 if (traded.status !== 200) giveUp('authenticate', traded);
 const { accessToken } = traded.body;

@@ -85,7 +85,7 @@ async function open(dataDirectory: string, count: number): Promise<{ port: numbe
   const schema = { response: { 200: Type.Object({ status: Type.String() }) } };
   http.get('/public', { config: { access: 'public' }, schema }, async () => ANSWER);
   http.get('/guarded', { config: { access: { audience: 'customer', scopes: [SCOPE] } }, schema }, async () => ANSWER);
-  registerAccessRoutes(http, { access, tokenTtlSeconds });
+  registerAccessRoutes(http, { access });
   await http.listen({ host: '127.0.0.1', port: 0 });
   return { port: (http.server.address() as AddressInfo).port, keys };
 }

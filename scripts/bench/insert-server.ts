@@ -47,7 +47,7 @@ async function listen(dataDirectory: string): Promise<number> {
   const http = createHttp({ log, ids, clock, trustedProxies: [] });
   http.decorateRequest('principal', null);
   http.addHook('onRequest', createGuard(access));
-  registerAccessRoutes(http, { access, tokenTtlSeconds });
+  registerAccessRoutes(http, { access });
   registerIntakeRoutes(http, { intake, bodyBytesMax: config.intake.bodyBytesMax, checkSignature: async () => {} });
   await http.listen({ host: '127.0.0.1', port: 0 });
   return (http.server.address() as AddressInfo).port;

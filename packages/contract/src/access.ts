@@ -5,7 +5,10 @@ export const IssuedTokenBody = Type.Object(
   {
     accessToken: Type.String({ description: 'The JWT to send as `Authorization: Bearer`.' }),
     tokenType: Type.Literal('Bearer'),
-    expiresIn: Type.Integer({ description: 'Seconds the token is good for: 1800.' }),
+    expiresIn: Type.Integer({
+      minimum: 0,
+      description: 'Seconds the token is good for: as configured, 1800 as shipped, or less when the key ends before.',
+    }),
     expiresAt: Type.String({ format: 'date-time', description: 'When it ends.' }),
     scopes: Type.Array(Type.String(), { description: 'What the token may do.' }),
   },

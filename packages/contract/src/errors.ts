@@ -89,6 +89,7 @@ export const ERRORS = {
   'body-too-large': { status: 413, title: 'The body is too large', retryable: false },
   'uri-too-long': { status: 414, title: 'The URL is too long', retryable: false },
   'unsupported-media-type': { status: 415, title: 'The content type is not supported', retryable: false },
+  'expectation-failed': { status: 417, title: 'The Expect header cannot be met', retryable: false },
   'idempotency-key-reused': {
     status: 422,
     title: 'The Idempotency-Key was used with other bytes',

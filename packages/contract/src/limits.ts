@@ -165,7 +165,7 @@ export const LimitsSchema = Type.Object(
 );
 export type LimitsOfCaller = Static<typeof LimitsSchema>;
 
-const DAY_PATTERN = '^\\d{4}-\\d{2}-\\d{2}$';
+export const DAY_PATTERN = '^\\d{4}-\\d{2}-\\d{2}$';
 export const DayText = (description: string) => Type.String({ pattern: DAY_PATTERN, description });
 
 export const UsageDaySchema = Type.Object(

@@ -22,7 +22,8 @@ const line = (maxLength: number, description: string) =>
 const unitNumber = () => orNull(line(100, "The owner's number"), "The owner's own number for it; null: none");
 const serialNumber = () => line(100, 'Serial number of the unit');
 const isActive = () => Type.Boolean({ description: 'False: taken out of service; it stays readable' });
-const word = (description: string) => Type.String({ pattern: '^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$', description });
+export const WORD_PATTERN = '^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$';
+const word = (description: string) => Type.String({ pattern: WORD_PATTERN, description });
 
 export const NewFleetBody = Type.Object(
   { name: DisplayName() },

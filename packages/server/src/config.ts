@@ -8,15 +8,18 @@ import { type Static, Type } from 'typebox';
  * Configuration: one typed, validated, frozen value. This is the only file that reads the environment. The meaning
  * and default of every key stand in config.default.toml. Fails with one sentence per wrong key.
  */
+const host = Type.String({ minLength: 1 });
+const publicUrl = Type.String({ pattern: '^(https?://[^/?#]+/?)?$' });
 const port = Type.Integer({ minimum: 0, maximum: 65_535 });
 const days = Type.Integer({ minimum: 1, maximum: 36_500 });
 const section = <T extends Parameters<typeof Type.Object>[0]>(fields: T) =>
   Type.Object(fields, { additionalProperties: false });
 
 const ConfigSchema = section({
-  http: section({ host: Type.String({ minLength: 1 }), port, trustedProxies: Type.Array(Type.String()) }),
+  http: section({ host, port, publicUrl, trustedProxies: Type.Array(Type.String()) }),
+  authentication: section({ ownPort: Type.Boolean(), host, port, publicUrl }),
   grpc: section({
-    host: Type.String({ minLength: 1 }),
+    host,
     port,
     heartbeatSeconds: Type.Integer({ minimum: 1, maximum: 60 }),
   }),

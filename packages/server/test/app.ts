@@ -16,7 +16,7 @@ import { whenDone } from './when-done.ts';
 
 /**
  * The whole server on a database of its own and free ports, with two organizations beside the operator. Everything it
- * opened is closed when the test ends.
+ * opened is closed when the test ends; opened in a hook, at the end of the file.
  */
 export interface TestApp {
   readonly app: App;

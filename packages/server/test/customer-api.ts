@@ -107,6 +107,7 @@ export async function insertOrganization(database: Database, slug: string): Prom
 function principal(organizationId: string, scopes: readonly string[]): Principal {
   return {
     keyId: systemIds.uuid(),
+    publicId: 'test',
     organizationId,
     organizationKind: 'customer',
     audience: 'customer',

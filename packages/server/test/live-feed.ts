@@ -51,6 +51,7 @@ export interface LiveHarness {
 export function principal(changes: Partial<Principal> = {}): Principal {
   return {
     keyId: 'key-1',
+    publicId: 'key-1',
     organizationId: ORGANIZATION,
     organizationKind: 'customer',
     audience: 'customer',

@@ -7,7 +7,15 @@ import type { Database } from '../database/database.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import { digestApiKey, findPublicId, isSameDigest, PEPPER_VERSION } from './api-key.ts';
 import { openKeyDirectory } from './key-directory.ts';
-import { endsAtMs, isAllowedAddress, isGood, type KeyRow, overlapOf, signingGenerationsOf } from './key-state.ts';
+import {
+  endsAtMs,
+  isAllowedAddress,
+  isGood,
+  type KeyRow,
+  overlapOf,
+  publicIdOf,
+  signingGenerationsOf,
+} from './key-state.ts';
 import { openKeyUsage } from './key-usage.ts';
 import type { Audience, KeyOverlap, Principal } from './principal.ts';
 import { type RotatedKey, type Rotation, rotateKey } from './rotate-key.ts';
@@ -16,7 +24,7 @@ import * as store from './store.ts';
 import { createTokens, type TokenClaims, type Tokens } from './tokens.ts';
 
 /**
- * Who is calling. An API key is traded for a 30-minute token (`exchange`), a token becomes a `Principal` on every
+ * Who is calling. An API key is traded for a short-lived token (`exchange`), a token becomes a `Principal` on every
  * request (`authenticate`). Promise: an unknown, revoked, expired or wrong-audience key gets one and the same answer;
  * a token is worth nothing once its key is revoked, expired, rotated past it, or used from elsewhere than it may be:
  * on this node at the next request, on others when they hear of it, at the latest after the directory's lease.
@@ -47,6 +55,7 @@ export interface Access {
 export interface IssuedToken {
   readonly accessToken: string;
   readonly expiresAtMs: number;
+  readonly expiresInSeconds: number;
   readonly scopes: readonly string[];
   /** Set when the key is one that was rotated and is in its overlap. */
   readonly overlap: KeyOverlap | null;
@@ -61,7 +70,7 @@ export interface AccessParts {
   readonly log: Logger;
   readonly issuer: string;
   readonly tokenTtlSeconds: number;
-  /** Counts a try of a key that is sent as it is and not known here, or throws; the answer says that it was right. */
+  /** Counts a try of a key that is sent as it is and not known here, or throws; the answer takes back one that was not wrong. */
   readonly beginAttempt?: (address: string) => Promise<() => void>;
 }
 
@@ -133,12 +142,18 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
     address: string,
   ): Promise<Principal> {
     const forgive = await parts.beginAttempt?.(address);
-    const recognized = await recognize(apiKey, digest);
-    if (recognized === undefined) throw deadKey();
-    known.set(name, recognized);
-    const principal = principalOfKey(await directory.find(recognized.keyId), recognized, address);
-    forgive?.();
-    return principal;
+    try {
+      const recognized = await recognize(apiKey, digest);
+      if (recognized === undefined) throw deadKey();
+      known.set(name, recognized);
+      const principal = principalOfKey(await directory.find(recognized.keyId), recognized, address);
+      forgive?.();
+      return principal;
+    } catch (error) {
+      // The database was away: nobody knows whether the key was wrong.
+      if (!(error instanceof Fault && (error.status === 401 || error.status === 403))) forgive?.();
+      throw error;
+    }
   }
 
   return {
@@ -151,20 +166,9 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
       admit(key, use, address, () => deadKey(audience));
       const { id: keyId, organizationId, scopes } = key;
       const { generation } = use;
-      const minted = await tokens.mint({
-        keyId,
-        organizationId,
-        audience,
-        scopes,
-        product: productOf(key),
-        generation,
-      });
-      return {
-        accessToken: minted.token,
-        expiresAtMs: minted.expiresAtMs,
-        scopes,
-        overlap: overlapOf(key, generation),
-      };
+      const claims = { keyId, organizationId, audience, scopes, product: productOf(key), generation };
+      const { token, ...life } = await tokens.mint(claims, endsAtMs(key, generation));
+      return { accessToken: token, ...life, scopes, overlap: overlapOf(key, generation) };
     },
     authenticate(token, address) {
       const claims = tokens.verify(token);
@@ -253,6 +257,7 @@ const principals = new WeakMap<TokenClaims, { key: KeyRow; principal: Principal 
 function toPrincipal(key: KeyRow, generation: number, tokenExpiresAtMs: number): Principal {
   return {
     keyId: key.id,
+    publicId: publicIdOf(key, generation),
     organizationId: key.organizationId,
     organizationKind: key.organizationKind,
     audience: key.audience,

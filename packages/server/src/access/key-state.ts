@@ -17,8 +17,15 @@ export interface KeyRow {
   readonly revokedAt: Date | null;
   /** The current one; it has no end of its own. */
   readonly generation: number;
+  /** What the current generation is called in the open. */
+  readonly publicId: string;
   /** The generation before, until its overlap ends. Every older one is dead. */
-  readonly previous: { readonly generation: number; readonly supersededAt: Date; readonly endsAt: Date } | null;
+  readonly previous: {
+    readonly generation: number;
+    readonly publicId: string;
+    readonly supersededAt: Date;
+    readonly endsAt: Date;
+  } | null;
 }
 
 /**
@@ -31,6 +38,10 @@ export function endsAtMs(key: KeyRow | undefined, generation: number): number {
   if (generation === key.generation) return expiresAtMs;
   if (generation !== key.previous?.generation) return Number.NEGATIVE_INFINITY;
   return Math.min(expiresAtMs, key.previous.endsAt.getTime());
+}
+
+export function publicIdOf(key: KeyRow, generation: number): string {
+  return generation === key.previous?.generation ? key.previous.publicId : key.publicId;
 }
 
 export function isGood(key: KeyRow | undefined, generation: number, nowMs: number): key is KeyRow {

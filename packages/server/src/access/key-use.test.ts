@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { sql } from 'kysely';
 import { expect, onTestFinished, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
 import { createManualClock } from '../../test/manual-clock.ts';
@@ -106,6 +107,29 @@ test('mistyped keys never reach the database, however many are tried', async () 
   }
   expect(readsNow()).toBe(before);
   expect(await codeOf(() => access.authenticateKey(plaintext, HOME))).toBe('admitted');
+});
+
+test('of keys sent as they are, only those that are wrong count as tries: not the right ones, nor what could not be looked up', async () => {
+  let counted = 0;
+  const beginAttempt = async () => {
+    counted += 1;
+    return () => {
+      counted -= 1;
+    };
+  };
+  const { parts, issue, database } = await openWorld();
+  const access = await openAccess({ ...parts, issuer: 'gladhand', tokenTtlSeconds: 1800, beginAttempt });
+  onTestFinished(() => access.close());
+  const [right, unseen, elsewhere] = [await issue(), await issue(), await issue({ allowedIps: ['10.0.0.0/8'] })];
+  const unknown = createApiKey((length) => systemIds.randomBytes(length)).plaintext;
+  const tries = async (apiKey: string) => [await codeOf(() => access.authenticateKey(apiKey, HOME)), counted];
+  expect(await tries(right.plaintext)).toEqual(['admitted', 0]);
+  expect(await tries(unknown)).toEqual(['invalid-api-key', 1]);
+  expect(await tries(elsewhere.plaintext)).toEqual(['address-not-allowed', 2]);
+  await sql`alter table api_key_secret rename to api_key_secret_away`.execute(database.owner);
+  expect((await tries(unseen.plaintext))[1]).toBe(2);
+  await sql`alter table api_key_secret_away rename to api_key_secret`.execute(database.owner);
+  expect(await tries(unseen.plaintext)).toEqual(['admitted', 2]);
 });
 
 test('a busy generation is written once a minute, with its latest use, and the last use at the end', async () => {

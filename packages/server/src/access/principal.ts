@@ -21,6 +21,8 @@ export type Scope = (typeof SCOPES)[number] | `product:${string}`;
 
 export interface Principal {
   readonly keyId: string;
+  /** What the generation of the key that was used is called in the open; tries to trade it are counted under this. */
+  readonly publicId: string;
   readonly organizationId: string;
   /** An operator's partner key may send for every organization's assets, a customer's only for its own. */
   readonly organizationKind: 'operator' | 'customer';

@@ -16,7 +16,10 @@ export interface RotatedSigningKey {
   readonly previousRetireAt: Date;
 }
 
-/** The next token signing key: published at once, signing ten minutes later; the one before verifies for 31 minutes more. */
+/**
+ * The next token signing key: published at once, signing ten minutes later. The one before verifies for a minute more than
+ * tokens live, counted as half an hour at least, because the configured life may have been longer before.
+ */
 export async function rotateSigningKey(
   database: Database,
   nowMs: number,

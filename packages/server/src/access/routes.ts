@@ -8,12 +8,12 @@ import type { Access } from './access.ts';
 import type { Audience } from './principal.ts';
 
 /** The doors of authentication: a key is traded for a token, the public signing keys are published. */
-export function registerAccessRoutes(http: Http, parts: { access: Access; tokenTtlSeconds: number }): void {
+export function registerAccessRoutes(http: Http, parts: { access: Access }): void {
   for (const audience of ['partner', 'customer'] as const) {
     http.post(
       `/api/v1/${audience}s/authenticate`,
       {
-        config: { access: 'public', limit: 'authenticate' },
+        config: { access: 'public', limit: 'authenticate', api: 'authentication' },
         schema: {
           operationId: audience === 'partner' ? 'authenticatePartner' : 'authenticateCustomer',
           refusals: ['unauthorized', 'invalid-api-key', 'address-not-allowed', 'temporarily-unavailable'],
@@ -30,7 +30,7 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
         return {
           accessToken: issued.accessToken,
           tokenType: 'Bearer' as const,
-          expiresIn: parts.tokenTtlSeconds,
+          expiresIn: issued.expiresInSeconds,
           expiresAt: new Date(issued.expiresAtMs).toISOString(),
           scopes: [...issued.scopes],
         };
@@ -39,12 +39,7 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
     http.put(
       `/api/v1/${audience}s/rotate`,
       {
-        config: { access: { audience, scopes: [] }, limit: 'rotate' },
-        // The body may be left out.
-        preValidation: (request, _reply, done) => {
-          request.body ??= {};
-          done();
-        },
+        config: { access: { audience, scopes: [] }, limit: 'rotate', api: 'authentication' },
         schema: {
           operationId: audience === 'partner' ? 'rotatePartnerKey' : 'rotateCustomerKey',
           refusals: ['rotation-in-progress'],
@@ -71,7 +66,7 @@ export function registerAccessRoutes(http: Http, parts: { access: Access; tokenT
   http.get(
     '/.well-known/jwks.json',
     {
-      config: { access: 'public' },
+      config: { access: 'public', api: 'authentication' },
       schema: {
         operationId: 'getTokenKeys',
         tags: ['Authentication'],

@@ -23,6 +23,7 @@ async function openWorld() {
   const keyId = systemIds.uuid();
   const principal = (changes: Partial<Principal> = {}): Principal => ({
     keyId,
+    publicId: keyId,
     organizationId: systemIds.uuid(),
     organizationKind: 'operator',
     audience: 'partner',

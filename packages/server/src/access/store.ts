@@ -28,7 +28,8 @@ export async function findKey(database: Database, keyId: string): Promise<KeyRow
     )
     .select(['k.id', 'k.organization_id', 'o.kind', 'k.audience', 'k.partner_id', 'k.scopes', 'k.allowed_plant_ids'])
     .select(['k.allowed_ips', 'k.require_signature', 'k.generation', 'k.expires_at', 'k.revoked_at'])
-    .select(['now.created_at as generation_at', 'before.expires_at as previous_ends_at'])
+    .select(['now.created_at as generation_at', 'now.public_id'])
+    .select(['before.expires_at as previous_ends_at', 'before.public_id as previous_public_id'])
     .where('k.id', '=', keyId)
     .executeTakeFirst();
   return (
@@ -45,8 +46,10 @@ export async function findKey(database: Database, keyId: string): Promise<KeyRow
       expiresAt: key.expires_at,
       revokedAt: key.revoked_at,
       generation: key.generation,
+      publicId: key.public_id,
       previous: key.previous_ends_at && {
         generation: key.generation - 1,
+        publicId: key.previous_public_id!,
         supersededAt: key.generation_at,
         endsAt: key.previous_ends_at,
       },

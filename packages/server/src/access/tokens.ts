@@ -25,12 +25,21 @@ export interface TokenClaims {
 }
 
 export interface Tokens {
-  mint(claims: Omit<TokenClaims, 'expiresAtMs'>): Promise<{ token: string; expiresAtMs: number }>;
+  /** `endsAtMs`: when the key ends, milliseconds since the epoch, or Infinity; a token never outlives its key. */
+  mint(claims: Omit<TokenClaims, 'expiresAtMs'>, endsAtMs: number): Promise<MintedToken>;
   /** At once for a token seen before. */
   verify(token: string): TokenClaims | Promise<TokenClaims>;
   /** The public keys, as a JWK set (RFC 7517), coming and retiring ones included. */
   jwks(): { keys: readonly JWK[] };
   use(rows: readonly SigningKeyRow[]): Promise<void>;
+}
+
+export interface MintedToken {
+  readonly token: string;
+  /** Whole seconds, like `exp`. */
+  readonly expiresAtMs: number;
+  /** From now on: the configured life, or what is left of the key's, rounded down. */
+  readonly expiresInSeconds: number;
 }
 
 const ALGORITHM = 'Ed25519';
@@ -89,7 +98,7 @@ export function createTokens(parts: {
       verified.set(digest, claims);
       return claims;
     } catch (error) {
-      if (error instanceof errors.JWTExpired) throw expired(error);
+      if (error instanceof errors.JWTExpired) throw expired(ttlSeconds, error);
       throw new Fault(
         'invalid-token',
         'This is not a token this server has issued for this API. Get a new one with your API key.',
@@ -99,7 +108,7 @@ export function createTokens(parts: {
   }
 
   return {
-    async mint(claims) {
+    async mint(claims, endsAtMs) {
       const nowMs = clock.nowMs();
       const key = keys.findLast((candidate) => candidate.activatesAt.getTime() <= nowMs) ?? keys[0];
       if (key === undefined)
@@ -107,6 +116,7 @@ export function createTokens(parts: {
           retryAfterSeconds: 1,
         });
       const nowSeconds = Math.floor(nowMs / 1000);
+      const expiresSeconds = Math.min(nowSeconds + ttlSeconds, Math.floor(endsAtMs / 1000));
       const token = await new SignJWT({
         org: claims.organizationId,
         scope: claims.scopes.join(' '),
@@ -120,9 +130,14 @@ export function createTokens(parts: {
         .setJti(parts.ids.uuid())
         .setIssuedAt(nowSeconds)
         .setNotBefore(nowSeconds)
-        .setExpirationTime(nowSeconds + ttlSeconds)
+        .setExpirationTime(expiresSeconds)
         .sign(key.privateKey);
-      return { token, expiresAtMs: (nowSeconds + ttlSeconds) * 1000 };
+      const leftSeconds = Math.max(0, Math.floor((endsAtMs - nowMs) / 1000));
+      return {
+        token,
+        expiresAtMs: expiresSeconds * 1000,
+        expiresInSeconds: Math.min(ttlSeconds, leftSeconds),
+      };
     },
     verify(token) {
       if (token.length > TOKEN_CHARS_MAX)
@@ -130,7 +145,7 @@ export function createTokens(parts: {
       const digest = hash('sha256', token, 'base64');
       const claims = verified.get(digest);
       if (claims === undefined) return verifyAfresh(token, digest);
-      if (claims.expiresAtMs <= clock.nowMs()) throw expired();
+      if (claims.expiresAtMs <= clock.nowMs()) throw expired(ttlSeconds);
       return claims;
     },
     jwks: () => ({ keys: published().map((key) => key.jwk) }),
@@ -153,10 +168,10 @@ async function deriveKey(secrets: Secrets, row: SigningKeyRow): Promise<SigningK
   return { ...row, ...pair, kid, jwk: { ...bare, kid, alg: ALGORITHM, use: 'sig' } };
 }
 
-function expired(cause?: unknown): Fault {
+function expired(ttlSeconds: number, cause?: unknown): Fault {
   return new Fault(
     'token-expired',
-    'The access token has expired. Get a new one with your API key; tokens live 30 minutes.',
+    `The access token has expired. Get a new one with your API key; a token lives ${ttlSeconds} s at most.`,
     { cause },
   );
 }

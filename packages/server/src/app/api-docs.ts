@@ -1,10 +1,13 @@
 import swagger from '@fastify/swagger';
 import scalar from '@scalar/fastify-api-reference';
+import type { ApiAddresses } from '../edge/api-addresses.ts';
 import { cachedPages } from '../edge/cached-pages.ts';
 import type { Http } from '../edge/http.ts';
 import { sendJson } from '../edge/json.ts';
 import { pagePolicy } from '../edge/page-policy.ts';
 import { describeRoute, finishDocument } from './api-document.ts';
+import { AUTHENTICATION_TAG, withServers } from './api-servers.ts';
+import { withOptionalBodies } from './optional-bodies.ts';
 
 /**
  * OpenAPI 3.1 from the schemas that validate, and its pages. The pages' script comes from this server and everything
@@ -13,7 +16,8 @@ import { describeRoute, finishDocument } from './api-document.ts';
 export async function registerApiDocs(http: Http, version: string): Promise<void> {
   await http.register(swagger, {
     transform: describeRoute as never,
-    transformObject: ((made: { openapiObject: object }) => finishDocument(made.openapiObject)) as never,
+    transformObject: ((made: { openapiObject: object }) =>
+      finishDocument(withOptionalBodies(made.openapiObject))) as never,
     openapi: {
       openapi: '3.1.0',
       info: {
@@ -59,7 +63,7 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
         },
       },
       tags: [
-        { name: 'Authentication', description: 'A key for a token' },
+        { name: AUTHENTICATION_TAG, description: 'A key for a token' },
         { name: 'Partner intake', description: 'Telemetry in, receipts out' },
         { name: 'Fleets', description: 'Groups of trailers and delivery vehicles' },
         { name: 'Trailers', description: 'Trailers, by fleet or one by one' },
@@ -90,18 +94,16 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
 }
 
 /** After all routes: the document and the pages that show it. They start their script in line, and it writes styles. */
-export async function serveApiDocs(http: Http): Promise<void> {
-  let text: string | undefined;
+export async function serveApiDocs(http: Http, addresses: ApiAddresses): Promise<void> {
   // Browsers ask for it on every page; a 404 would stand in their console as an error.
   http.get('/favicon.ico', { config: { access: 'public' }, schema: { hide: true } }, (_request, reply) =>
     reply.code(204).header('cache-control', 'public, max-age=86400').send(),
   );
   await http.register(async (pages) => {
     await pages.register(cachedPages);
-    pages.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, (_request, reply) => {
-      text ??= JSON.stringify(http.swagger());
-      return sendJson(reply, text);
-    });
+    pages.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, (request, reply) =>
+      sendJson(reply, JSON.stringify(withServers(http.swagger(), addresses, request))),
+    );
     pages.addHook('onSend', async (_request, reply) => {
       reply.header('content-security-policy', pagePolicy({ allowsInline: true }));
     });

@@ -6,7 +6,9 @@ import { forgetNonces } from '../access/store.ts';
 import { createCursors } from '../base/cursor.ts';
 import { StartRefusal } from '../base/start-refusal.ts';
 import type { Config } from '../config.ts';
+import { createApiAddresses } from '../edge/api-addresses.ts';
 import type { Http } from '../edge/http.ts';
+import { openListeners } from '../edge/listeners.ts';
 import { createIntake } from '../intake/accept.ts';
 import { openLiveFeed } from '../live/rpc.ts';
 import { refuseChangedVersions } from '../mapping/freeze-versions.ts';
@@ -40,6 +42,8 @@ import { openDoors } from './routes.ts';
 export interface App {
   readonly http: Http;
   readonly httpPort: number;
+  /** That of `httpPort` unless the authentication API has one of its own. */
+  readonly authenticationPort: number;
   readonly grpcPort: number;
   readonly backends: Backends;
   readonly products: Products;
@@ -175,14 +179,20 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       isClosing: () => isClosing,
       livefeedPort: () => livefeedPort,
     };
+    const addresses = createApiAddresses({
+      isSplit: config.authentication.ownPort,
+      publicUrls: { authentication: config.authentication.publicUrl, integration: config.http.publicUrl },
+    });
     const http = await openDoors(rooms, {
       log,
       ids,
       clock,
       trustedProxies: config.http.trustedProxies,
       onAnswered: metrics.onAnswered,
+      addresses,
     });
-    closers.push(() => http.close());
+    let closeHttp: () => Promise<void> = () => http.close();
+    closers.push(() => closeHttp());
     const live = await openLiveFeed({
       host: config.grpc.host,
       port: config.grpc.port,
@@ -191,13 +201,13 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       cursors,
       clock,
       log,
-      access,
+      access: { ...access, authenticatePerson: (token) => sessions.authenticate(token) },
       resolveFilter: registry.resolveFilter,
       openSlot: limitRoom.openStreamSlot,
       onSent: metrics.onSent,
-      onRefused: (fault, { principal, address }) =>
+      onRefused: (fault, { caller, address }) =>
         noteStreamRefusal(rooms.refusals, fault, {
-          key: principal ?? access.findRefusedKey(fault),
+          ...(caller ?? { key: access.findRefusedKey(fault) }),
           address,
           requestId: ids.uuid(),
         }),
@@ -206,10 +216,16 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     livefeedPort = live.port;
     metrics.watchLiveFeed(live.counts);
     closers.push(() => live.close());
-    await http.listen({ host: config.http.host, port: config.http.port });
-    const address = http.server.address();
-    const httpPort = typeof address === 'object' && address !== null ? address.port : config.http.port;
-    return { http, httpPort, grpcPort: live.port, backends, products, limitRoom, secrets, close };
+    const listeners = await openListeners(http, {
+      integration: config.http,
+      authentication: addresses.isSplit ? config.authentication : undefined,
+      ids,
+      clock,
+    });
+    closeHttp = listeners.close;
+    addresses.setPorts(listeners.ports);
+    const { integration: httpPort, authentication: authenticationPort } = listeners.ports;
+    return { http, httpPort, authenticationPort, grpcPort: live.port, backends, products, limitRoom, secrets, close };
   } catch (error) {
     await close();
     throw error;

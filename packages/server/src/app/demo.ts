@@ -18,6 +18,8 @@ import type { App } from './build.ts';
  */
 export interface DemoCredentials {
   readonly http: string;
+  /** The base URL of the authentication API, when it has a port of its own. */
+  readonly authentication?: string;
   readonly grpc: string;
   readonly operator: { readonly email: string; readonly password: string };
   readonly partners: readonly { readonly product: string; readonly key: string; readonly vins: readonly string[] }[];
@@ -52,12 +54,14 @@ export async function openDemo(
     writeCredentials(file, await createDemo(world, app, around));
   if (!existsSync(file)) return undefined;
   const stored = JSON.parse(readFileSync(file, 'utf8')) as DemoCredentials;
-  const credentials = { ...stored, ...addresses(app, config) };
+  const { authentication: _before, ...kept } = stored;
+  const credentials = { ...kept, ...addresses(app, config) };
   writeCredentials(file, credentials);
   const simulator = createSimulator({
     world,
     keys: credentials.partners,
     baseUrl: credentials.http,
+    authenticationUrl: credentials.authentication,
     clock: around.clock,
     log: around.log,
   });
@@ -65,17 +69,21 @@ export async function openDemo(
   return { credentials, close: () => simulator.stop() };
 }
 
-function addresses(app: App, config: Config): { http: string; grpc: string } {
+type Addresses = Pick<DemoCredentials, 'http' | 'authentication' | 'grpc'>;
+
+function addresses(app: App, { http, authentication, grpc }: Config): Addresses {
   const reachable = (host: string) => (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host);
   const written = (host: string) => (host.includes(':') ? `[${host}]` : host);
+  const base = (host: string, port: number) => `http://${written(reachable(host))}:${port}`;
   return {
-    http: `http://${written(reachable(config.http.host))}:${app.httpPort}`,
-    grpc: `${written(reachable(config.grpc.host))}:${app.grpcPort}`,
+    http: base(http.host, app.httpPort),
+    ...(authentication.ownPort && { authentication: base(authentication.host, app.authenticationPort) }),
+    grpc: `${written(reachable(grpc.host))}:${app.grpcPort}`,
   };
 }
 
 /** Written beside and renamed, so that a reader never finds half a file. */
-function writeCredentials(file: string, credentials: Omit<DemoCredentials, 'http' | 'grpc'>): void {
+function writeCredentials(file: string, credentials: Omit<DemoCredentials, keyof Addresses>): void {
   writeFileSync(`${file}.new`, `${JSON.stringify(credentials, null, 2)}\n`, { mode: 0o600 });
   renameSync(`${file}.new`, file);
 }
@@ -84,7 +92,7 @@ async function createDemo(
   world: DemoWorld,
   app: App,
   around: Surroundings,
-): Promise<Omit<DemoCredentials, 'http' | 'grpc'>> {
+): Promise<Omit<DemoCredentials, keyof Addresses>> {
   const { ids, clock } = around;
   const at = new Date(clock.nowMs());
   const password = ids.randomBytes(12).toString('base64url');

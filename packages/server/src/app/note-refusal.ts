@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify';
+import type { Person } from '../access/principal.ts';
 import type { Fault } from '../base/fault.ts';
 import { originOf } from '../edge/person-route.ts';
 import type { Refusals } from '../organizations/refusals.ts';
@@ -38,13 +39,18 @@ export function noteRefusal(refusals: Refusals, fault: Fault, request: FastifyRe
 export function noteStreamRefusal(
   refusals: Refusals,
   fault: Fault,
-  call: { readonly key: RefusedKey | undefined; readonly address: string; readonly requestId: string },
+  call: { key?: RefusedKey | undefined; person?: Person; address: string; requestId: string },
 ): void {
-  const { key, address, requestId } = call;
-  if (!isRefusedAccess(fault, key !== undefined)) return;
+  const { key, person, address, requestId } = call;
+  const caller = person ?? key;
+  if (!isRefusedAccess(fault, caller !== undefined)) return;
   refusals.note({
-    organizationId: key?.organizationId ?? null,
-    actor: key === undefined ? { kind: 'anonymous', id: null } : { kind: 'key', id: key.keyId },
+    organizationId: caller?.organizationId ?? null,
+    actor: person
+      ? { kind: 'person', id: person.personId }
+      : key
+        ? { kind: 'key', id: key.keyId }
+        : { kind: 'anonymous', id: null },
     code: fault.code,
     route: 'LiveFeed/Subscribe',
     target: null,

@@ -16,7 +16,7 @@ export function registerOperationsRoutes(
   http.get(
     '/health/live',
     {
-      config: { access: 'public' },
+      config: { access: 'public', api: 'both' },
       schema: {
         operationId: 'checkLiveness',
         tags: ['Operations'],
@@ -29,7 +29,7 @@ export function registerOperationsRoutes(
   http.get(
     '/health/ready',
     {
-      config: { access: 'public' },
+      config: { access: 'public', api: 'both' },
       schema: {
         operationId: 'checkReadiness',
         refusals: ['shutting-down', 'temporarily-unavailable'],

@@ -5,6 +5,8 @@ import type { Cursors } from '../base/cursor.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { registerDocsRoutes } from '../docs/routes.ts';
+import { ONE_PORT } from '../edge/api-addresses.ts';
+import { createGiveBack } from '../edge/give-back.ts';
 import { createGuard } from '../edge/guard.ts';
 import { createHttp, type Http, type HttpParts } from '../edge/http.ts';
 import { createLimitGuard } from '../edge/limit-guard.ts';
@@ -27,6 +29,7 @@ import type { Sessions } from '../organizations/sessions.ts';
 import { registerQueryRoutes } from '../query/routes.ts';
 import { registerRegistryAdminRoutes } from '../registry/admin-routes.ts';
 import type { Administration } from '../registry/administer.ts';
+import { registerContestedVinRoutes } from '../registry/contested-vin-routes.ts';
 import { registerPlantRoutes } from '../registry/plant-routes.ts';
 import type { Registry } from '../registry/registry.ts';
 import { registerRegistryRoutes } from '../registry/routes.ts';
@@ -65,6 +68,7 @@ export interface Rooms {
 export const VERSION = '0.1.0';
 
 export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
+  const { addresses = ONE_PORT } = parts;
   const http = createHttp({
     ...parts,
     onFault: (fault, request) => noteRefusal(rooms.refusals, fault, request, rooms.access.findRefusedKey(fault)),
@@ -73,13 +77,15 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
   http.decorateRequest('principal', null);
   http.decorateRequest('person', null);
   http.decorateRequest('intakePass', null);
+  http.decorateRequest('charged', null);
   http.addHook(
     'onRequest',
-    createGuard({ ...rooms.access, authenticatePerson: (token) => rooms.sessions.authenticate(token) }),
+    createGuard({ ...rooms.access, authenticatePerson: (token) => rooms.sessions.authenticate(token), addresses }),
   );
   http.addHook('onRequest', createLimitGuard({ ...rooms.limitRoom }));
+  http.addHook('onSend', createGiveBack({ ...rooms.limitRoom }));
   registerOperationsRoutes(http, rooms);
-  registerAccessRoutes(http, { access: rooms.access, tokenTtlSeconds: rooms.config.access.tokenTtlSeconds });
+  registerAccessRoutes(http, rooms);
   registerIntakeRoutes(http, {
     intake: rooms.intake,
     bodyBytesMax: rooms.config.intake.bodyBytesMax,
@@ -102,6 +108,7 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
       const getReachable: Organizations['getReachable'] = (person, name) =>
         rooms.organizations.getReachable(person, name);
       registerRegistryAdminRoutes(scope as Http, { ...rooms, getReachable });
+      registerContestedVinRoutes(scope as Http, rooms);
       registerRegistryRoutes(scope as Http, rooms);
       registerPlantRoutes(scope as Http, rooms);
       registerQueryRoutes(scope as Http, rooms);
@@ -109,6 +116,6 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
     { prefix: '/api/v1' },
   );
   await registerDocsRoutes(http, { version: VERSION, livefeedPort: rooms.livefeedPort });
-  await serveApiDocs(http);
+  await serveApiDocs(http, addresses);
   return http;
 }

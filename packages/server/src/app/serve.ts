@@ -29,6 +29,7 @@ export async function serve(config: Config): Promise<void> {
   log.info(
     {
       http: app.httpPort,
+      ...(config.authentication.ownPort && { authentication: app.authenticationPort }),
       grpc: app.grpcPort,
       database: app.backends.database.host.place,
       durability: app.backends.database.durability,

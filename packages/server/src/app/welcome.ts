@@ -17,19 +17,29 @@ export function welcome(parts: {
 }): string {
   const { config, app, demo } = parts;
   const bold = (text: string) => (parts.isColored ? `\x1b[1m${text}\x1b[22m` : text);
+  const { ownPort, host } = config.authentication;
+  const separate = ownPort ? (demo?.authentication ?? `http://${host}:${app.authenticationPort}`) : undefined;
   const base = demo?.http ?? `http://${config.http.host}:${app.httpPort}`;
   const grpc = demo?.grpc ?? `${config.grpc.host}:${app.grpcPort}`;
   return [
     '',
     `  ${bold('Gladhand')} is ready after ${parts.seconds} s`,
+    ...(separate === undefined ? [] : [`  Authentication ${separate}`]),
     `  REST ${base}   docs ${base}/docs   LiveFeed (gRPC) ${grpc}`,
     ...parts.notices.flatMap((notice) => ['', ...notice.split('\n').map((line) => `  ${line}`)]),
-    ...(demo === undefined ? [] : demoLines(join(resolve(config.data.directory), 'demo.json'), demo, bold)),
+    ...(demo === undefined
+      ? []
+      : demoLines(join(resolve(config.data.directory), 'demo.json'), demo, separate ?? demo.http, bold)),
     '',
   ].join('\n');
 }
 
-function demoLines(file: string, demo: DemoCredentials, bold: (text: string) => string): string[] {
+function demoLines(
+  file: string,
+  demo: DemoCredentials,
+  authentication: string,
+  bold: (text: string) => string,
+): string[] {
   const place = Math.max(
     0,
     demo.partners.findIndex(({ product }) => product === 'deliversafe'),
@@ -43,7 +53,7 @@ function demoLines(file: string, demo: DemoCredentials, bold: (text: string) => 
   const payload = JSON.stringify(JSON.stringify({ unit: { serial: 'DS-0001' }, reports: [report] }));
   const trade = (audience: string, key: string) => [
     `  export GLADHAND_API_KEY=$(node -p "require('${file}').${key}")`,
-    `  TOKEN=$(printf 'X-API-KEY: %s' "$GLADHAND_API_KEY" | curl -s -X POST -H @- ${api}/${audience}/authenticate | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/')`,
+    `  TOKEN=$(printf 'X-API-KEY: %s' "$GLADHAND_API_KEY" | curl -s -X POST -H @- ${authentication}/api/v1/${audience}/authenticate | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/')`,
   ];
   const call = (rest: string) => `  printf 'Authorization: Bearer %s' "$TOKEN" | curl -H @- ${rest}`;
   return [
@@ -58,7 +68,7 @@ function demoLines(file: string, demo: DemoCredentials, bold: (text: string) => 
     ...trade('customers', 'customer.key'),
     call(`"${api}/deliversafe/telemetry/${vin}?take=3&order=desc"`),
     call(`"${api}/fleets"`),
-    `  node examples/livefeed.mjs --at ${demo.grpc} --rest ${demo.http}   ${bold('(follows it live)')}`,
+    `  node examples/livefeed.mjs --at ${demo.grpc} --rest ${authentication}   ${bold('(follows it live)')}`,
     '',
     `  ${bold('Stop:')} Ctrl-C`,
   ];

@@ -13,6 +13,8 @@ export class Fault extends Error {
   readonly retryAfterSeconds: number | undefined;
   /** The limit that refused, when one did, and when it will let the next request pass. */
   readonly refusal: LimitRefusal | undefined;
+  /** What HTTP says beside the body, such as `allow` of a 405. */
+  readonly headers: Readonly<Record<string, string>>;
 
   constructor(
     code: ErrorCode,
@@ -21,6 +23,7 @@ export class Fault extends Error {
       errors?: readonly FieldError[];
       retryAfterSeconds?: number;
       refusal?: LimitRefusal;
+      headers?: Readonly<Record<string, string>>;
       cause?: unknown;
     } = {},
   ) {
@@ -35,6 +38,7 @@ export class Fault extends Error {
     this.errors = options.errors ?? [];
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.refusal = options.refusal;
+    this.headers = options.headers ?? {};
   }
 
   get status(): number {

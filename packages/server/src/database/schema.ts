@@ -115,6 +115,7 @@ export interface AssetTable extends Kept {
   unit_number: string | null;
   serial_number: string | null;
   is_active: Generated<boolean>;
+  is_active_since: Generated<Date>;
 }
 
 export interface DeviceTable extends Kept {

@@ -31,9 +31,17 @@ const ANSWER_BYTES_MAX = 64 * 1024;
 const RENEW_AT = 0.8;
 const CONNECTIONS_MAX = 6;
 
-export function createPartnerClient(options: { baseUrl: string; key: string; clock: Clock }): PartnerClient {
-  const { clock } = options;
-  const isTls = new URL(options.baseUrl).protocol === 'https:';
+export interface PartnerClientOptions {
+  readonly baseUrl: string;
+  /** Where the authentication API is, when it has a port of its own. */
+  readonly authenticationUrl?: string | undefined;
+  readonly key: string;
+  readonly clock: Clock;
+}
+
+export function createPartnerClient(options: PartnerClientOptions): PartnerClient {
+  const { clock, baseUrl, authenticationUrl = baseUrl } = options;
+  const isTls = new URL(baseUrl).protocol === 'https:';
   const agent = new (isTls ? HttpsAgent : HttpAgent)({ keepAlive: true, maxSockets: CONNECTIONS_MAX });
   const send = isTls ? httpsRequest : httpRequest;
   let token: { value: string; renewAtMs: number } | undefined;
@@ -42,11 +50,11 @@ export function createPartnerClient(options: { baseUrl: string; key: string; clo
   const open = new Set<ClientRequest>();
   let closed = false;
 
-  function call(stage: Answer['stage'], path: string, headers: Record<string, string>, body: string): Promise<Answer> {
+  function call(stage: Answer['stage'], url: URL, headers: Record<string, string>, body: string): Promise<Answer> {
     return new Promise((resolve) => {
       const none = (text: string) => resolve({ status: 0, retryAfterMs: undefined, text, stage });
       if (closed) return none('closed');
-      const request = send(new URL(path, options.baseUrl), { method: 'POST', agent, headers }, (response) => {
+      const request = send(url, { method: 'POST', agent, headers }, (response) => {
         let text = '';
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => {
@@ -78,7 +86,7 @@ export function createPartnerClient(options: { baseUrl: string; key: string; clo
     authentications++;
     const answer = await call(
       'authentication',
-      '/api/v1/partners/authenticate',
+      new URL('/api/v1/partners/authenticate', authenticationUrl),
       { 'x-api-key': options.key, 'content-length': '0' },
       '',
     );
@@ -114,7 +122,7 @@ export function createPartnerClient(options: { baseUrl: string; key: string; clo
         const used = token!;
         const answer = await call(
           'intake',
-          `/api/v1/telemetry/intake/${encodeURIComponent(vin)}`,
+          new URL(`/api/v1/telemetry/intake/${encodeURIComponent(vin)}`, baseUrl),
           {
             authorization: `Bearer ${used.value}`,
             'content-type': 'application/json',

@@ -50,6 +50,8 @@ export interface SimulatorOptions {
   readonly keys: readonly { readonly product: string; readonly key: string; readonly vins: readonly string[] }[];
   /** Where the API is, without the base path: `http://127.0.0.1:8080`. */
   readonly baseUrl: string;
+  /** Where the authentication API is, when it has a port of its own. */
+  readonly authenticationUrl?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly tickMs?: number;
@@ -121,7 +123,7 @@ export function createSimulator(options: SimulatorOptions): Simulator {
     ];
     return {
       product: entry.product as DemoProduct,
-      client: createPartnerClient({ baseUrl: options.baseUrl, key: entry.key, clock }),
+      client: createPartnerClient({ ...options, key: entry.key }),
       vehicles: reporters.map((reporter) => ({ reporter, busy: false, failures: 0, pausedUntilMs: 0 })),
       inFlight: 0,
       failures: 0,

@@ -2,7 +2,7 @@ import type { FixedWindow, LimitMode } from '../limits/limits.ts';
 
 /** The limits that are the same for everybody, so that a key cannot be guessed and the database not be worn out by it. */
 export interface FixedLimits {
-  /** Tries to trade a key for a token, for each key: a token lives 30 minutes, so one is plenty. */
+  /** Tries to trade a key for a token, for each key: one in the life of a token is plenty. */
   readonly authenticate: FixedWindow;
   /** Of these, the ones that failed, for each client address: mistyped or revoked keys, and guesses. */
   readonly authenticateFailures: FixedWindow;

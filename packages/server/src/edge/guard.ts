@@ -1,13 +1,15 @@
 import type { FastifyReply, FastifyRequest, HTTPMethods, RouteOptions } from 'fastify';
 import { type Audience, hasRole, type Person, type Principal, type Role, type Scope } from '../access/principal.ts';
 import { Fault } from '../base/fault.ts';
+import { type ApiAddresses, ONE_PORT } from './api-addresses.ts';
 import { refuseCrossSite } from './same-origin.ts';
 import { readCookie, SESSION_COOKIE } from './session-cookie.ts';
 
 /**
- * The wall, in a fixed order: no credential in the URL -> authenticate -> right audience or role -> scopes. Promise: a
- * handler runs only for a caller that its route's access names, and the decision is taken before the body is read.
- * Assumes the authenticator answers from local memory. Fails closed: whatever cannot be decided is refused.
+ * The wall, in a fixed order: authenticate -> right audience or role -> scopes. Promise: a handler runs only for a
+ * caller that its route's access names, and the decision is taken before the body is read. 401 says that the credential
+ * is no good, 403 that it is good and not for this. Assumes the authenticator answers from local memory. Fails closed:
+ * whatever cannot be decided is refused.
  */
 export type Access = 'public' | RouteAccess;
 
@@ -61,60 +63,64 @@ export function declareAccess(route: RouteOptions): void {
 
 export const SESSION_TOKEN_PREFIX = 'gladhand_session_';
 
-export function createGuard(authenticator: Authenticator) {
+export interface GuardParts extends Authenticator {
+  /** Default: one port. */
+  readonly addresses?: ApiAddresses;
+}
+
+export function createGuard(parts: GuardParts) {
   return function guard(request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void {
     const access = request.routeOptions.config.access;
     if (request.is404 || access === 'public') return done();
     const refuse = (error: unknown) => done(error as Error);
     try {
-      refuseCredentialInUrl(request);
       if (access === undefined) throw new Fault('forbidden', 'This route declares no access.');
-      const found = authenticate(authenticator, request, access);
+      const found = authenticate(parts, request, access);
       if (!(found instanceof Promise)) {
-        admit(request, found, access);
+        admit(parts, request, found, access);
         return done();
       }
-      found.then((caller) => admit(request, caller, access)).then(() => done(), refuse);
+      found.then((caller) => admit(parts, request, caller, access)).then(() => done(), refuse);
     } catch (error) {
       refuse(error);
     }
   };
 }
 
-function authenticate(
-  authenticator: Authenticator,
-  request: FastifyRequest,
-  access: RouteAccess,
-): Caller | Promise<Caller> {
+function authenticate(parts: GuardParts, request: FastifyRequest, access: RouteAccess): Caller | Promise<Caller> {
   const apiKey = request.headers['x-api-key'];
-  if (access.takesApiKey && authenticator.authenticateKey && typeof apiKey === 'string') {
-    return then(authenticator.authenticateKey(apiKey, request.ip), (key) => ({ key }));
+  if (access.takesApiKey && parts.authenticateKey && typeof apiKey === 'string') {
+    return then(parts.authenticateKey(apiKey, request.ip), (key) => ({ key }));
   }
-  const cookie = findCookie(request, access);
+  const cookie = findCookie(request);
   if (cookie !== undefined) refuseCrossSite(request);
-  const token = cookie ?? bearerToken(request, access);
+  return authenticateToken(parts, cookie ?? bearerToken(parts, request, access), request.ip);
+}
+
+/** Whose token it is, a key's or a person's: over HTTP and gRPC alike. */
+export function authenticateToken(
+  authenticator: Authenticator,
+  token: string,
+  address: string,
+): Caller | Promise<Caller> {
   if (token.startsWith(SESSION_TOKEN_PREFIX) && authenticator.authenticatePerson) {
-    return then(authenticator.authenticatePerson(token, request.ip), (person) => ({ person }));
+    return then(authenticator.authenticatePerson(token, address), (person) => ({ person }));
   }
-  return then(authenticator.authenticate(token, request.ip), (key) => ({ key }));
+  return then(authenticator.authenticate(token, address), (key) => ({ key }));
 }
 
 function then<In, Out>(value: In | Promise<In>, next: (value: In) => Out): Out | Promise<Out> {
   return value instanceof Promise ? value.then(next) : next(value);
 }
 
-function admit(request: FastifyRequest, caller: Caller, access: RouteAccess): void {
+function admit(parts: GuardParts, request: FastifyRequest, caller: Caller, access: RouteAccess): void {
   if ('person' in caller) admitPerson(request, caller.person, access);
-  else admitKey(request, caller.key, access);
+  else admitKey(parts, request, caller.key, access);
 }
 
 function admitPerson(request: FastifyRequest, person: Person, access: RouteAccess): void {
   request.person = person;
-  if (access.role === undefined)
-    throw new Fault(
-      'forbidden',
-      'This endpoint is for API keys, not for people. Create a key and authenticate with it.',
-    );
+  if (access.role === undefined) throw notForPeople();
   if (!hasRole(person, access.role))
     throw new Fault(
       'forbidden',
@@ -122,15 +128,26 @@ function admitPerson(request: FastifyRequest, person: Person, access: RouteAcces
     );
 }
 
-function admitKey(request: FastifyRequest, key: Principal, access: RouteAccess): void {
+/** A session where only keys are let in. */
+export function notForPeople(): Fault {
+  return new Fault(
+    'forbidden',
+    'You are signed in as a person, and this is for API keys. Create a key and authenticate with it.',
+  );
+}
+
+/** A token of the other audience: it is good, and not for this. `where`: how to get one that is. */
+export function otherAudience(wanted: Audience, where: string): Fault {
+  const held = wanted === 'partner' ? 'customer' : 'partner';
+  return new Fault('forbidden', `This is for ${wanted} keys, and your token is of a ${held} key. ${where}`);
+}
+
+function admitKey(parts: GuardParts, request: FastifyRequest, key: Principal, access: RouteAccess): void {
   request.principal = key;
   if (access.audience === undefined)
     throw new Fault('forbidden', 'This endpoint is for people who sign in, not for API keys.');
   if (access.audience !== 'any' && key.audience !== access.audience) {
-    throw new Fault(
-      'invalid-token',
-      `This endpoint takes a ${access.audience} token. Get one from POST /api/v1/${access.audience}s/authenticate.`,
-    );
+    throw otherAudience(access.audience, tokenFrom(parts, access.audience, request));
   }
   const missing = (access.scopes ?? []).filter((scope) => !key.scopes.has(scope));
   if (missing.length > 0)
@@ -149,32 +166,24 @@ export function principalOf(request: FastifyRequest): Principal {
   return request.principal;
 }
 
-const CREDENTIAL_PARAMETERS = ['access_token', 'token', 'api_key', 'apikey', 'x-api-key', 'key'];
-
-function refuseCredentialInUrl(request: FastifyRequest): void {
-  const start = request.url.indexOf('?');
-  if (start === -1) return;
-  for (const name of new URLSearchParams(request.url.slice(start)).keys()) {
-    if (CREDENTIAL_PARAMETERS.includes(name.toLowerCase())) {
-      throw new Fault(
-        'credential-in-url',
-        `Send credentials in headers, never as the query parameter \`${name}\`: URLs end up in logs. Consider this credential exposed and rotate it.`,
-      );
-    }
-  }
-}
-
-/** A browser's session travels in a cookie; only routes for people look at it. */
-function findCookie(request: FastifyRequest, access: RouteAccess): string | undefined {
-  if (access.role === undefined || request.headers.authorization !== undefined) return undefined;
+/** A browser's session travels in a cookie. Where only keys are let in it is refused like any other session. */
+function findCookie(request: FastifyRequest): string | undefined {
+  if (request.headers.authorization !== undefined) return undefined;
   return readCookie(request.headers.cookie, SESSION_COOKIE);
 }
 
-function bearerToken(request: FastifyRequest, access: RouteAccess): string {
+function tokenFrom({ addresses = ONE_PORT }: GuardParts, audience: Audience, request: FastifyRequest): string {
+  return `Get a ${audience} token from POST ${addresses.authenticateAt(audience, request)}.`;
+}
+
+function bearerToken(parts: GuardParts, request: FastifyRequest, access: RouteAccess): string {
   const header = request.headers.authorization;
   if (header === undefined) {
     const others = `${access.takesApiKey ? ' or your API key as `X-API-KEY`' : ''}${access.role === undefined ? '' : ', or sign in first'}`;
-    throw new Fault('unauthorized', `Send an access token as \`Authorization: Bearer <token>\`${others}.`);
+    const { audience } = access;
+    const isOfOne = audience !== undefined && audience !== 'any';
+    const where = isOfOne ? ` ${tokenFrom(parts, audience, request)}` : '';
+    throw new Fault('unauthorized', `Send an access token as \`Authorization: Bearer <token>\`${others}.${where}`);
   }
   const token = /^Bearer +([\w.~+/-]+=*)$/i.exec(header)?.[1];
   if (token === undefined) throw new Fault('unauthorized', 'The Authorization header must read `Bearer <token>`.');

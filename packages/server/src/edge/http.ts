@@ -1,5 +1,4 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { KeyOverlap } from '../access/principal.ts';
@@ -7,10 +6,15 @@ import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import type { Ids } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
+import { type ApiAddresses, ONE_PORT } from './api-addresses.ts';
+import { readBodies } from './bodies.ts';
+import { refuseCredentialInUrl } from './credential-in-url.ts';
 import { createClientAddress, settleForwarded } from './forwarded.ts';
 import { type Access, declareAccess } from './guard.ts';
+import { createKnownRoutes, type KnownRoutes, pathOf } from './known-routes.ts';
 import { declareLimit, type RouteLimit } from './limit-guard.ts';
-import { type ErrorFamily, renderFault, toFault } from './problem.ts';
+import { answerForNode, awaitsContinue, refuseExpectation, refuseWithoutHost } from './node-answers.ts';
+import { type ErrorFamily, type RenderedError, renderFault, toFault } from './problem.ts';
 import { compileValidator } from './validation.ts';
 
 /**
@@ -55,6 +59,8 @@ export interface HttpParts {
   readonly clock: Clock;
   readonly trustedProxies: readonly string[];
   readonly limits?: HttpLimits;
+  /** Default: one port. */
+  readonly addresses?: ApiAddresses;
   /** Called once for every answered request. */
   readonly onAnswered?: (answered: { route: string; method: string; status: number; seconds: number }) => void;
   /** Called for every request that ends in a fault, before it is answered. Must not throw. */
@@ -62,28 +68,8 @@ export interface HttpParts {
 }
 
 export function createHttp(parts: HttpParts): Http {
-  const limits = parts.limits ?? HTTP_LIMITS;
-  const http = fastify({
-    logger: false,
-    bodyLimit: limits.bodyBytesMax,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
-    requestTimeout: limits.requestTimeoutMs,
-    trustProxy: parts.trustedProxies.length > 0 ? [...parts.trustedProxies] : false,
-    genReqId: () => parts.ids.uuid(),
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 256 },
-    http: { headersTimeout: limits.headersTimeoutMs, connectionsCheckingInterval: 1_000, maxHeaderSize: 16_384 },
-    return503OnClosing: true,
-    forceCloseConnections: 'idle',
-    clientErrorHandler: (error: NodeJS.ErrnoException, socket: Socket) => refuseMalformed(error, socket, parts.ids),
-    frameworkErrors: (error, request, reply) => {
-      const rendered = renderFault(toFault(error), request.id, 'problem');
-      (reply as FastifyReply)
-        .code(rendered.status)
-        .headers({ ...rendered.headers, 'content-type': rendered.contentType })
-        .send(rendered.body);
-    },
-  }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Http;
-  http.server.maxConnections = limits.connectionsMax;
+  const known = createKnownRoutes();
+  const http = openFastify(parts, known);
   http.setValidatorCompiler(compileValidator);
   if (parts.trustedProxies.length > 0) {
     const clientAddress = createClientAddress(parts.trustedProxies);
@@ -94,10 +80,11 @@ export function createHttp(parts: HttpParts): Http {
   }
   http.addHook('onRoute', declareAccess);
   http.addHook('onRoute', declareLimit);
-  // RFC 9110 10.1.1: who asks before sending a body is told to go on only when nothing at the wall refused the request.
-  http.server.on('checkContinue', (request, response) => http.routing(request, response));
+  http.addHook('onRoute', known.add);
+  receive(http, parts.addresses ?? ONE_PORT, known);
+  readBodies(http);
   http.addHook('preParsing', (request, reply, payload, done) => {
-    if (request.headers.expect !== undefined) reply.raw.writeContinue();
+    if (awaitsContinue(request)) reply.raw.writeContinue();
     done(null, payload);
   });
   http.addHook('onSend', (request, reply, _payload, done) => {
@@ -107,6 +94,90 @@ export function createHttp(parts: HttpParts): Http {
     if (request.principal?.overlap) reply.headers(overlapHeaders(request.principal.overlap));
     done();
   });
+  logAnswers(http, parts);
+  http.setErrorHandler((error, request, reply) => {
+    const fault = toFault(error);
+    parts.onFault?.(fault, request);
+    if (fault.status >= 500 && fault.status !== 503)
+      parts.log.error({ requestId: request.id, err: fault.cause ?? fault }, fault.message);
+    const family = request.is404 ? known.familyAt(pathOf(request.url)) : request.routeOptions.config.errors;
+    return sendRendered(reply, renderFault(fault, request.id, family ?? 'problem'));
+  });
+  return http;
+}
+
+function openFastify(parts: HttpParts, known: KnownRoutes): Http {
+  const limits = parts.limits ?? HTTP_LIMITS;
+  const http = fastify({
+    logger: false,
+    bodyLimit: limits.bodyBytesMax,
+    trustProxy: parts.trustedProxies.length > 0 ? [...parts.trustedProxies] : false,
+    genReqId: () => parts.ids.uuid(),
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 256 },
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    http: serverOptions(limits),
+    // Answered in our own form, below.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    // `answerForNode` does.
+    clientErrorHandler: () => {},
+    frameworkErrors: (error, request, reply) => {
+      const family = known.familyAt(pathOf(request.url));
+      void sendRendered(reply as unknown as FastifyReply, renderFault(toFault(error), request.id, family));
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Http;
+  http.server.maxConnections = limits.connectionsMax;
+  answerForNode(http.server, http.routing, parts);
+  return http;
+}
+
+/** What a server of Node is made with, whichever port it listens on. */
+export function serverOptions(limits: HttpLimits): ServerOptions {
+  return {
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: 1_000,
+    maxHeaderSize: 16_384,
+    requireHostHeader: false,
+  };
+}
+
+/** What every request passes before anybody asks who is calling. */
+function receive(http: Http, addresses: ApiAddresses, known: KnownRoutes): void {
+  let isClosing = false;
+  http.addHook('preClose', (done) => {
+    isClosing = true;
+    done();
+  });
+  http.addHook('onRequest', (request, reply, done) => {
+    try {
+      if (isClosing)
+        throw new Fault('shutting-down', 'The server is shutting down. Send the same request again.', {
+          retryAfterSeconds: 5,
+        });
+      refuseWithoutHost(request);
+      refuseExpectation(request);
+      refuseCredentialInUrl(request.url);
+      const { is404, routeOptions } = request;
+      const api = is404 ? known.apiAt(pathOf(request.url)) : (routeOptions.config.api ?? 'integration');
+      if (api !== undefined) addresses.refuseElsewhere(request, api);
+      if (is404) known.answer(request, reply);
+    } catch (error) {
+      return done(error as Error);
+    }
+    if (!reply.sent) done();
+  });
+  http.addHook('onSend', (_request, reply, _payload, done) => {
+    if (isClosing) reply.header('connection', 'close');
+    done();
+  });
+  // Never called: the hook has answered.
+  http.setNotFoundHandler((request, reply) => known.answer(request, reply));
+}
+
+function logAnswers(http: Http, parts: HttpParts): void {
   http.addHook('onResponse', (request, reply, done) => {
     const status = reply.statusCode;
     const seconds = reply.elapsedTime / 1000;
@@ -131,27 +202,14 @@ export function createHttp(parts: HttpParts): Http {
     }
     done();
   });
-  http.setErrorHandler((error, request, reply) => {
-    const fault = toFault(error);
-    parts.onFault?.(fault, request);
-    if (fault.status >= 500 && fault.status !== 503)
-      parts.log.error({ requestId: request.id, err: fault.cause ?? fault }, fault.message);
-    const rendered = renderFault(fault, request.id, request.routeOptions.config.errors ?? 'problem');
-    return reply
-      .code(rendered.status)
-      .headers({ ...rendered.headers, 'content-type': rendered.contentType })
-      .serializer((body: unknown) => body as string)
-      .send(rendered.body);
-  });
-  const known: KnownRoute[] = [];
-  http.addHook('onRoute', (route) => {
-    const path = new RegExp(`^${route.url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[^/]+/g, '[^/]+')}/?$`);
-    for (const method of [route.method].flat()) known.push({ method, path });
-  });
-  http.setNotFoundHandler((request) => {
-    throw unknownRoute(known, request);
-  });
-  return http;
+}
+
+function sendRendered(reply: FastifyReply, rendered: RenderedError): FastifyReply {
+  return reply
+    .code(rendered.status)
+    .headers({ ...rendered.headers, 'content-type': rendered.contentType })
+    .serializer((body: unknown) => body as string)
+    .send(rendered.body);
 }
 
 /** Tells whoever still uses the old generation of a rotated key: `Deprecation` (RFC 9745) since when, `Sunset` (RFC 8594) until when. */
@@ -160,52 +218,4 @@ export function overlapHeaders(overlap: KeyOverlap): Record<string, string> {
     deprecation: `@${Math.floor(overlap.supersededAtMs / 1000)}`,
     sunset: new Date(overlap.endsAtMs).toUTCString(),
   };
-}
-
-interface KnownRoute {
-  readonly method: string;
-  readonly path: RegExp;
-}
-
-/** An unknown path is a 404; a known path with another method says which methods it has. */
-function unknownRoute(known: readonly KnownRoute[], request: FastifyRequest): Fault {
-  const path = request.url.split('?', 1)[0] ?? '/';
-  const allowed = known
-    .filter((route) => route.method !== 'HEAD' && route.path.test(path))
-    .map((route) => route.method);
-  if (allowed.length > 0 && !allowed.includes(request.method)) {
-    return new Fault(
-      'method-not-allowed',
-      `${request.method} is not possible here; use ${[...new Set(allowed)].join(' or ')}.`,
-    );
-  }
-  return new Fault(
-    'not-found',
-    `There is nothing at ${request.method} ${path.slice(0, 200)}. The API's paths are listed at /docs.`,
-  );
-}
-
-/** What Node's parser refuses before there is a request: the same problem document, written by hand. */
-function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket, ids: Ids): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const fault =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? new Fault('headers-too-large', 'The request headers together may have 16 KiB.')
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? new Fault(
-            'body-timeout',
-            'The request did not arrive within the time limit. Send it again on a new connection.',
-          )
-        : new Fault('malformed-request', 'The request is not well-formed HTTP/1.1.');
-  const rendered = renderFault(fault, ids.uuid(), 'problem');
-  const lines = [
-    `HTTP/1.1 ${rendered.status} ${fault.code}`,
-    `content-type: ${rendered.contentType}`,
-    `content-length: ${Buffer.byteLength(rendered.body)}`,
-    'connection: close',
-  ];
-  socket.end(`${lines.join('\r\n')}\r\n\r\n${rendered.body}`);
 }

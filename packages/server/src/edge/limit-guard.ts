@@ -20,13 +20,15 @@ import {
 } from '../limits/limits.ts';
 import type { WaitingLine } from '../limits/waiting-line.ts';
 import type { FixedLimits } from './fixed-limits.ts';
+import type { Charged } from './give-back.ts';
 import { refusalOf } from './refusal.ts';
 
 /**
- * The limits at the wall, after the guard: overload -> rate -> concurrency. Promise: a request that is refused is
- * refused before its body is read and uses up nobody's quota; every answer under a limit carries the RateLimit fields;
- * a slot is held from admission until the answer has gone out or the client is gone. Assumes the rules answer from
- * memory. Fails as the limits port does: never open, never shut.
+ * The limits at the wall, after the guard: overload -> rate -> concurrency. Promise: a request that a limit refuses is
+ * refused before its body is read; a request that is refused, for whatever reason, uses up nobody's quota
+ * (give-back.ts); every answer under a limit carries the RateLimit fields; a slot is held from admission until the
+ * answer has gone out or the client is gone. Assumes the rules answer from memory. Fails as the limits port does: never
+ * open, never shut.
  */
 export type RouteLimit = 'intake' | 'read' | 'authenticate' | 'rotate' | 'none';
 
@@ -100,8 +102,15 @@ type Limiter = (request: FastifyRequest, reply: FastifyReply, done: Done) => voi
 export function createLimitGuard(parts: LimitGuardParts): Limiter {
   const { limits, line, rules, fixed } = parts;
 
-  /** Answers with what was decided. */
-  function settle(request: FastifyRequest, reply: FastifyReply, decision: Decision, done: Done): void {
+  /** Answers with what was decided; `shown`: as much of it as the caller sees. */
+  function settle(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    done: Done,
+    kind: Charged['kind'],
+    decision: Decision,
+    shown = decision,
+  ): void {
     const { principal } = request;
     const announced = principal !== null && noteAnnounced(parts, decision, principal);
     const wouldRefuse = noteDecision(parts, decision) || announced;
@@ -109,13 +118,13 @@ export function createLimitGuard(parts: LimitGuardParts): Limiter {
       const isRefused = !decision.allowed;
       parts.onUsed(principal, { isRefused, wouldRefuse, bytes: isRefused ? 0 : declaredBytes(request) });
     }
+    reply.headers({ ...limitFields(shown, 0) });
     if (decision.allowed) {
-      reply.headers({ ...limitFields(decision, 0) });
+      request.charged = { kind, decision, shown };
       if (decision.lease !== undefined) holdWhileAnswering(reply, decision.lease, line, decision.slot!.claim.key);
       return done();
     }
     const fault = refusalOf(decision, parts.random());
-    reply.headers({ ...limitFields(decision, 0) });
     hangUpOnLargeBody(request, reply);
     done(fault);
   }
@@ -127,7 +136,7 @@ export function createLimitGuard(parts: LimitGuardParts): Limiter {
       const charges = intakeCharges(rules, principal, request.params as AssetPath);
       // Whoever has no product is refused by intake itself.
       if (charges === undefined) return done();
-      limits.take({ charges }).then((decision) => settle(request, reply, decision, done), done);
+      limits.take({ charges }).then((decision) => settle(request, reply, done, 'intake', decision), done);
     },
     read(request, reply, done) {
       const { organizationId } = request.principal ?? request.person!;
@@ -136,7 +145,7 @@ export function createLimitGuard(parts: LimitGuardParts): Limiter {
       const slot: SlotClaim = { policy: allowance.concurrency, key: organizationId };
       const wait = { lengthMax: allowance.waitingRequestsMax, waitMsMax: allowance.waitMsMax };
       admitInTurn(parts, { key: organizationId, ...wait, request: { charges, slot } }, reply).then(
-        (decision) => settle(request, reply, decision, done),
+        (decision) => settle(request, reply, done, 'read', decision),
         done,
       );
     },
@@ -148,15 +157,15 @@ export function createLimitGuard(parts: LimitGuardParts): Limiter {
       const failure: Charge = { policy: fixed.authenticateFailures, key: networkOf(request.ip), cost: 1 };
       const charges = publicId === undefined ? [] : [{ policy: fixed.authenticate, key: publicId, cost: 1 }];
       limits.take({ charges: [...charges, failure] }).then((decision) => {
-        if (decision.allowed) reply.raw.once('close', () => forgive(limits, decision, reply));
         // What counts failures is not shown to those who have none.
         const isShown = publicId === undefined || !decision.allowed;
-        settle(request, reply, isShown ? decision : { ...decision, charges: decision.charges.slice(0, 1) }, done);
+        const shown = isShown ? decision : { ...decision, charges: decision.charges.slice(0, 1) };
+        settle(request, reply, done, 'authenticate', decision, shown);
       }, done);
     },
     rotate(request, reply, done) {
       const charges = [{ policy: fixed.rotate, key: principalOf(request).keyId, cost: 1 }];
-      limits.take({ charges }).then((decision) => settle(request, reply, decision, done), done);
+      limits.take({ charges }).then((decision) => settle(request, reply, done, 'rotate', decision), done);
     },
   };
 
@@ -287,15 +296,6 @@ function withoutSlot(decision: Decision): Decision {
 function isLackingSlotOnly({ allowed, charges, slot }: Decision): boolean {
   if (allowed || slot === undefined || slot.fits) return false;
   return charges.every(({ fits, charge }) => fits || charge.policy.mode === 'report');
-}
-
-/** A try that did not fail for the caller's sake is no failure. */
-function forgive(limits: Limits, decision: Decision, reply: FastifyReply): void {
-  const { statusCode } = reply.raw;
-  if (statusCode === 401 || statusCode === 403) return;
-  const charges = decision.charges.filter(({ charge }) => charge.policy.name === 'authenticate-failures');
-  // Whatever is not given back counts against the address until its window ends.
-  limits.giveBack({ ...decision, charges }).catch(() => {});
 }
 
 /** Counts what each limit said; true when one that is only reported would have refused. */

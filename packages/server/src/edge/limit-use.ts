@@ -1,31 +1,38 @@
 import type { LimitUse } from '@gladhand/contract/limits.ts';
 import type { Principal } from '../access/principal.ts';
+import { networkOf } from '../base/network.ts';
 import type { Charge, ChargeState, Limits, SlotState } from '../limits/limits.ts';
 import type { FixedLimits } from './fixed-limits.ts';
 import { intakeCharges, type LimitRules } from './limit-guard.ts';
 
-/** Every limit a caller is under and its use now; looking costs nothing. */
+/**
+ * Every limit a caller is under and its use now, and no other; looking costs nothing. A key that may not send is under no
+ * limit of intake, one that may not open streams under none of streams.
+ */
 export interface LimitUses {
-  /** `vin`: whose intake is asked for. */
-  ofKey(principal: Principal, vin: string | undefined): Promise<LimitUse[]>;
+  /** `vin`: whose intake is asked for; `address`: from where it is asked. */
+  ofKey(principal: Principal, asked: { vin: string | undefined; address: string }): Promise<LimitUse[]>;
+  /** What the keys of an organization share. */
   ofOrganization(organizationId: string): Promise<LimitUse[]>;
 }
 
 export function createLimitUses(parts: { limits: Limits; rules: LimitRules; fixed: FixedLimits }): LimitUses {
   const { limits, rules, fixed } = parts;
 
-  async function ofOrganization(organizationId: string): Promise<LimitUse[]> {
-    const { reads, concurrency, proposedConcurrency, streams, proposedStreams } = rules.of(organizationId);
+  async function ofReads(organizationId: string): Promise<LimitUse[]> {
+    const { reads, concurrency, proposedConcurrency } = rules.of(organizationId);
     const charges = reads.map((policy) => ({ policy, key: organizationId, cost: 1 }));
-    const [requests, open] = await Promise.all([
-      limits.peek({ charges, slot: { policy: concurrency, key: organizationId } }),
-      limits.peek({ charges: [], slot: { policy: streams, key: organizationId } }),
-    ]);
+    const requests = await limits.peek({ charges, slot: { policy: concurrency, key: organizationId } });
     return [
       ...requests.charges.map(chargeUse),
       ...slotUses(requests.slot!, 'concurrent-requests', proposedConcurrency),
-      ...slotUses(open.slot!, 'streams', proposedStreams),
     ];
+  }
+
+  async function ofStreams(organizationId: string): Promise<LimitUse[]> {
+    const { streams, proposedStreams } = rules.of(organizationId);
+    const open = await limits.peek({ charges: [], slot: { policy: streams, key: organizationId } });
+    return slotUses(open.slot!, 'streams', proposedStreams);
   }
 
   async function peekAll(charges: readonly Charge[]): Promise<LimitUse[]> {
@@ -33,20 +40,30 @@ export function createLimitUses(parts: { limits: Limits; rules: LimitRules; fixe
   }
 
   async function ofIntake(principal: Principal, vin: string | undefined): Promise<LimitUse[]> {
+    if (!principal.scopes.has('telemetry:write')) return [];
     const uses = await peekAll(intakeCharges(rules, principal, { vin: vin ?? '' }) ?? []);
     const isKnown = ({ name }: LimitUse) => vin !== undefined || name === 'intake-total';
     return uses.map((use) => (isKnown(use) ? use : { ...use, remaining: null, resetSeconds: null }));
   }
 
   return {
-    ofOrganization,
-    async ofKey(principal, vin) {
-      const [intake, shared, own] = await Promise.all([
+    async ofOrganization(organizationId) {
+      const shared = await Promise.all([ofReads(organizationId), ofStreams(organizationId)]);
+      return shared.flat();
+    },
+    async ofKey(principal, { vin, address }) {
+      const { organizationId, publicId, keyId, scopes } = principal;
+      const uses = await Promise.all([
         ofIntake(principal, vin),
-        ofOrganization(principal.organizationId),
-        peekAll([{ policy: fixed.rotate, key: principal.keyId, cost: 1 }]),
+        ofReads(organizationId),
+        scopes.has('livefeed:connect') ? ofStreams(organizationId) : [],
+        peekAll([
+          { policy: fixed.authenticate, key: publicId, cost: 1 },
+          { policy: fixed.authenticateFailures, key: networkOf(address), cost: 1 },
+          { policy: fixed.rotate, key: keyId, cost: 1 },
+        ]),
       ]);
-      return [...intake, ...shared, ...own];
+      return uses.flat();
     },
   };
 }

@@ -25,11 +25,11 @@ export const PageQuery = Type.Object(
 );
 export type PageQuery = Static<typeof PageQuery>;
 
-const INSTANT = '^\\d{4}-\\d{2}-\\d{2}[Tt]\\d{2}:\\d{2}:\\d{2}(\\.\\d{1,9})?([Zz]|[+-]\\d{2}:\\d{2})$';
+export const INSTANT_PATTERN = '^\\d{4}-\\d{2}-\\d{2}[Tt]\\d{2}:\\d{2}:\\d{2}(\\.\\d{1,9})?([Zz]|[+-]\\d{2}:\\d{2})$';
 
 /** An instant in a query: RFC 3339 with a zone. */
 export const InstantText = Type.String({
-  pattern: INSTANT,
+  pattern: INSTANT_PATTERN,
   description: 'RFC 3339 instant with a zone, such as 2026-11-20T14:02:58Z (a `+` in a URL is written %2B).',
 });
 

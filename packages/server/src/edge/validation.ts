@@ -1,5 +1,6 @@
 import { Ajv2020, type ErrorObject, type Options } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
+import type { ValidatedPart } from './findings.ts';
 
 /**
  * Validation at the door, by the same schemas that make the OpenAPI document. Bodies are taken as they are; query and
@@ -18,14 +19,14 @@ export function compileValidator(route: {
   const validate = (route.httpPart === 'body' ? forBodies : forText).compile(route.schema as object);
   return (data) => {
     if (validate(data)) return { value: data };
-    return { error: new ValidationError(validate.errors ?? [], route.httpPart ?? 'body') };
+    return { error: new ValidationError(validate.errors ?? [], (route.httpPart ?? 'body') as ValidatedPart) };
   };
 }
 
 class ValidationError extends Error {
   readonly validation: readonly ErrorObject[];
-  readonly validationContext: string;
-  constructor(validation: readonly ErrorObject[], context: string) {
+  readonly validationContext: ValidatedPart;
+  constructor(validation: readonly ErrorObject[], context: ValidatedPart) {
     super('validation failed');
     this.validation = validation;
     this.validationContext = context;

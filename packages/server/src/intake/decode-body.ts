@@ -3,6 +3,7 @@ import { brotliDecompress, gunzip, zstdDecompress } from 'node:zlib';
 import { Fault } from '../base/fault.ts';
 
 const DECODERS = { gzip: promisify(gunzip), br: promisify(brotliDecompress), zstd: promisify(zstdDecompress) } as const;
+export type Coding = keyof typeof DECODERS;
 
 /** Telemetry in JSON shrinks to about a tenth. */
 const DECODED_TIMES = 10;
@@ -15,15 +16,22 @@ export function guessDecodedBytes(body: Buffer, bytesMax: number): number {
   return Math.min(bytesMax, body.length * DECODED_TIMES);
 }
 
+/** What `Content-Encoding` names, in either case; undefined: nothing to undo. `x-gzip` is gzip (RFC 9110 8.4.1.3). */
+export function readCoding(header: string | undefined): Coding | undefined {
+  const name = header?.trim().toLowerCase() ?? '';
+  if (name === '' || name === 'identity') return undefined;
+  const coding = name === 'x-gzip' ? 'gzip' : name;
+  if (Object.hasOwn(DECODERS, coding)) return coding as Coding;
+  throw new Fault(
+    'unsupported-media-type',
+    `Content-Encoding \`${name.slice(0, 50)}\` is not supported; use gzip, br, zstd or none.`,
+    { headers: { 'accept-encoding': Object.keys(DECODERS).join(', ') } },
+  );
+}
+
 /** Undoes `Content-Encoding`, never writing more than `bytesMax`: a bomb stops there, however small it arrived. */
-export async function decodeBody(body: Buffer, encoding: string, bytesMax: number): Promise<Buffer> {
-  const decode = DECODERS[encoding.trim().toLowerCase() as keyof typeof DECODERS];
-  if (decode === undefined) {
-    throw new Fault(
-      'unsupported-media-type',
-      `Content-Encoding \`${encoding.slice(0, 50)}\` is not supported; use gzip, br, zstd or none.`,
-    );
-  }
+export async function decodeBody(body: Buffer, coding: Coding, bytesMax: number): Promise<Buffer> {
+  const decode = DECODERS[coding];
   try {
     const chunkSize = Math.max(PIECE_BYTES_MIN, Math.min(PIECE_BYTES_MAX, guessDecodedBytes(body, bytesMax)));
     return (await decode(body, { maxOutputLength: bytesMax, chunkSize })) as Buffer;
@@ -35,7 +43,7 @@ export async function decodeBody(body: Buffer, encoding: string, bytesMax: numbe
         { cause: error },
       );
     }
-    throw new Fault('malformed-encoding', `The body is not valid ${encoding}. Check Content-Encoding.`, {
+    throw new Fault('malformed-encoding', `The body is not valid ${coding}. Check Content-Encoding.`, {
       cause: error,
     });
   }

@@ -7,7 +7,7 @@ import { Fault } from '../base/fault.ts';
 import { principalOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
 import type { Intake, Submission } from './accept.ts';
-import { decodeBody, guessDecodedBytes } from './decode-body.ts';
+import { decodeBody, guessDecodedBytes, readCoding } from './decode-body.ts';
 
 export interface IntakeDoorParts {
   readonly intake: Intake;
@@ -127,13 +127,13 @@ async function submit(
 
 async function decodedBody(request: FastifyRequest, bytesMax: number): Promise<Buffer> {
   const raw = bodyOf(request);
-  const encoding = request.headers['content-encoding'];
-  if (encoding === undefined || encoding === 'identity') {
+  const coding = readCoding(request.headers['content-encoding']);
+  if (coding === undefined) {
     request.intakePass?.hold(raw.length);
     return raw;
   }
   request.intakePass?.hold(guessDecodedBytes(raw, bytesMax));
-  const body = await decodeBody(raw, encoding, bytesMax);
+  const body = await decodeBody(raw, coding, bytesMax);
   request.intakePass?.hold(body.length);
   return body;
 }

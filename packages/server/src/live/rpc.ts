@@ -15,7 +15,7 @@ import type { Logger } from '../base/log.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import { type GrpcLimits, openGrpc } from '../edge/grpc.ts';
 import { toGrpcStatus } from '../edge/grpc-status.ts';
-import type { Authenticator } from '../edge/guard.ts';
+import { type Authenticator, authenticateToken, type Caller, notForPeople, otherAudience } from '../edge/guard.ts';
 import { overlapHeaders } from '../edge/http.ts';
 import { toFault } from '../edge/problem.ts';
 import type { TelemetryReader } from '../telemetry/read.ts';
@@ -64,8 +64,8 @@ export interface LiveFeedParts {
   readonly openSlot?: (
     principal: Principal,
   ) => Promise<{ readonly fields: Readonly<Record<string, string>>; giveBack(): void }>;
-  /** Called for every stream that was refused when it was opened; `principal`: whose it was, when that was found out. */
-  readonly onRefused?: (fault: Fault, call: { readonly principal: Principal | null; readonly address: string }) => void;
+  /** Called for every stream that was refused when it was opened; `caller`: whose it was, when that was found out. */
+  readonly onRefused?: (fault: Fault, call: { readonly caller: Caller | null; readonly address: string }) => void;
   /** Called for every message of records written, with how many are in it. */
   readonly onSent?: (records: number) => void;
   readonly limits?: Partial<LiveLimits>;
@@ -152,12 +152,15 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
   async function subscribe(call: Call): Promise<void> {
     const stream = openStream(call);
     const address = addressOf(call.getPeer());
-    let principal: Principal | null = null;
+    let caller: Caller | null = null;
     try {
       if (isClosing) throw shuttingDown();
       if (streams.size > limits.subscribersMax)
         throw tooMany(`This server has ${limits.subscribersMax} streams open already.`);
-      principal = await access.authenticate(bearerToken(call.metadata.get('authorization')[0]), address);
+      caller = await authenticateToken(access, bearerToken(call.metadata.get('authorization')[0]), address);
+      if ('person' in caller) throw notForPeople();
+      const principal = caller.key;
+      if (principal.audience !== 'customer') throw otherAudience('customer', 'Partners send; customers subscribe.');
       if (!principal.scopes.has('livefeed:connect')) {
         throw new Fault('missing-scope', 'This needs the scope livefeed:connect, which the key does not have.');
       }
@@ -233,7 +236,7 @@ export async function openLiveFeed(parts: LiveFeedParts): Promise<LiveFeed> {
       );
     } catch (error) {
       const fault = toFault(error);
-      parts.onRefused?.(fault, { principal, address });
+      parts.onRefused?.(fault, { caller, address });
       stream.end(fault);
     }
   }

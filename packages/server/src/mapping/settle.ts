@@ -97,7 +97,10 @@ export async function settle(
 
 type FindOwned = (envelope: Envelope, ref: AssetRef) => Owned | undefined;
 
-/** Another organization's asset answers a customer's key exactly as one that nobody has registered. */
+/**
+ * What an operator's key sends belongs to whose the VIN is, what a customer's key sends to its own organization's asset.
+ * Another organization's asset answers a customer's key exactly as one that nobody has registered.
+ */
 async function resolveOwners(trx: Kysely<Schema>, batch: readonly MappedEnvelope[]): Promise<FindOwned> {
   const refs = batch.flatMap((mapped) => mapped.records.map((record) => record.assetRef));
   const byVin = await resolveAssets(trx, [...new Set(refs.flatMap((ref) => ('vin' in ref ? [ref.vin] : [])))]);
@@ -106,10 +109,10 @@ async function resolveOwners(trx: Kysely<Schema>, batch: readonly MappedEnvelope
     ...new Set(batch.map((mapped) => mapped.envelope.organizationId)),
   ]);
   return (envelope, ref) => {
-    const asset = 'vin' in ref ? byVin.get(ref.vin) : byId.get(ref.plantId);
-    return asset && (operators.has(envelope.organizationId) || asset.organizationId === envelope.organizationId)
-      ? asset
-      : undefined;
+    const plant = 'vin' in ref ? undefined : byId.get(ref.plantId);
+    const assets = 'vin' in ref ? (byVin.get(ref.vin) ?? []) : plant === undefined ? [] : [plant];
+    const isOperators = operators.has(envelope.organizationId);
+    return assets.find((asset) => isOperators || asset.organizationId === envelope.organizationId);
   };
 }
 

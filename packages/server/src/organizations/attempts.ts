@@ -10,8 +10,16 @@ import type { ChargeState, FixedWindow, Limits } from '../limits/limits.ts';
  * where limits are kept.
  */
 export interface Attempts {
-  /** Counts a try; throws `too-many-attempts`. The answer gives it back: call it when the try succeeded. */
-  begin(account: string, address: string): Promise<() => Promise<void>>;
+  /** Counts a try; throws `too-many-attempts`. */
+  begin(account: string, address: string): Promise<Attempt>;
+}
+
+/** A try that has been counted. A wrong password leaves it counted. */
+export interface Attempt {
+  /** The password was right: gives back this try, and the failures of the account from this address before it. */
+  succeed(): Promise<void>;
+  /** The password could not be looked at: gives back this try. */
+  giveBack(): Promise<void>;
 }
 
 const ATTEMPTS_WINDOW_MS = 15 * 60 * 1000;
@@ -47,9 +55,12 @@ export function createAttempts(limits: Limits): Attempts {
         ],
       });
       if (!decision.allowed) throw tooMany(decision.retryAfterSeconds);
-      return () => {
-        const [both, ...others] = decision.charges as [ChargeState, ...ChargeState[]];
-        return limits.giveBack({ ...decision, charges: [forgiven(both), ...others] });
+      return {
+        succeed() {
+          const [both, ...others] = decision.charges as [ChargeState, ...ChargeState[]];
+          return limits.giveBack({ ...decision, charges: [forgiven(both), ...others] });
+        },
+        giveBack: () => limits.giveBack(decision),
       };
     },
   };

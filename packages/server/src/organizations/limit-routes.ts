@@ -51,16 +51,18 @@ export function registerLimitRoutes(http: Http, parts: LimitRoutesParts): void {
         tags: [tag],
         summary: 'Your limits, and their use now',
         description:
-          'Asking costs nothing. People see the limits that the keys of their organization share; a key also sees its own.',
+          'Asking costs nothing. A key sees every limit that it is under and no other; people see the limits that the keys of their organization share.',
         querystring: LimitsQuery,
         response: { 200: LimitsSchema },
       },
     },
-    async ({ principal, person, query }) => {
+    async ({ principal, person, query, ip: address }) => {
       const { organizationId } = principal ?? person!;
       const { slug, name } = parts.planDirectory.of(organizationId).plan;
       const { limitUses } = parts;
-      const limits = principal ? limitUses.ofKey(principal, query.vin) : limitUses.ofOrganization(organizationId);
+      const limits = principal
+        ? limitUses.ofKey(principal, { vin: query.vin, address })
+        : limitUses.ofOrganization(organizationId);
       return { plan: { slug, name }, limits: await limits };
     },
   );

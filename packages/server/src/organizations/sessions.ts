@@ -141,6 +141,20 @@ export function openSessions(parts: SessionParts): Sessions {
     }
   }
 
+  /** Does what needs the right password; only a wrong one counts against the account and the address. */
+  async function attempt<Result>(email: string, address: string, work: () => Promise<Result>): Promise<Result> {
+    const counted = await attempts.begin(email.toLowerCase(), address);
+    try {
+      const result = await work();
+      await counted.succeed();
+      return result;
+    } catch (error) {
+      const isWrong = error instanceof Fault && (error.status === 401 || error.status === 403);
+      if (!isWrong) await counted.giveBack();
+      throw error;
+    }
+  }
+
   async function open(account: store.Account, by: 'password' | 'identity-provider', from: Client): Promise<SignedIn> {
     const token = TOKEN_PREFIX + ids.randomBytes(32).toString('base64url');
     const digest = digestOf(token);
@@ -179,16 +193,15 @@ export function openSessions(parts: SessionParts): Sessions {
   return {
     async signIn({ email, password }, from) {
       const address = email.trim();
-      const succeed = await attempts.begin(address.toLowerCase(), from.address);
-      const account = isWritable(address) ? await store.findAccount(database.system, address) : undefined;
-      const isRight = await verify(password, account?.passwordHash ?? null);
-      if (!isRight || account === undefined || !account.isActive) {
-        if (account !== undefined) parts.onRefused?.(account, from);
-        throw refused();
-      }
-      const signedIn = await open(account, 'password', from);
-      await succeed();
-      return signedIn;
+      return attempt(address, from.address, async () => {
+        const account = isWritable(address) ? await store.findAccount(database.system, address) : undefined;
+        const isRight = await verify(password, account?.passwordHash ?? null);
+        if (!isRight || account === undefined || !account.isActive) {
+          if (account !== undefined) parts.onRefused?.(account, from);
+          throw refused();
+        }
+        return open(account, 'password', from);
+      });
     },
     async signInVouched(email, from) {
       const account = isWritable(email) ? await store.findAccount(database.system, email) : undefined;
@@ -230,14 +243,12 @@ export function openSessions(parts: SessionParts): Sessions {
     },
     async changePassword(person, change, origin) {
       const { organizationId, personId } = person;
-      const succeed = await attempts.begin(person.email.toLowerCase(), origin.address ?? '');
-      const account = await database.within(organizationId, (db) => store.lockAccount(db, personId));
-      if (!(await verify(change.currentPassword, account?.passwordHash ?? null))) {
-        throw new Fault('wrong-password', 'The current password is not right.', {
-          errors: [{ pointer: '/currentPassword', code: 'wrong-password', detail: 'is not the current password' }],
-        });
-      }
-      const passwordHash = await hashPassword(change.newPassword, (length) => ids.randomBytes(length));
+      const { account, passwordHash } = await attempt(person.email, origin.address ?? '', async () => {
+        const account = await database.within(organizationId, (db) => store.lockAccount(db, personId));
+        if (!(await verify(change.currentPassword, account?.passwordHash ?? null))) throw wrongPassword();
+        const passwordHash = await hashPassword(change.newPassword, (length) => ids.randomBytes(length));
+        return { account, passwordHash };
+      });
       const at = new Date(clock.nowMs());
       await database.within(organizationId, async (trx) => {
         const current = await store.lockAccount(trx, personId);
@@ -253,7 +264,6 @@ export function openSessions(parts: SessionParts): Sessions {
           at,
         });
       });
-      await succeed();
       parts.doorbell.ring('keys');
     },
     close() {
@@ -283,6 +293,12 @@ function isWritable(email: string): boolean {
 
 function refused(): Fault {
   return new Fault('sign-in-refused', 'The email address or the password is not right, or the account is not active.');
+}
+
+function wrongPassword(): Fault {
+  return new Fault('wrong-password', 'The current password is not right.', {
+    errors: [{ pointer: '/currentPassword', code: 'wrong-password', detail: 'is not the current password' }],
+  });
 }
 
 function unknownSession(): Fault {

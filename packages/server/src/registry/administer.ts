@@ -233,7 +233,7 @@ function assets<Item extends Thing, New extends NewAsset>(
       });
       if (row === undefined)
         throw named
-          ? taken('/vin', 'An asset with this VIN is registered already.')
+          ? taken('/vin', 'Your organization has registered this VIN already.')
           : taken('/id', 'An asset with this id is registered already.');
       return toItem(row);
     },

@@ -57,7 +57,7 @@ export function createRegister(parts: { database: Pick<Database, 'within'>; cloc
       unit_number: vehicle.unitNumber ?? null,
       serial_number: serialNumber,
     });
-    if (row === undefined) throw new Fault('already-exists', 'An asset with this VIN is registered already.');
+    if (row === undefined) throw new Fault('already-exists', 'Your organization has registered this VIN already.');
     return row;
   }
 

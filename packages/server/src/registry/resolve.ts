@@ -9,8 +9,11 @@ import * as store from './store.ts';
  * Assumes the caller has decided which organizations a partner may send for. Fails as the transaction fails.
  */
 
-/** Assets by normalized VIN; a VIN nobody registered is not in the answer. */
-export function resolveAssets(trx: Connection, vins: readonly string[]): Promise<Map<string, ResolvedAsset>> {
+/**
+ * Assets by normalized VIN; a VIN nobody registered is not in the answer. Several organizations may have registered one:
+ * the first asset is the one whose telemetry it is.
+ */
+export function resolveAssets(trx: Connection, vins: readonly string[]): Promise<Map<string, ResolvedAsset[]>> {
   return vins.length === 0 ? Promise.resolve(new Map()) : store.selectAssetsByVin(trx, vins);
 }
 

@@ -168,18 +168,18 @@ test("what is another organization's, what does not exist and what is no id are 
 
 describe('a request that is not right is refused in words, with its place', () => {
   test.each([
-    ['/fleets?take=0', '/query/take', 'must be >= 1'],
-    ['/fleets?take=-1', '/query/take', 'must be >= 1'],
-    ['/fleets?take=100000', '/query/take', 'must be <= 500'],
+    ['/fleets?take=0', '/query/take', 'must be 1 or more'],
+    ['/fleets?take=-1', '/query/take', 'must be 1 or more'],
+    ['/fleets?take=100000', '/query/take', 'must be 500 or less'],
     ['/fleets?take=1e99', '/query/take', 'must be'],
-    ['/fleets?take=ten', '/query/take', 'must be integer'],
-    ['/fleets?take=', '/query/take', 'must be integer'],
-    ['/fleets?take=2.5', '/query/take', 'must be integer'],
-    ['/fleets?take=5&take=6', '/query/take', 'must be integer'],
+    ['/fleets?take=ten', '/query/take', 'must be a whole number'],
+    ['/fleets?take=', '/query/take', 'must be a whole number'],
+    ['/fleets?take=2.5', '/query/take', 'must be a whole number'],
+    ['/fleets?take=5&take=6', '/query/take', 'must be a whole number'],
     ['/fleets?limit=10', '/query/limit', 'is not known here'],
     ['/fleets?__proto__=10', '/query/__proto__', 'is not known here'],
     ['/fleets?activeOnly=true', '/query/activeOnly', 'is not known here'],
-    ['/fleets?next=', '/query/next', 'fewer than 1'],
+    ['/fleets?next=', '/query/next', '1 character or more'],
   ])('%s', async (path, pointer, words) => {
     const answer = await api.get(path);
     expect(answer.status, answer.text).toBe(400);
@@ -192,7 +192,7 @@ describe('a request that is not right is refused in words, with its place', () =
     const answer = await api.get(`/trailers/${ids.fleet}?activeOnly=yes`);
     expect(answer.body).toMatchObject({
       status: 400,
-      errors: [{ pointer: '/query/activeOnly', detail: 'must be boolean' }],
+      errors: [{ pointer: '/query/activeOnly', detail: 'must be true or false' }],
     });
   });
 
@@ -221,7 +221,7 @@ describe('a request that is not right is refused in words, with its place', () =
     expect(answers[0]).toContain('"pointer":"/query/next"');
   });
 
-  test('no token, an unknown one, a partner token, a key without the scope', async () => {
+  test('no token and an unknown one are 401; a partner token and a key without the scope are 403', async () => {
     const statuses: Record<string, unknown> = {};
     for (const token of ['', 'nobody', 'partner', api.tokenWith('trailers:read')]) {
       const answer = await api.get('/fleets', token);
@@ -231,7 +231,7 @@ describe('a request that is not right is refused in words, with its place', () =
     expect(statuses).toEqual({
       '': [401, 'unauthorized'],
       nobody: [401, 'invalid-token'],
-      partner: [401, 'invalid-token'],
+      partner: [403, 'forbidden'],
       trailers_read: [403, 'missing-scope'],
     });
     const trailers = await api.get(`/trailers/${ids.trailer}`, 'trailers_read');

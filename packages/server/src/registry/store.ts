@@ -1,3 +1,4 @@
+import type { ContestedVin } from '@gladhand/contract/contested-vins.ts';
 import type { RegisteredPlant } from '@gladhand/contract/registration.ts';
 import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
 import { type Kysely, type Selectable, sql } from 'kysely';
@@ -163,13 +164,39 @@ export interface ResolvedAsset {
   readonly fleetId: string | null;
 }
 
-export async function selectAssetsByVin(db: Connection, vins: readonly string[]): Promise<Map<string, ResolvedAsset>> {
+/**
+ * The assets of each VIN, whose telemetry is first: of those in service the one that has been longest, and where none is,
+ * the one that was last. So a VIN stays with whoever registered it first, and passes on when it is taken out of service;
+ * putting it back into service is standing in line anew (decision 0011).
+ */
+const INHERITANCE = sql`is_active desc, case when is_active then is_active_since end, is_active_since desc, id`;
+
+export async function selectAssetsByVin(
+  db: Connection,
+  vins: readonly string[],
+): Promise<Map<string, ResolvedAsset[]>> {
   const rows = await db
     .selectFrom('asset')
     .select(['id', 'organization_id', 'kind', 'fleet_id', 'vin'])
     .where(sql<string>`vin`, '=', sql<string>`any(${vins}::text[])`)
+    .orderBy(INHERITANCE)
     .execute();
-  return new Map(rows.map((row) => [row.vin as string, toResolved(row)]));
+  const assets = new Map<string, ResolvedAsset[]>();
+  for (const row of rows) assets.set(row.vin!, [...(assets.get(row.vin!) ?? []), toResolved(row)]);
+  return assets;
+}
+
+/** VINs that several organizations have in service, with who has them; the first of each has its telemetry. */
+export async function selectContestedVins(
+  db: Connection,
+  slice: { readonly afterVin: string | null; readonly take: number },
+): Promise<ContestedVin[]> {
+  const { rows } = await sql<ContestedVin>`
+    select vin, json_agg(json_build_object('assetId', id, 'organizationId', organization_id, 'kind', kind,
+             'isActiveSince', to_char(is_active_since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) order by ${INHERITANCE}) as claims
+      from asset where is_active and vin > ${slice.afterVin ?? ''}
+     group by vin having count(*) > 1 order by vin limit ${slice.take}`.execute(db);
+  return rows;
 }
 
 export async function selectPlants(db: Connection, ids: readonly string[]): Promise<Map<string, ResolvedAsset>> {
@@ -256,16 +283,21 @@ export async function upsertDevices(
 
 // Registering -----------------------------------------------------------------------------------------------------------
 
-type Insert<Row> = Omit<Row, 'is_active'>;
+type Insert<Row> = Omit<Row, 'is_active' | 'is_active_since'>;
 
 export async function insertFleet(db: Connection, fleet: Insert<Selectable<FleetTable>>): Promise<Fleet> {
   const row = await db.insertInto('fleet').values(fleet).returningAll().executeTakeFirstOrThrow();
   return toFleet(row);
 }
 
-/** The stored asset, or undefined when its VIN is taken. */
+/** The stored asset, or undefined when its organization has the VIN, or anybody the id. */
 export async function insertAsset(db: Connection, asset: Insert<AssetRow>): Promise<AssetRow | undefined> {
-  return await db.insertInto('asset').values(asset).returningAll().executeTakeFirstOrThrow().catch(undefinedWhenTaken);
+  return await db
+    .insertInto('asset')
+    .values({ ...asset, is_active_since: asset.created_at })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+    .catch(undefinedWhenTaken);
 }
 
 /** The stored device, or undefined when its product already has its external id. */
@@ -382,9 +414,11 @@ export async function updateAsset(
   set: AssetSet,
   at: Date,
 ): Promise<AssetRow | undefined> {
+  const { is_active: isActive } = set;
+  const since = sql<Date>`case when is_active = ${isActive} then is_active_since else ${at}::timestamptz end`;
   return await db
     .updateTable('asset')
-    .set({ ...(given(set) as object), updated_at: at })
+    .set({ ...(given(set) as object), ...(isActive !== undefined && { is_active_since: since }), updated_at: at })
     .where(ofOrganization('organization_id', organizationId))
     .where('kind', '=', kind)
     .where('id', '=', id)

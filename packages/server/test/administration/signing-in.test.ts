@@ -96,7 +96,7 @@ test('a burst of wrong passwords verifies no more than the limit, however many c
 test('attempts are limited per address over all accounts, an IPv6 /64 counts as one address, and a success is given back', async () => {
   const clock = createManualClock();
   const attempts = createAttempts(createMemoryLimits({ clock }));
-  for (let n = 0; n < 50; n += 1) await (await attempts.begin(`own-${n}`, '198.51.100.7'))();
+  for (let n = 0; n < 50; n += 1) await (await attempts.begin(`own-${n}`, '198.51.100.7')).succeed();
   for (let n = 0; n < 20; n += 1) await attempts.begin(`account-${n}`, `2001:db8::${n}:1`);
   await expect(attempts.begin('another', '2001:db8:0:0:ffff::1')).rejects.toThrow(
     expect.objectContaining({ code: 'too-many-attempts' }),

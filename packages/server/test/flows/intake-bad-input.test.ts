@@ -128,7 +128,23 @@ test('gzip, br and zstd are accepted, and a bomb stops at the limit', async () =
     expectProblem(await post(bytes(bomb), { 'content-encoding': encoding }), 413, 'body-too-large');
     expectProblem(await post(GOOD, { 'content-encoding': encoding }), 400, 'malformed-encoding');
   }
-  expectProblem(await post(GOOD, { 'content-encoding': 'compress' }), 415, 'unsupported-media-type');
+});
+
+test('codings are told by name in either case, and one that is not known is refused with those that are', async () => {
+  const { post } = await openIntake();
+  const packed = new Uint8Array(gzipSync(GOOD));
+  for (const coding of ['GZIP', 'x-gzip', 'X-GZip', ' gzip ']) {
+    expect([coding, (await post(packed, { 'content-encoding': coding })).status]).toEqual([coding, 202]);
+  }
+  for (const coding of ['identity', 'Identity', ''])
+    expect([coding, (await post(GOOD, { 'content-encoding': coding })).status]).toEqual([coding, 202]);
+  for (const coding of ['compress', 'deflate', 'gzip, br', 'constructor']) {
+    const refused = await post(packed, { 'content-encoding': coding });
+    expectProblem(refused, 415, 'unsupported-media-type');
+    expect(refused.headers.get('accept-encoding')).toBe('gzip, br, zstd');
+  }
+  const type = await post(GOOD, { 'content-type': 'text/plain' });
+  expect([type.status, type.headers.get('accept')]).toEqual([415, 'application/json']);
 });
 
 test('only application/json is taken', async () => {
@@ -170,7 +186,7 @@ describe('VINs', () => {
 });
 
 describe('tokens and paths', () => {
-  test('no, malformed, expired, foreign and wrong-audience tokens are 401, a missing scope is 403', async () => {
+  test('no, malformed, expired and foreign tokens are 401; a token of a customer and a missing scope are 403', async () => {
     const { world, token } = await openIntake();
     const path = `/api/v1/telemetry/intake/${VIN}`;
     const send = (headers: Record<string, string>) =>
@@ -181,7 +197,7 @@ describe('tokens and paths', () => {
     expectProblem(await send({ authorization: 'Bearer a.b.c' }), 401, 'invalid-token');
     expectProblem(await send({ authorization: `Bearer ${token}x` }), 401, 'invalid-token');
     const customer = await world.token(world.customerId, 'customer', ['fleets:read']);
-    expectProblem(await send({ authorization: `Bearer ${customer}` }), 401, 'invalid-token');
+    expectProblem(await send({ authorization: `Bearer ${customer}` }), 403, 'forbidden');
     const reader = await world.token(world.operatorId, 'partner', ['product:traccar']);
     expectProblem(await send({ authorization: `Bearer ${reader}` }), 403, 'missing-scope');
     const unknown = await world.token(world.operatorId, 'partner', ['telemetry:write', 'product:not-there']);

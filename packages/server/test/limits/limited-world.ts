@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { createClient } from 'redis';
 import { describe, onTestFinished, vi } from 'vitest';
 import { type App, openApp } from '../../src/app/build.ts';
@@ -149,5 +150,21 @@ async function openRedisWorld(flags: Record<string, unknown> = {}): Promise<Limi
           interval: 100,
         });
     },
+  };
+}
+
+/** Requests of the customer that stand in line, seen from inside. */
+export function waiting(world: LimitedWorld): number {
+  return world.app.limitRoom.line.length(world.customerId);
+}
+
+/** Keeps every read of fleets waiting until it is called. */
+export async function holdFleets(world: LimitedWorld): Promise<() => Promise<void>> {
+  const owner = new pg.Client(world.app.backends.database.host.connection);
+  await owner.connect();
+  onTestFinished(() => owner.end());
+  await owner.query('begin; lock table fleet in access exclusive mode');
+  return async () => {
+    await owner.query('rollback');
   };
 }

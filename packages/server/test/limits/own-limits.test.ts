@@ -50,17 +50,13 @@ test('a key and a person see their limits and what is left, and asking uses noth
     },
     { ...common, name: 'streams', unit: 'streams', quota: 100, refillPerSecond: null, remaining: 100, resetSeconds: 0 },
   ];
-  const rotate = {
-    ...common,
-    name: 'rotate',
-    unit: 'requests',
-    quota: 3,
-    windowSeconds: 3_600,
-    refillPerSecond: null,
-    remaining: 3,
-    resetSeconds: 0,
-  };
-  expect(seen.limits).toEqual([...shared, rotate]);
+  const window = { ...common, unit: 'requests', refillPerSecond: null };
+  const ofKey = [
+    { ...window, name: 'authenticate', quota: 10, windowSeconds: 300, remaining: 9, resetSeconds: expect.any(Number) },
+    { ...window, name: 'authenticate-failures', quota: 30, windowSeconds: 300, remaining: 30, resetSeconds: 0 },
+    { ...window, name: 'rotate', quota: 3, windowSeconds: 3_600, remaining: 3, resetSeconds: 0 },
+  ];
+  expect(seen.limits).toEqual([...shared, ...ofKey]);
   expect((await see(person)).limits).toEqual(shared);
   const partner = await world.partnerToken('traccar');
   const vin = '1UYVS2533P7204518';
@@ -202,4 +198,52 @@ test('a refusal says the same in both families of errors', async () => {
   });
   // The window's end, and up to a quarter more, so that not everybody comes back in that second.
   expect([problem, envelope].map((answer) => answer!.headers['retry-after'])).toEqual(['75', '75']);
+});
+
+test('what a key sees are the limits that its answers carry, and no others', async () => {
+  const world = await openLimitedWorld();
+  await world.setProductLimit('traccar', { limit: 5, windowSeconds: 60, total: { limit: 9, windowSeconds: 60 } });
+  const vin = '1UYVS2533P7204518';
+  const named = (fields: (string | null)[]) =>
+    new Set(fields.flatMap((field) => [...(field ?? '').matchAll(/"([^"]+)";q/g)].map(([, name]) => name)));
+  const carried = async (calls: Promise<{ headers: Headers }>[]) =>
+    named((await Promise.all(calls)).map(({ headers }) => headers.get('ratelimit-policy')));
+  for (const [audience, scopes] of [
+    ['partner', ['telemetry:write', 'product:traccar']],
+    ['customer', CUSTOMER_SCOPES],
+    ['customer', ['fleets:read']],
+  ] as const) {
+    const organizationId = audience === 'partner' ? world.operatorId : world.customerId;
+    const key = await world.issueKey(organizationId, audience, scopes);
+    const trade = () => world.call('POST', `/api/v1/${audience}s/authenticate`, { headers: { 'x-api-key': key } });
+    const token = (await trade()).json.accessToken as string;
+    const read = audience === 'partner' ? '/api/v1/usage' : '/api/v1/fleets';
+    const seen = await carried([
+      trade(),
+      world.call('GET', read, { token }),
+      world.call('PUT', `/api/v1/${audience}s/rotate`, { token, headers: { 'content-type': 'text/plain' }, body: 'x' }),
+      ...(audience === 'partner' ? [world.submit(token, vin)] : []),
+    ]);
+    // Told to nobody who has no failures; streams are asked for over gRPC.
+    const more = ['authenticate-failures', ...(scopes.includes('livefeed:connect' as never) ? ['streams'] : [])];
+    const { limits } = (await world.call('GET', `/api/v1/limits?vin=${vin}`, { token })).json;
+    const names = limits.map((limit: { name: string }) => limit.name);
+    expect([audience, [...names].sort()]).toEqual([audience, [...seen, ...more].sort()]);
+  }
+});
+
+test('in the overlap of a rotation either generation sees its own tries to authenticate', async () => {
+  const world = await openLimitedWorld();
+  const key = await world.issueKey(world.customerId, 'customer', CUSTOMER_SCOPES);
+  const trade = async (apiKey: string) =>
+    (await world.call('POST', '/api/v1/customers/authenticate', { headers: { 'x-api-key': apiKey } })).json.accessToken;
+  const left = async (token: string) => {
+    const { json } = await world.call('GET', '/api/v1/limits', { token });
+    return json.limits.find(({ name }: { name: string }) => name === 'authenticate').remaining;
+  };
+  const old = await trade(key);
+  await trade(key);
+  const rotated = await send(world, 'PUT', '/customers/rotate', { overlapSeconds: 60 }, old);
+  const fresh = await trade(rotated.json.key);
+  expect([await left(old), await left(fresh)]).toEqual([8, 9]);
 });

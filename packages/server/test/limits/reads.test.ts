@@ -1,9 +1,8 @@
 import { connect } from 'node:net';
-import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { CUSTOMER_SCOPES } from '../app.ts';
 import { send } from '../people.ts';
-import { describeLimited, type LimitedWorld } from './limited-world.ts';
+import { describeLimited, holdFleets, waiting } from './limited-world.ts';
 
 /** Customers have a token bucket, and so many requests at once as their plan allows; the rest waits its turn. */
 
@@ -157,19 +156,3 @@ describeLimited('reads', (open) => {
     expect(limits).toContainEqual(expect.objectContaining({ name: 'concurrent-requests-proposed', quota: 1 }));
   });
 });
-
-/** Requests of the customer that stand in line, seen from inside. */
-function waiting(world: LimitedWorld): number {
-  return world.app.limitRoom.line.length(world.customerId);
-}
-
-/** Keeps every read of fleets waiting until it is called. */
-async function holdFleets(world: LimitedWorld): Promise<() => Promise<void>> {
-  const owner = new pg.Client(world.app.backends.database.host.connection);
-  await owner.connect();
-  onTestFinished(() => owner.end());
-  await owner.query('begin; lock table fleet in access exclusive mode');
-  return async () => {
-    await owner.query('rollback');
-  };
-}

@@ -86,6 +86,7 @@ const NAMES: Readonly<Record<string, string>> = {
   'GET /api/v1/devices/details/{device}': 'getDevice',
   'GET /api/v1/deliversafe': 'listDeliverSafeUnits',
   'GET /api/v1/deliversafe/{id}': 'getDeliverSafeUnit',
+  'GET /api/v1/contested-vins': 'listContestedVins',
   'GET /api/v1/plants': 'listPlants',
   'GET /api/v1/plants/{plant}': 'getPlant',
   'GET /api/v1/trailers/telemetry/gps/{trailer}': 'listTrailerGpsFixes',
