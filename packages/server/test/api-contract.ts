@@ -51,10 +51,13 @@ export interface ApiOperation {
 /** The document itself, and the pages that show it. */
 const UNDESCRIBED = /^\/($|openapi\.json|docs)/;
 const PROBLEM = '#/components/schemas/Problem';
-/** What is answered where there is no operation: a problem document with any code. */
+/** What is answered where there is no operation: any code, as a problem document or as the family of the path has it. */
 const NO_OPERATION = {
   headers: { 'X-Request-Id': {} },
-  content: { 'application/problem+json': { schema: { $ref: PROBLEM } } },
+  content: {
+    'application/problem+json': { schema: { $ref: PROBLEM } },
+    'application/json': { schema: { $ref: '#/components/schemas/ErrorEnvelope' } },
+  },
 };
 let opened: Promise<ApiContract> | undefined;
 
@@ -131,7 +134,8 @@ export function createApiContract(document: ApiDocument): ApiContract {
       const type = (headers.get('content-type') ?? '').split(';', 1)[0]!;
       if (!(type in answer.content))
         return say([...problems, `the document has no ${type || 'answer without a type'}`]);
-      const schema = pointer === '' ? PROBLEM : `${pointer}/content/${escapePointer(type)}/schema`;
+      const schema =
+        pointer === '' ? answer.content[type].schema.$ref : `${pointer}/content/${escapePointer(type)}/schema`;
       return say([...problems, ...validate(schema, /json/.test(type) ? json : text)]);
     },
   };

@@ -3,6 +3,7 @@ import { waitFor } from '../../wait.ts';
 import { bearer } from './callers.ts';
 import type { Api, House } from './furnish.ts';
 import { type HttpClient, inParallel } from './http-client.ts';
+import { freshVin } from './names.ts';
 import { composePayload, PAYLOAD_PRODUCTS, type PayloadProduct, type Vehicle } from './payload-forms.ts';
 import { type Findings, noteLeak } from './run-probes.ts';
 
@@ -45,12 +46,14 @@ export async function provePayloads(parts: PayloadParts, count: number): Promise
       token: root,
       body: { limit: REQUESTS_MAX, windowSeconds: 60 },
     });
-  const vehicles = houses.slice(0, 2).flatMap((house) => house.values.vin.slice(0, 3));
-  const coded = vehicles.map((vin, place): Vehicle => ({ vin, code: CODE_FIRST + place }));
+  // Vehicles of its own: those that the probes name may have been registered by both meanwhile.
+  const fleets = new Map<House, string[]>();
+  for (const house of houses.slice(0, 2)) fleets.set(house, await registerVehicles(parts, house));
+  const coded = [...fleets.values()].flat().map((vin, place): Vehicle => ({ vin, code: CODE_FIRST + place }));
   let refused = 0;
   const share = Math.ceil(count / houses.length);
   const sendAll = async (house: House) => {
-    const senders = await sendersOf(parts, house, coded);
+    const senders = await sendersOf(parts, house, fleets.get(house) ?? coded.map(({ vin }) => vin));
     say(`${share} spoilt payloads by the partners of ${house.slug}`);
     const jobs = Array.from({ length: share }, (_, place) => senders[place % senders.length]!);
     await inParallel(jobs, WIDTH, async (sender) => {
@@ -63,8 +66,8 @@ export async function provePayloads(parts: PayloadParts, count: number): Promise
   const [one, two, operator] = houses as [House, House, House];
   for (const house of [one, two]) await keepingRows(house, async () => void (await sendAll(house)));
   const [control] = await sendAll(operator);
-  const readings = await judge(parts, coded);
-  const isControlFound = await findsControl(parts, control!, coded);
+  const readings = await judge(parts, fleets, coded);
+  const isControlFound = await findsControl(parts, control!, fleets, coded);
   return { payloads: share * houses.length, readings, refused, isControlFound };
 }
 
@@ -75,8 +78,19 @@ interface Sender {
   readonly paths: readonly string[];
 }
 
-async function sendersOf({ api, root }: PayloadParts, house: House, coded: readonly Vehicle[]): Promise<Sender[]> {
-  const own = coded.map(({ vin }) => vin).filter((vin) => house.values.vin.includes(vin));
+const VEHICLES = 3;
+
+async function registerVehicles({ api, root }: PayloadParts, house: House): Promise<string[]> {
+  const vins = Array.from({ length: VEHICLES }, freshVin);
+  for (const vin of vins)
+    await api.call('POST', `/organizations/${house.id}/trailers`, {
+      token: root,
+      body: { vin, name: `Payloads ${vin}` },
+    });
+  return vins;
+}
+
+async function sendersOf({ api, root }: PayloadParts, house: House, paths: readonly string[]): Promise<Sender[]> {
   return Promise.all(
     PAYLOAD_PRODUCTS.map(async (product) => {
       const body = {
@@ -86,7 +100,7 @@ async function sendersOf({ api, root }: PayloadParts, house: House, coded: reado
       };
       const { key } = await api.call('POST', `/organizations/${house.id}/api-keys`, { token: root, body });
       const { accessToken } = await api.call('POST', '/partners/authenticate', { headers: { 'x-api-key': key } });
-      return { product, token: accessToken, paths: own.length > 0 ? own : coded.map(({ vin }) => vin) };
+      return { product, token: accessToken, paths };
     }),
   );
 }
@@ -107,10 +121,15 @@ const CODE_FIRST = 21;
 const CODED = ['environment.humidityPct', 'power.batterySocPct', 'reefer.fuelPct', 'gps.speedKph'];
 
 /** Walks both feeds; gives how many readings were known, and notes those that stand at another vehicle. */
-async function judge(parts: PayloadParts, coded: readonly Vehicle[], note = noteMixed): Promise<number> {
+async function judge(
+  parts: PayloadParts,
+  fleets: ReadonlyMap<House, readonly string[]>,
+  coded: readonly Vehicle[],
+  note = noteMixed,
+): Promise<number> {
   let known = 0;
-  for (const house of parts.houses.slice(0, 2)) {
-    const vins = await vinsOf(parts, house);
+  for (const [house, own] of fleets) {
+    const vins = await vinsOf(parts, house, own);
     for await (const record of feedOf(parts, house)) {
       for (const value of codesIn(record.signals)) {
         const vehicle = coded.find(({ code }) => code === value);
@@ -134,7 +153,12 @@ function codesIn(signals: Record<string, Record<string, unknown>>): unknown[] {
 }
 
 /** A reading under a wrong name, sent on purpose: the judge has to see it, or it sees nothing. */
-async function findsControl(parts: PayloadParts, sender: Sender, coded: readonly Vehicle[]): Promise<boolean> {
+async function findsControl(
+  parts: PayloadParts,
+  sender: Sender,
+  fleets: ReadonlyMap<House, readonly string[]>,
+  coded: readonly Vehicle[],
+): Promise<boolean> {
   const mixed = [{ vin: coded[0]!.vin, code: coded[3]!.code }];
   await send(
     parts,
@@ -144,7 +168,7 @@ async function findsControl(parts: PayloadParts, sender: Sender, coded: readonly
   );
   await drained(parts.http);
   let found = 0;
-  await judge(parts, coded, () => (found += 1));
+  await judge(parts, fleets, coded, () => (found += 1));
   return found > parts.findings.leaks;
 }
 
@@ -153,10 +177,10 @@ async function customerToken({ api }: PayloadParts, house: House): Promise<strin
     .accessToken;
 }
 
-async function vinsOf(parts: PayloadParts, house: House): Promise<Map<string, string>> {
+async function vinsOf(parts: PayloadParts, house: House, own: readonly string[]): Promise<Map<string, string>> {
   const token = await customerToken(parts, house);
   const vins = new Map<string, string>();
-  for (const vin of house.values.vin) {
+  for (const vin of own) {
     const { data } = await parts.api.call('GET', `/telemetry/latest?trailer=${vin}`, { token });
     for (const asset of data) vins.set(asset.assetId, asset.vin);
   }

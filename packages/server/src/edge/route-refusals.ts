@@ -16,16 +16,11 @@ declare module 'fastify' {
 }
 
 /** Codes that are decided before the route is found: they are problem documents, whatever the route's errors are. */
-export const BEFORE_ROUTE: ReadonlySet<ErrorCode> = new Set([
-  'malformed-request',
-  'method-not-allowed',
-  'body-timeout',
-  'headers-too-large',
-  'uri-too-long',
-]);
+export const BEFORE_ROUTE: ReadonlySet<ErrorCode> = new Set(['malformed-request', 'body-timeout', 'headers-too-large']);
 
 const ALWAYS: readonly ErrorCode[] = [
   'malformed-request',
+  'credential-in-url',
   'method-not-allowed',
   'body-timeout',
   'headers-too-large',
@@ -70,7 +65,6 @@ function ofAccess(access: RouteAccess, changes: boolean): ErrorCode[] {
   const takesKeys = access.audience !== undefined;
   const takesEveryone = takesKeys && access.role === 'VIEWER';
   return [
-    'credential-in-url',
     'unauthorized',
     'invalid-token',
     'token-expired',

@@ -65,8 +65,8 @@ describe('an example that partners could not send stops the start, and its place
     ['{', '', 'json', 'JSON'],
     ['null', '', 'type', 'an object or an array'],
     [JSON.stringify([{ ...entry, timestamp: '$now+5s' }]), '/0/timestamp', 'placeholder', 'expected $now'],
-    [JSON.stringify([{ ...entry, timestamp: '$now' }]), '/0/timestamp', 'type', 'number'],
-    [JSON.stringify([{ ...entry, vin: undefined }]), '/0/vin', 'required', 'is required'],
+    [JSON.stringify([{ ...entry, timestamp: '$now' }]), '/0', 'wrong-type', 'number'],
+    [JSON.stringify([{ ...entry, vin: undefined }]), '/0', 'asset-missing', 'VIN'],
     [JSON.stringify([{ ...entry, timestamp: 1_500_000_000 }]), '/0', 'observed-at-out-of-range', ''],
     [JSON.stringify([{ ...entry, vin: 'WDBHA23E9VF590365' }]), '', 'vin', '$vin'],
   ])('%s', (text, pointer, code, detail) => {

@@ -9,9 +9,16 @@ import { openShell } from '../shell.ts';
 const ROOT = join(import.meta.dirname, '..', '..', '..', '..');
 const FREE_PORTS = ['--http-port', '0', '--grpc-port', '0'];
 
+/** A script is faster than a person: it starts once the mapper has read its mappings and settled the first envelope. */
+const untilMapping = (demo: { http: string }) =>
+  expect
+    .poll(async () => await (await fetch(`${demo.http}/metrics`)).text(), { timeout: 30_000 })
+    .toMatch(/^gladhand_mapping_envelopes_total\S* [1-9]/m);
+
 test('the first start shows a welcome whose lines work, and Ctrl-C ends it with 0', async () => {
   const server = startServer(FREE_PORTS);
   const said = await server.waitFor(/Ctrl-C/);
+  await untilMapping(await readDemo(server));
   const demo = JSON.parse(readFileSync(join(server.directory, '.gladhand', 'demo.json'), 'utf8'));
   expect(statSync(join(server.directory, '.gladhand', 'demo.json')).mode & 0o777).toBe(0o600);
   expect(Object.keys(demo)).toEqual(['operator', 'partners', 'customer', 'http', 'grpc']);
@@ -48,6 +55,7 @@ test('the first start shows a welcome whose lines work, and Ctrl-C ends it with 
 test('the README’s commands do what it says: whoever follows it reads back what they sent', async () => {
   const server = startServer(FREE_PORTS);
   const demo = await readDemo(server);
+  await untilMapping(demo);
   // The README is read in the project's folder; the data folder of this server is elsewhere.
   for (const name of ['node_modules', 'packages', 'examples'])
     symlinkSync(join(ROOT, name), join(server.directory, name));

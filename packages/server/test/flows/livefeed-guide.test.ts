@@ -43,6 +43,7 @@ async function follow(heading: string): Promise<{ folder: string; said: string }
     .join('\n')
     .replaceAll('http://127.0.0.1:8080', base)
     .replaceAll('127.0.0.1:8081', `127.0.0.1:${app.grpcPort}`)
+    .replaceAll(/examples\/livefeed\.\w+/g, `$& --at 127.0.0.1:${app.grpcPort} --rest ${base}`)
     .replace(/^python3 /gm, `${python} `)
     .replace(/^grpcurl /gm, `${grpcurl} `);
   let isDone = false;
@@ -59,7 +60,7 @@ function recordsOf(said: string): { signals: { gps: { latitude: number } } }[] {
 }
 
 test('TypeScript follows, with the proto that it got from the server', async () => {
-  const { folder, said } = await follow('TypeScript');
+  const { folder, said } = await follow('TypeScript and JavaScript');
   expect(recordsOf(said).map(({ signals }) => signals.gps.latitude)).toEqual([39.5, 39.5]);
   for (const file of ['livefeed', 'record']) {
     const path = `proto/gladhand/livefeed/v1/${file}.proto`;
