@@ -182,7 +182,7 @@ async function storeEnvelopes(
       mapped.map(({ envelope }) => envelope),
     );
     const remap = (envelope: Envelope, receivedAtMs: number) => mapEnvelope(parts, envelope, receivedAtMs);
-    const dated = await settleArrivals(trx, mapped, remap);
+    const dated = await settleArrivals(trx, mapped, batch, remap);
     return settle(trx, dated, { ids: parts.ids, nowMs: parts.clock.nowMs() });
   });
   if (settled.recordsAdded > 0) parts.doorbell.ring('telemetry');
