@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { afterAll, onTestFinished } from 'vitest';
 import { issueKey } from '../src/access/issue-key.ts';
 import type { Audience } from '../src/access/principal.ts';
 import { type App, openApp } from '../src/app/build.ts';
@@ -16,7 +16,7 @@ import { openTestDatabase } from './database.ts';
 
 /**
  * The whole server on a database of its own and free ports, with two organizations beside the operator. Everything it
- * opened is closed when the test ends.
+ * opened is closed when the test ends; opened in a hook, at the end of the file.
  */
 export interface TestApp {
   readonly app: App;
@@ -76,10 +76,15 @@ export async function openTestApp(options: { clock?: Clock; flags?: Record<strin
   };
   const around = { clock, ids: systemIds, log: silentLogger };
   const app = await openApp(loadConfig({ env: {}, flags }), around);
-  onTestFinished(async () => {
+  const close = async () => {
     await app.close();
     rmSync(directory, { recursive: true, force: true });
-  });
+  };
+  try {
+    onTestFinished(close);
+  } catch {
+    afterAll(close);
+  }
   const organizations = { operatorId: systemIds.uuid(), customerId: systemIds.uuid(), rivalId: systemIds.uuid() };
   const at = new Date(clock.nowMs());
   await insertOrganization(database.owner, {
