@@ -88,8 +88,7 @@ function markNode(node: ReadNode, value: unknown, scope: Scope, leaves: Leaves, 
     const key = keyOf(step, scope);
     if (key === undefined) continue;
     const inner = own(value, key);
-    if (next !== undefined && typeof inner === 'object' && inner !== null)
-      markNode(next, inner, scope, leaves, state);
+    if (next !== undefined && typeof inner === 'object' && inner !== null) markNode(next, inner, scope, leaves, state);
     else if (inner !== undefined) leaves.mark(value, new Set([key]), state);
   }
   if (!Array.isArray(value)) return;

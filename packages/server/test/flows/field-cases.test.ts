@@ -175,7 +175,10 @@ describe('the latest values', () => {
     const vin = await registerTrailer();
     await send('the-things-stack', vin, uplink({ temp_c: -18, battery_mv: 3600 }, 120));
     const receipt = await send('the-things-stack', vin, uplink({ temp_c: 200.3, battery_mv: 3590 }, 60));
-    expect(receipt).toMatchObject({ status: 'partly-rejected', rejects: [{ refused: 'value', code: 'out-of-bounds' }] });
+    expect(receipt).toMatchObject({
+      status: 'partly-rejected',
+      rejects: [{ refused: 'value', code: 'out-of-bounds' }],
+    });
     expect(await latestOf(vin)).toEqual({ 'environment.temperatureC': -18, 'power.batteryV': 3.59 });
     expect((await recordsOf(vin)).at(-1)).toMatchObject({ states: { 'environment.temperatureC': 'implausible' } });
   });
@@ -315,7 +318,9 @@ describe('on the wire', () => {
 
   test('however a device is named, with a newline or spaces around it, it is one device', async () => {
     const vin = await registerTrailer();
-    const named = (ident: unknown, secondsAgo: number) => [{ ident, timestamp: atSecond() - secondsAgo, ...door(true) }];
+    const named = (ident: unknown, secondsAgo: number) => [
+      { ident, timestamp: atSecond() - secondsAgo, ...door(true) },
+    ];
     const spellings = [350000000000003, '350000000000003', ' 350000000000003', '350000000000003\r\n'];
     for (const [index, ident] of spellings.entries()) await send('flespi', vin, named(ident, 60 - index));
     expect(await send('flespi', vin, named('   ', 30))).toMatchObject({ status: 'rejected' });
