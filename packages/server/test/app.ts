@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, onTestFinished } from 'vitest';
 import { issueKey } from '../src/access/issue-key.ts';
 import type { Audience } from '../src/access/principal.ts';
 import { type App, openApp } from '../src/app/build.ts';
@@ -13,6 +12,7 @@ import { insertOrganization } from '../src/organizations/store.ts';
 import { createRegistry, type Registry } from '../src/registry/registry.ts';
 import { openApiContract } from './api-contract.ts';
 import { openTestDatabase } from './database.ts';
+import { whenDone } from './when-done.ts';
 
 /**
  * The whole server on a database of its own and free ports, with two organizations beside the operator. Everything it
@@ -76,15 +76,10 @@ export async function openTestApp(options: { clock?: Clock; flags?: Record<strin
   };
   const around = { clock, ids: systemIds, log: silentLogger };
   const app = await openApp(loadConfig({ env: {}, flags }), around);
-  const close = async () => {
+  whenDone(async () => {
     await app.close();
     rmSync(directory, { recursive: true, force: true });
-  };
-  try {
-    onTestFinished(close);
-  } catch {
-    afterAll(close);
-  }
+  });
   const organizations = { operatorId: systemIds.uuid(), customerId: systemIds.uuid(), rivalId: systemIds.uuid() };
   const at = new Date(clock.nowMs());
   await insertOrganization(database.owner, {

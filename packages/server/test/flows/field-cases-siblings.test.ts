@@ -2,9 +2,9 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { CUSTOMER_SCOPES, openTestApp, type TestApp } from '../app.ts';
 
 /**
- * What payloads of the field become over the whole server, where it takes several of them, a store or the wire to tell.
- * What one payload becomes by itself stands in `products/<product>/fixtures`. One server for the file; each test has
- * vehicles and devices of its own.
+ * Siblings of what stands in `field-cases.test.ts`: what payloads become over the whole server, where it takes several of
+ * them, a store or the wire to tell. What one payload becomes by itself stands in `products/<product>/fixtures`. One server
+ * for the file; each test has vehicles and devices of its own.
  */
 let world: TestApp;
 let customer: string;
@@ -94,27 +94,6 @@ const uplink = (decoded: object, secondsAgo: number) => ({
 });
 
 describe('the latest values', () => {
-  test('are not touched by a frame that does not carry them', async () => {
-    const vin = await registerTrailer();
-    await send('the-things-stack', vin, uplink({ temp_c: 21.5, door: 'open' }, 120));
-    const receipt = await send('the-things-stack', vin, uplink({ battery_mv: 3600 }, 60));
-    expect(receipt.status).toBe('processed');
-    expect(await latestOf(vin)).toEqual({
-      'environment.temperatureC': 21.5,
-      'doors[rear].state': 'open',
-      'power.batteryV': 3.6,
-    });
-  });
-
-  test('show an alarm that is cleared by an empty list up no more', async () => {
-    const vin = await registerTrailer();
-    await send('samsara', vin, alarmPage(vin, 120, [{ alarmCode: '63', severity: 3, description: 'Check sensor' }]));
-    expect(await latestOf(vin)).toMatchObject({ 'reefer.alarms': 1, 'reefer.alarms[63].severity': 'immediate' });
-    const receipt = await send('samsara', vin, alarmPage(vin, 60, []));
-    expect(receipt).toMatchObject({ status: 'processed', skipped: 0, leaves: { unused: 1 } });
-    expect(await latestOf(vin)).toEqual({ 'reefer.alarms': 0 });
-  });
-
   test('keep an alarm up when a later list cannot be read: that does not say that nothing is up', async () => {
     const vin = await registerTrailer();
     await send('samsara', vin, alarmPage(vin, 120, [{ alarmCode: '63', severity: 3 }]));
@@ -131,46 +110,6 @@ describe('the latest values', () => {
     expect(await latestOf(vin)).toMatchObject({ 'reefer.alarms[63]': true });
   });
 
-  test('are those said last within one instant, in one payload or in several', async () => {
-    const [together, apart] = [await registerTrailer(), await registerTrailer()];
-    const at = atSecond() - 20;
-    await send('flespi', together, [message(together, at, door(true)), message(together, at, door(false))]);
-    for (const isOpen of [true, false]) await send('flespi', apart, [message(apart, at, door(isOpen))]);
-    for (const vin of [together, apart]) {
-      expect(await recordsOf(vin)).toHaveLength(2);
-      expect(await latestOf(vin)).toEqual({ 'doors[rear].state': 'closed' });
-    }
-  });
-
-  test('are those said last, also when a state returns within one payload', async () => {
-    const vin = await registerTrailer();
-    const at = atSecond() - 20;
-    await send(
-      'flespi',
-      vin,
-      [true, false, true].map((isOpen) => message(vin, at, door(isOpen))),
-    );
-    expect(await recordsOf(vin)).toHaveLength(2);
-    expect(await latestOf(vin)).toEqual({ 'doors[rear].state': 'open' });
-  });
-
-  test('are not brought back by a retry of an older message of the same instant', async () => {
-    const vin = await registerTrailer();
-    const at = atSecond() - 20;
-    const older = [message(vin, at, door(true))];
-    const first = await send('flespi', vin, older);
-    await send('flespi', vin, [message(vin, at, door(false))]);
-    expect((await send('flespi', vin, older)).recordIds).toEqual(first.recordIds);
-    expect(await latestOf(vin)).toEqual({ 'doors[rear].state': 'closed' });
-  });
-
-  test('are not frozen by a device whose clock is ten minutes ahead', async () => {
-    const vin = await registerTrailer();
-    await send('flespi', vin, [message(vin, atSecond() + 600, { 'battery.level': 80, ...door(true) })]);
-    await send('flespi', vin, [message(vin, atSecond() + 1, { 'battery.level': 79 })]);
-    expect(await latestOf(vin)).toEqual({ 'power.batterySocPct': 79, 'doors[rear].state': 'open' });
-  });
-
   test('keep the last good one when a value is left out, and say so in the record', async () => {
     const vin = await registerTrailer();
     await send('the-things-stack', vin, uplink({ temp_c: -18, battery_mv: 3600 }, 120));
@@ -182,14 +121,6 @@ describe('the latest values', () => {
     expect(await latestOf(vin)).toEqual({ 'environment.temperatureC': -18, 'power.batteryV': 3.59 });
     expect((await recordsOf(vin)).at(-1)).toMatchObject({ states: { 'environment.temperatureC': 'implausible' } });
   });
-});
-
-test('a device whose clock is ahead was not last seen in the future', async () => {
-  const vin = await registerTrailer();
-  await send('flespi', vin, [message(vin, atSecond() + 600, { 'battery.level': 80 })]);
-  const [device] = (await read(`/devices/${vin}`)).data;
-  expect(device.externalId).toBe(`device-${vin}`);
-  expect(Date.parse(device.lastSeenAt)).toBeLessThanOrEqual(Date.now());
 });
 
 describe('the same thing twice', () => {
@@ -206,15 +137,6 @@ describe('the same thing twice', () => {
     { n: 'humidity', u: '%RH', v: 60, t: -5 },
   ];
 
-  test('with times that count from the arrival is one reading, and the receipt names the first', async () => {
-    const vin = await registerTrailer();
-    const first = await send('senml', vin, relative(vin));
-    const again = await send('senml', vin, relative(vin));
-    expect(first).toMatchObject({ status: 'processed', repeats: null });
-    expect(again).toMatchObject({ status: 'processed', repeats: first.receiptId, recordIds: first.recordIds });
-    expect(await recordsOf(vin)).toHaveLength(2);
-  });
-
   test('with times that count from the arrival and an Idempotency-Key of its own is a reading of its own', async () => {
     const vin = await registerTrailer();
     const first = await send('senml', vin, relative(vin), { 'idempotency-key': `${vin}-1` });
@@ -224,13 +146,6 @@ describe('the same thing twice', () => {
     const retried = await send('senml', vin, relative(vin), { 'idempotency-key': `${vin}-2` });
     expect(retried.receiptId).toBe(second.receiptId);
     expect(await recordsOf(vin)).toHaveLength(4);
-  });
-
-  test('for another vehicle is not the same thing', async () => {
-    const vins = [await registerTrailer(), await registerTrailer()];
-    const nameless = [{ n: 'temperature', u: 'Cel', v: 4 }];
-    for (const vin of vins) expect((await send('senml', vin, nameless)).repeats).toBeNull();
-    for (const vin of vins) expect(await recordsOf(vin)).toHaveLength(1);
   });
 });
 
@@ -269,30 +184,14 @@ test('a GPS page has whole positions alone', async () => {
   expect(data.map((record: any) => record.signals.gps)).toEqual([{ latitude: 39.7, longitude: -86.1 }]);
 });
 
-describe('a receipt', () => {
-  test('says nothing-taken where the product reads nothing, and names what was there', async () => {
-    const vin = await registerTrailer();
-    const unit = { id: '1', externalIds: { 'samsara.vin': vin }, obdOdometerMeters: [{ time: instant(60), value: 1 }] };
-    const receipt = await send('samsara', vin, { data: [unit] });
-    expect(receipt).toMatchObject({ status: 'nothing-taken', recordIds: [], rejectsTotal: 1, leaves: { unused: 4 } });
-    expect(receipt.rejects[0].found).toContain('/data/*/obdOdometerMeters/*/value');
-  });
-
-  test('says processed where the product leaves a message out on purpose', async () => {
-    const vin = await registerTrailer();
-    const join = { end_device_ids: { device_id: 'yard-07' }, join_accept: { received_at: instant(1) } };
-    const receipt = await send('the-things-stack', vin, join);
-    expect(receipt).toMatchObject({ status: 'processed', skipped: 1, recordIds: [], leaves: { skipped: 2 } });
-  });
+test('a receipt says processed where the product leaves a message out on purpose', async () => {
+  const vin = await registerTrailer();
+  const join = { end_device_ids: { device_id: 'yard-07' }, join_accept: { received_at: instant(1) } };
+  const receipt = await send('the-things-stack', vin, join);
+  expect(receipt).toMatchObject({ status: 'processed', skipped: 1, recordIds: [], leaves: { skipped: 2 } });
 });
 
 describe('on the wire', () => {
-  test('a byte order mark before the JSON is dropped, at the door and by the mapper', async () => {
-    const vin = await registerTrailer();
-    const body = new Uint8Array(Buffer.from(`\ufeff${JSON.stringify(report(vin, 20, fix))}`));
-    expect(await send('deliversafe', vin, body)).toMatchObject({ status: 'processed', recordIds: { length: 1 } });
-  });
-
   test('a body in UTF-16 and NaN as a token are refused, and nothing of them is stored', async () => {
     const vin = await registerTrailer();
     const wide = new Uint8Array(Buffer.from(JSON.stringify(report(vin, 20, fix)), 'utf16le'));
@@ -325,14 +224,5 @@ describe('on the wire', () => {
     for (const [index, ident] of spellings.entries()) await send('flespi', vin, named(ident, 60 - index));
     expect(await send('flespi', vin, named('   ', 30))).toMatchObject({ status: 'rejected' });
     expect((await read(`/devices/${vin}`)).data).toMatchObject([{ externalId: '350000000000003' }]);
-  });
-
-  test('SenML is taken by its own media type, and by no product that does not name it', async () => {
-    const vin = await registerTrailer();
-    const pack = [{ bn: `urn:vin:${vin}:`, bt: atSecond() - 60, n: 'temperature', u: 'Cel', v: 4 }];
-    const type = { 'content-type': 'application/senml+json' };
-    expect(await send('senml', vin, pack, type)).toMatchObject({ status: 'processed', recordIds: { length: 1 } });
-    const other = await post('deliversafe', vin, JSON.stringify(report(vin, 20, fix)), type);
-    expect([other.status, other.json.code]).toEqual([415, 'unsupported-media-type']);
   });
 });
