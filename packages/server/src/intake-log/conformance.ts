@@ -160,6 +160,17 @@ export function describeIntakeLog(name: string, openLog: () => Promise<LogUnderT
       );
     });
 
+    test('a batch knows which of its envelopes came with an Idempotency-Key', async () => {
+      const { log, transaction } = await openLog();
+      const keyed = envelope();
+      await log.append(envelope());
+      await log.append(keyed, { key: 'k', fingerprint: fingerprint('x') });
+      const batch = await log.take(ALL);
+      expect(await transaction((trx) => batch.findKeyed(trx, batch.envelopes))).toEqual(new Set([keyed.id]));
+      await log.forgetIdempotency(keyed.receivedAtMs + 72 * 3600_000);
+      expect(await transaction((trx) => batch.findKeyed(trx, batch.envelopes))).toEqual(new Set());
+    });
+
     test('an Idempotency-Key is forgotten after 24 hours and may be used anew', async () => {
       const { log } = await openLog();
       const idempotency = { key: 'k', fingerprint: fingerprint('x') };

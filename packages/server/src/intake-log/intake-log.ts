@@ -38,6 +38,11 @@ export interface IntakeBatch {
   readonly envelopes: readonly Envelope[];
   /** Ends these envelopes of the batch with the caller's transaction; throws when somebody else has taken one meanwhile. */
   acknowledge(trx: Kysely<Schema>, envelopes: readonly Envelope[]): Promise<void>;
+  /** The ids of those that were sent with an Idempotency-Key, as long as it is remembered. */
+  findKeyed(
+    trx: Kysely<Schema>,
+    envelopes: readonly { id: string; receivedAtMs: number }[],
+  ): Promise<ReadonlySet<string>>;
 }
 
 export interface IntakeLog {

@@ -235,6 +235,15 @@ async function takeBatch(database: Database, limits: { envelopesMax: number; byt
         throw new Fault('temporarily-unavailable', 'The batch was taken by another mapper.', { retryAfterSeconds: 1 });
       }
     },
+    async findKeyed(trx, envelopes) {
+      // By the instant, which has an index.
+      const { rows } = await sql<{ envelope_id: string }>`
+        select i.envelope_id from idempotency i join unnest(${plainArray(
+          'uuid',
+          envelopes.map(({ id }) => id),
+        )}, ${instants(envelopes)}) as t(envelope_id, received_at) using (received_at, envelope_id)`.execute(trx);
+      return new Set(rows.map((row) => row.envelope_id));
+    },
   };
 }
 

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { uuidTimeMs } from '../base/ids.ts';
 import type { Schema } from '../database/schema.ts';
-import type { Envelope } from '../intake-log/intake-log.ts';
+import type { Envelope, IntakeBatch } from '../intake-log/intake-log.ts';
 import type { MappedEnvelope } from './settle.ts';
 import * as store from './store.ts';
 
@@ -11,7 +11,7 @@ import * as store from './store.ts';
  * bytes sent again would become other records, so a retry would double. So the same bytes from the same key for the same
  * asset within ten minutes are taken for a retry: their times count from the first arrival. Later they are a new
  * reading, since a sensor whose value stands still sends the same bytes for ever. An `Idempotency-Key` tells the two apart
- * at any time. Assumes one mapper at a time. Fails as the transaction fails.
+ * at any time: its retries never get here, so what comes with one is a reading of its own. Assumes one mapper at a time. Fails as the transaction fails.
  */
 export const REPEAT_WINDOW_MS = 10 * 60_000;
 
@@ -30,21 +30,27 @@ export interface Arrival extends ArrivalKey {
 export async function settleArrivals(
   trx: Kysely<Schema>,
   batch: readonly MappedEnvelope[],
+  taken: Pick<IntakeBatch, 'findKeyed'>,
   remap: (envelope: Envelope, receivedAtMs: number) => MappedEnvelope,
 ): Promise<MappedEnvelope[]> {
   const dependent = batch.filter((mapped) => mapped.dependsOnArrival).map(({ envelope }) => arrivalOf(envelope));
   if (dependent.length === 0) return [...batch];
   const known = new Map((await store.selectArrivals(trx, dependent)).map((arrival) => [nameOf(arrival), arrival]));
   const repeats = await store.selectRepeats(trx, dependent);
+  const keyed = await taken.findKeyed(
+    trx,
+    dependent.map(({ envelopeId: id, receivedAtMs }) => ({ id, receivedAtMs })),
+  );
   const fresh = new Map<string, Arrival>();
   for (const arrival of dependent) {
     const first = known.get(nameOf(arrival));
     // Mapped before: it keeps the clock that it was given then.
     if (repeats.has(arrival.envelopeId) || first?.envelopeId === arrival.envelopeId) continue;
     const laterMs = first === undefined ? Number.POSITIVE_INFINITY : arrival.receivedAtMs - first.receivedAtMs;
-    if (first !== undefined && laterMs >= 0 && laterMs <= REPEAT_WINDOW_MS) {
+    const isWithin = laterMs >= 0 && laterMs <= REPEAT_WINDOW_MS;
+    if (first !== undefined && isWithin && !keyed.has(arrival.envelopeId)) {
       repeats.set(arrival.envelopeId, first.envelopeId);
-    } else if (laterMs > REPEAT_WINDOW_MS) {
+    } else if (isWithin || laterMs > REPEAT_WINDOW_MS) {
       known.set(nameOf(arrival), arrival);
       fresh.set(nameOf(arrival), arrival);
     }

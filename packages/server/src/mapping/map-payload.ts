@@ -156,7 +156,7 @@ class Run {
       markRecord(plan, scope, this.#nest, this.#leaves, 'taken', writing);
       this.#rejectDrops(writing, element);
     } catch (error) {
-      markRecord(plan, scope, this.#nest, this.#leaves, 'rejected');
+      markRecord(plan, scope, this.#nest, this.#leaves, 'rejected', writing);
       this.#rejectDrops(writing, element);
       this.#reject(this.#candidates, error, 'record', element);
     }

@@ -189,7 +189,7 @@ async function storeEnvelopes(parts: Loop, batch: IntakeBatch, mapped: readonly 
       mapped.map(({ envelope }) => envelope),
     );
     const remap = (envelope: Envelope, receivedAtMs: number) => mapEnvelope(parts, envelope, receivedAtMs);
-    const dated = await settleArrivals(trx, mapped, remap);
+    const dated = await settleArrivals(trx, mapped, batch, remap);
     await parts.freezeVersions(trx, dated, parts.clock.nowMs());
     return settle(trx, dated, { ids: parts.ids, nowMs: parts.clock.nowMs() });
   });

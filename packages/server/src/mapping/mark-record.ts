@@ -18,7 +18,10 @@ export interface Skipped {
   readonly cell: Cell | undefined;
 }
 
-/** Marks the leaves a record reads. Where lines of it failed, each line's own leaves; otherwise all at once. */
+/**
+ * Marks the leaves a record reads. Where lines of it failed, each line's own leaves; otherwise all at once. A record that is
+ * refused takes the elements of its lists with it.
+ */
 export function markRecord(
   plan: RecordPlan,
   scope: Scope,
@@ -30,7 +33,7 @@ export function markRecord(
   markCells(plan.whole, nest, leaves, state);
   for (const list of writing?.statements ?? []) leaves.keepStatement(list);
   for (const container of writing?.refused ?? []) leaves.markInside(container, 'rejected');
-  if (writing === undefined || writing.failed.size === 0) {
+  if (state === 'rejected' || writing === undefined || writing.failed.size === 0) {
     markReads(plan.whole, scope, leaves, state);
   } else {
     markReads(plan.frame, scope, leaves, state);
@@ -38,7 +41,10 @@ export function markRecord(
     if (plan.deviceAt !== undefined)
       markReads(plan.deviceAt.reads, scope, leaves, writing.failed.get(plan.deviceAt) ?? state);
   }
-  for (const element of writing?.elements ?? []) markElement(element, scope, leaves);
+  for (const element of writing?.elements ?? []) {
+    const isRefused = state === 'rejected' && element.state === 'taken';
+    markElement(isRefused ? { ...element, state } : element, scope, leaves);
+  }
 }
 
 /** Marks everything in an element that a `when` leaves out. */

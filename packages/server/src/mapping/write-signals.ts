@@ -8,7 +8,7 @@ import { writeList } from './write-list.ts';
 /**
  * The object that `nodes` make of `scope`, or undefined when they found nothing. A value that does not fit is left out,
  * with its state and a trace in the receipt, and its neighbours go on. Throws `Misfit` for a latitude or longitude only:
- * a record whose position cannot be right is not taken apart.
+ * a record whose position cannot be right is not taken apart. One that is not available is no wrong position.
  */
 export function writeNodes(
   nodes: readonly SignalNode[],
@@ -33,7 +33,7 @@ function readLine(line: Line, scope: Scope, metric: string, writing: Writing, is
   try {
     value = line.read(scope);
   } catch (error) {
-    if (!(error instanceof Misfit) || isPosition) throw error;
+    if (!(error instanceof Misfit) || (isPosition && error.code !== 'all-bits-set')) throw error;
     return drop(error, line, metric, writing);
   }
   if (value === undefined) {
