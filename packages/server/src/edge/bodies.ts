@@ -17,7 +17,7 @@ declare module 'fastify' {
 }
 
 /** `optional`: `{}` satisfies the schema. `own`: the schema takes anything, and the route reads the bytes by itself. */
-type BodyUse = 'none' | 'optional' | 'needed' | 'own';
+export type BodyUse = 'none' | 'optional' | 'needed' | 'own';
 
 export function readBodies(http: Http): void {
   const parseJson = http.getDefaultJsonParser('error', 'error');
@@ -62,7 +62,7 @@ function declareBody(route: RouteOptions): void {
   route.config = { ...route.config, body: readBodyUse(route.schema?.body) } as NonNullable<typeof route.config>;
 }
 
-function readBodyUse(schema: unknown): BodyUse {
+export function readBodyUse(schema: unknown): BodyUse {
   if (schema === undefined) return 'none';
   if (!('type' in (schema as object))) return 'own';
   return 'value' in compileValidator({ schema, httpPart: 'body' })({}) ? 'optional' : 'needed';

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '@gladhand/contract/errors.ts';
 import type { RouteOptions } from 'fastify';
+import { type BodyUse, readBodyUse } from './bodies.ts';
 import type { RouteAccess } from './guard.ts';
 import type { RouteLimit } from './limit-guard.ts';
 
@@ -28,7 +29,12 @@ const ALWAYS: readonly ErrorCode[] = [
 ];
 /** Fastify reads a body for these, also where none is asked for. */
 const BODY_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'];
-const BODY: readonly ErrorCode[] = ['malformed-json', 'empty-body', 'body-too-large', 'unsupported-media-type'];
+const OF_BODY: Readonly<Record<BodyUse, readonly ErrorCode[]>> = {
+  none: ['body-too-large'],
+  optional: ['malformed-json', 'body-too-large', 'unsupported-media-type'],
+  needed: ['malformed-json', 'empty-body', 'body-too-large', 'unsupported-media-type'],
+  own: ['malformed-json', 'empty-body', 'body-too-large', 'unsupported-media-type'],
+};
 
 const OF_LIMIT: Readonly<Record<RouteLimit, readonly ErrorCode[]>> = {
   none: [],
@@ -53,7 +59,7 @@ export function refusalsOf(route: Pick<RouteOptions, 'method' | 'url' | 'config'
     ...(route.url.includes(':') ? (['uri-too-long'] as const) : []),
     ...(config.access === undefined || config.access === 'public' ? [] : ofAccess(config.access, takesBody)),
     ...OF_LIMIT[config.limit ?? 'none'],
-    ...(takesBody ? BODY : []),
+    ...(takesBody ? OF_BODY[readBodyUse(schema.body)] : []),
     ...ofQuery(schema.querystring as ObjectSchema | undefined),
     ...(schema.body === undefined ? [] : (['validation-failed'] as const)),
     ...(schema.refusals ?? []),
