@@ -1,4 +1,4 @@
-import { compileValidator } from '../edge/validation.ts';
+import { readBodyUse } from '../edge/bodies.ts';
 
 /** As much of the document as is looked at here. */
 interface ApiDocument {
@@ -25,7 +25,6 @@ export function withOptionalBodies<Document extends ApiDocument>(document: Docum
 function marked(operation: Operation): Operation {
   const { requestBody } = operation;
   const schema = requestBody?.content['application/json']?.schema;
-  if (requestBody === undefined || schema?.type === undefined) return operation;
-  if ('error' in compileValidator({ schema, httpPart: 'body' })({})) return operation;
+  if (requestBody === undefined || readBodyUse(schema) !== 'optional') return operation;
   return { ...operation, requestBody: { ...requestBody, required: false } };
 }

@@ -62,6 +62,7 @@ function declareBody(route: RouteOptions): void {
   route.config = { ...route.config, body: readBodyUse(route.schema?.body) } as NonNullable<typeof route.config>;
 }
 
+/** What a route does with a body, by its schema; the OpenAPI document says the same. */
 export function readBodyUse(schema: unknown): BodyUse {
   if (schema === undefined) return 'none';
   if (!('type' in (schema as object))) return 'own';
