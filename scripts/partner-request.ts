@@ -78,7 +78,7 @@ function traccarPayload(startedAtMs: number): unknown {
         ...{ vin: VIN_MARK, operator: 310_410, io24: 50, io68: 0, io69: 1, raw: '0000017f9e2b0a10' },
       },
       ...{ deviceId: 412, protocol: 'teltonika', type: null, outdated: false, valid: true },
-      ...{ serverTime: offsetIso(startedAtMs), deviceTime: offsetIso(startedAtMs), fixTime: `${TIME_MARK}+00:00` },
+      ...{ serverTime: `${TIME_MARK}+00:00`, deviceTime: `${TIME_MARK}+00:00`, fixTime: `${TIME_MARK}+00:00` },
       ...{ latitude: 39.768403, longitude: -86.158068, altitude: 218, speed: 50.21598272138229, course: 271 },
       ...{ address: null, accuracy: 0, network: null, geofenceIds: [7] },
     },

@@ -165,7 +165,9 @@ function createSecrets(
   if (victim.organizationId === null) {
     return { values: new Set([house.hidden.plant, house.hidden.device, ...house.hidden.records]), markers: [] };
   }
-  const own = new Set(values.get(house.id));
+  // A VIN that others register too is no secret any more; the name and the id of its trailer are.
+  const claimable = houses.flatMap((one) => one.claimable);
+  const own = new Set([...(values.get(house.id) ?? []), ...claimable]);
   const theirs = (values.get(victim.organizationId) ?? []).filter((value) => !own.has(value));
   const { marker } = houses.find(({ id }) => id === victim.organizationId)!;
   return { values: new Set(theirs), markers: [marker] };

@@ -31,6 +31,11 @@ export interface House {
   readonly partnerToken: string;
   /** A payload that was sent with each of `idempotencyKeys`; whoever uses one of them again is to take the next. */
   readonly repeated: { readonly vin: string; readonly idempotencyKeys: string[]; readonly body: string };
+  /**
+   * VINs of trailers that nothing else names. Another organization may register one too (decision 0011) and then has a trailer
+   * of that VIN; whoever registers one is to take the next.
+   */
+  readonly claimable: string[];
 }
 
 export const PASSWORD = 'correct horse battery';
@@ -97,7 +102,7 @@ export interface Surroundings {
   readonly operations: readonly Operation[];
   /** The platform operator's session. */
   readonly root: string;
-  /** How many Idempotency-Keys the others may try. */
+  /** How many Idempotency-Keys and VINs the others may try. */
   readonly repeats: number;
   readonly expireKey: (keyId: string) => Promise<void>;
 }
@@ -117,6 +122,8 @@ export async function furnish(
   const trailers = [];
   for (let n = 0; n < 3; n++)
     trailers.push(await make('trailers', { vin: freshVin(), name: named('Trailer'), fleetId }));
+  const claimable = Array.from({ length: around.repeats }, freshVin);
+  await inParallel(claimable, 8, async (vin) => void (await make('trailers', { vin, name: named('Claimable') })));
   const units = [];
   for (let n = 0; n < 2; n++) {
     const serialNumber = `serial-${n}-${marker}`;
@@ -247,7 +254,7 @@ export async function furnish(
     ...{ key: spareKey.apiKey.id, receipt: receipts[0]!, record: records[0]! },
   };
   const house = {
-    ...{ id, slug, marker, own, values, callers, repeated, partnerToken: partner.token },
+    ...{ id, slug, marker, own, values, callers, repeated, claimable, partnerToken: partner.token },
     hidden: { plant: plants[1].id as string, device: devices.at(-1).id as string, records: hiddenRecords },
     keys: { partner: partner.key, customer: customer.key },
   };

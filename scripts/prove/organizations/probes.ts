@@ -1,6 +1,6 @@
 import { type Caller, isAdmitted } from './callers.ts';
 import { type House, traccarBody } from './furnish.ts';
-import { freshWord, nonexistentLike } from './names.ts';
+import { freshVin, freshWord, nonexistentLike } from './names.ts';
 import { KINDS, type Kind, type Operation } from './operations.ts';
 import type { Draft } from './own-request.ts';
 
@@ -25,6 +25,7 @@ export interface Victim {
   readonly values: Readonly<Partial<Record<Kind, readonly string[]>>>;
   readonly cursors: readonly string[];
   readonly repeated: House['repeated'] | null;
+  readonly claimable: string[];
   readonly organization: Pick<House, 'id' | 'slug' | 'own'> | null;
 }
 
@@ -41,7 +42,8 @@ export interface Variation {
   readonly isUniqueName: boolean;
 }
 
-const UNIQUE_NAMES = ['vin', 'email', 'slug', 'id'];
+const UNIQUE_NAMES = ['email', 'slug', 'id'];
+const VIN_SLOT = 'body vin';
 /** They end the credential they are called with, so for who may call them they are proved with credentials of their own. */
 export const SELF_ENDING = [
   'post /api/v1/auth/sign-out',
@@ -53,8 +55,8 @@ export const SELF_ENDING = [
 const CALLERS_OF_PUBLIC_ROUTES = ['nobody', 'session ADMIN', 'customer full'];
 
 export function victimOf(house: House): Victim {
-  const { id, slug, values, cursors, repeated, own } = house;
-  return { name: slug, organizationId: id, values, cursors, repeated, organization: { id, slug, own } };
+  const { id, slug, values, cursors, repeated, claimable, own } = house;
+  return { name: slug, organizationId: id, values, cursors, repeated, claimable, organization: { id, slug, own } };
 }
 
 export function hiddenVictim(house: House): Victim {
@@ -69,6 +71,7 @@ export function hiddenVictim(house: House): Victim {
     values,
     cursors: [],
     repeated: null,
+    claimable: [],
     organization: null,
   };
 }
@@ -93,8 +96,7 @@ export function planProbes(
         for (const caller of house.callers) {
           if (!isProbed(operation, caller, house, victim)) continue;
           const isLetIn = isAdmitted(operation, caller);
-          const repetition = operation.isIntake && isLetIn && victim.repeated ? [repetitionOf(victim.repeated)] : [];
-          for (const variation of [...variations, ...repetition]) {
+          for (const variation of isLetIn ? withUsedUp(operation, victim, variations) : variations) {
             const weight = isLetIn && variation.isApt ? random() : 0.5 + 4 * random();
             own.push({ probe: { operation, caller, house, victim, variation }, weight });
           }
@@ -106,6 +108,12 @@ export function planProbes(
   }
   planned.sort((one, other) => one.turn - other.turn);
   return planned.slice(0, count).map(({ probe }) => probe);
+}
+
+/** What a caller who is let in makes its own by naming it has to be another one each time. */
+function withUsedUp(operation: Operation, victim: Victim, variations: readonly Variation[]): Variation[] {
+  const repetition = operation.isIntake && victim.repeated !== null ? [repetitionOf(victim.repeated)] : [];
+  return [...variations.map((one) => (one.slot === VIN_SLOT ? claimOf(victim.claimable, one) : one)), ...repetition];
 }
 
 function isProbed(operation: Operation, caller: Caller, house: House, victim: Victim): boolean {
@@ -211,6 +219,20 @@ function addSmuggled(operation: Operation, { id, slug, own }: Pick<House, 'id' |
 function addPayload(repeated: House['repeated'], add: Add): void {
   const put: Variation['put'] = (draft, values) => ({ ...draft, body: values[0]! });
   add('body device', [repeated.body], put, { isApt: true, twinValues: [traccarBody(freshWord())] });
+}
+
+/** Registering the other's VIN answers as registering one that nobody has. */
+function claimOf(claimable: string[], variation: Variation): Variation {
+  return {
+    ...variation,
+    get values() {
+      return claimable.splice(0, 1);
+    },
+    get twinValues() {
+      return [freshVin()];
+    },
+    put: (draft, values) => (values.length === 0 ? draft : variation.put(draft, values)),
+  };
 }
 
 /** The other's Idempotency-Key with its very bytes; another one each time, because the second use is a use of one's own. */
