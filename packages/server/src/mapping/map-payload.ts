@@ -1,17 +1,18 @@
-import { REJECTS_TOLD_MAX, type RefusedPart } from '@gladhand/contract/intake.ts';
 import { type Decoded, decodePayload } from './decode.ts';
 import { MAPPING_LIMITS, type ProductRules } from './document.ts';
 import { isWanted } from './is-wanted.ts';
 import { type Key, Leaves } from './leaves.ts';
 import { elementOf, mapRecord, type RecordFrame } from './map-record.ts';
-import type { CompiledMapping, MappedRecord, MappingInput, MappingOutcome, Reject } from './mapped-record.ts';
-import { markRecord, markSkipped, type Nest, type Skipped } from './mark-record.ts';
-import { describe, Misfit, type Place, shorten } from './misfit.ts';
+import type { CompiledMapping, MappedRecord, MappingInput, MappingOutcome } from './mapped-record.ts';
+import { markRecord, type Nest } from './mark-record.ts';
+import { describe, Misfit, type Place } from './misfit.ts';
 import { readKey, type Scope } from './path.ts';
 import { markReads } from './read-plan.ts';
 import type { LoopPlan, RecordPlan } from './record-plan.ts';
+import { Rejects } from './rejects.ts';
 import { pointerStep } from './schema-errors.ts';
 import type { RecordWriting } from './signal-node.ts';
+import { Skips } from './skips.ts';
 import { beginWork, countOuter } from './work.ts';
 
 /**
@@ -37,11 +38,8 @@ class Run {
   readonly #readsArrival: boolean;
   readonly #leaves = new Leaves();
   readonly #records: MappedRecord[] = [];
-  readonly #rejects: Reject[] = [];
-  #rejectsTotal = 0;
-  /** Elements by their place that no record spec has taken or refused so far; undefined: one has. */
-  readonly #skippedAt = new Map<string, Skipped | undefined>();
-  #skippedElsewhere = 0;
+  readonly #rejects = new Rejects();
+  readonly #skips = new Skips(this.#leaves);
   /** Elements by their place that are no object, where a loop looks for a list. */
   readonly #refusedAt = new Set<string>();
   #candidates = 0;
@@ -68,14 +66,14 @@ class Run {
     const element = decoded === undefined ? '' : undefined;
     if (payload !== undefined)
       for (const plan of plans) this.#loop(plan, 0, scope, new Map([['payload', element]]), element);
-    const skipped = this.#markSkipped();
+    const skipped = this.#skips.mark();
     decoded?.account(this.#leaves);
     const leaves = this.#leaves.count(this.#input.payload);
-    if (this.#records.length === 0 && this.#rejectsTotal === 0 && skipped === 0) this.#rejectAll(leaves.unusedPaths);
+    if (this.#records.length === 0 && this.#rejects.total === 0 && skipped === 0) this.#rejectAll(leaves.unusedPaths);
     return {
       records: this.#records,
-      rejects: this.#rejects,
-      rejectsTotal: this.#rejectsTotal,
+      rejects: this.#rejects.told,
+      rejectsTotal: this.#rejects.total,
       skipped,
       leaves,
       dependsOnArrival: this.#readsArrival || decoded?.dependsOnArrival === true,
@@ -85,7 +83,7 @@ class Run {
   #rejectFaults(decoded: Decoded): void {
     for (const { found, detail, element, refused } of decoded.faults) {
       const misfit = new Misfit('decode-failed', { pointer: '', expression: '' }, found, detail);
-      this.#reject(this.#candidates, misfit, refused, element);
+      this.#rejects.add(this.#candidates, misfit, refused, element);
     }
   }
 
@@ -93,7 +91,7 @@ class Run {
     const found = unusedPaths.length === 0 ? describe(this.#input.payload) : unusedPaths.join(', ');
     const place: Place = { pointer: '/records', expression: '' };
     const misfit = new Misfit('nothing-taken', place, found, 'expected something that the mapping reads');
-    this.#reject(0, misfit, 'payload', undefined);
+    this.#rejects.add(0, misfit, 'payload', undefined);
   }
 
   /** Goes through loop number `depth` of a plan, or makes a record when every loop has its element. */
@@ -140,7 +138,7 @@ class Run {
       if (this.#refusedAt.has(element)) return;
       this.#refusedAt.add(element);
     }
-    this.#reject(this.#candidates++, error, 'element', element);
+    this.#rejects.add(this.#candidates++, error, 'element', element);
   }
 
   #candidate(plan: RecordPlan, scope: Scope, element: Element): void {
@@ -148,7 +146,7 @@ class Run {
     try {
       if (plan.when?.usesLets) this.#bindLets(plan, scope);
       if (plan.when !== undefined && !isWanted(plan.when.expression, plan.when.place, scope)) {
-        return this.#skip(plan, scope, element);
+        return this.#skips.add(element, { element: elementOf(plan, scope), cell: this.#nest.at(-1) });
       }
       if (this.#isFull(plan, element)) return;
       if (!plan.when?.usesLets) this.#bindLets(plan, scope);
@@ -158,10 +156,10 @@ class Run {
     } catch (error) {
       markRecord(plan, scope, this.#nest, this.#leaves, 'rejected', writing);
       this.#rejectDrops(writing, element);
-      this.#reject(this.#candidates, error, 'record', element);
+      this.#rejects.add(this.#candidates, error, 'record', element);
     }
     this.#candidates += 1;
-    if (element !== undefined) this.#skippedAt.set(element, undefined);
+    this.#skips.settle(element);
   }
 
   #bindLets(plan: RecordPlan, scope: Scope): void {
@@ -171,51 +169,19 @@ class Run {
     this.#boundLets = plan.letsKey;
   }
 
-  /** An element counts as left out when no record spec takes or refuses it. */
-  #skip(plan: RecordPlan, scope: Scope, element: Element): void {
-    const skipped = { element: elementOf(plan, scope), cell: this.#nest.at(-1) };
-    if (element === undefined) {
-      markSkipped(skipped, this.#leaves);
-      this.#skippedElsewhere += 1;
-    } else if (!this.#skippedAt.has(element)) this.#skippedAt.set(element, skipped);
-  }
-
-  #markSkipped(): number {
-    const left = [...this.#skippedAt.values()].filter((skipped) => skipped !== undefined);
-    for (const skipped of left) markSkipped(skipped, this.#leaves);
-    return left.length + this.#skippedElsewhere;
-  }
-
   #isFull(plan: RecordPlan, element: Element): boolean {
     if (this.#candidates < MAPPING_LIMITS.recordsPerPayloadMax) return false;
     if (!this.#full) {
       this.#full = true;
       const detail = `a payload has at most ${MAPPING_LIMITS.recordsPerPayloadMax} records; what comes after is not mapped`;
       const place: Place = { pointer: plan.pointer, expression: '' };
-      this.#reject(this.#candidates, new Misfit('too-many-records', place, 'more', detail), 'payload', element);
+      this.#rejects.add(this.#candidates, new Misfit('too-many-records', place, 'more', detail), 'payload', element);
     }
     return true;
   }
 
   #rejectDrops(writing: RecordWriting, element: Element): void {
-    for (const { misfit, refused } of writing.drops) this.#reject(this.#candidates, misfit, refused, element);
-  }
-
-  #reject(record: number, error: unknown, refused: RefusedPart, element: Element): void {
-    if (!(error instanceof Misfit)) throw error;
-    this.#rejectsTotal += 1;
-    if (this.#rejects.length >= REJECTS_TOLD_MAX) return;
-    const { code, place, found } = error;
-    this.#rejects.push({
-      refused,
-      record,
-      code,
-      pointer: place.pointer,
-      ...(element === undefined ? {} : { element }),
-      expression: place.expression,
-      found: shorten(found),
-      detail: error.message,
-    });
+    for (const { misfit, refused } of writing.drops) this.#rejects.add(this.#candidates, misfit, refused, element);
   }
 }
 
