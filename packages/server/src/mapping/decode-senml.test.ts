@@ -20,6 +20,33 @@ test('base name, time, unit and value carry over to the entries that follow unti
   ]);
 });
 
+test.each([
+  ['urn:dev:ow:10e2073a01080063:', 'temperature'],
+  ['urn:dev:ow:10e2073a01080063', 'temperature'],
+  ['urn:dev:ow:10e2073a01080063/', 'temperature'],
+  ['urn:dev:ow:', '10e2073a01080063_temperature'],
+  ['urn:dev:', 'ow:10e2073a01080063:temperature'],
+  ['', 'urn:dev:ow:10e2073a01080063:temperature'],
+  ['urn:dev:ow:10e2073a01080063:temperature', ''],
+])('a device (RFC 9039) is one device however its name is split: %s and %s', (bn, n) => {
+  const own = n === '' ? {} : { n };
+  const { items } = decodeSenml([{ ...(bn === '' ? {} : { bn }), bt: 1_795_000_000, ...own, u: 'Cel', v: 4 }], NOW);
+  const values = { temperature: { v: 4, u: 'Cel' } };
+  expect(items).toEqual([{ name: 'urn:dev:ow:10e2073a01080063', time: 1_795_000_000, values }]);
+});
+
+test('a base name alone is the name of the value', () => {
+  const { items } = decodeSenml([{ bn: 'temperature', bt: 1_795_000_000, u: 'Cel', v: 4 }], NOW);
+  expect(items).toEqual([{ name: '', time: 1_795_000_000, values: { temperature: { v: 4, u: 'Cel' } } }]);
+});
+
+test('two devices of one instant stay two, in whole names as in base names', () => {
+  const whole = ['a1', 'b2'].map((id) => ({ n: `urn:dev:mac:${id}:x`, t: 1_795_000_000, v: 1 }));
+  const split = ['a1', 'b2'].map((id) => ({ bn: `urn:dev:mac:${id}:`, bt: 1_795_000_000, n: 'x', v: 1 }));
+  expect(decodeSenml(whole, NOW).items).toEqual(decodeSenml(split, NOW).items);
+  expect(decodeSenml(whole, NOW).items).toHaveLength(2);
+});
+
 test('a time under 2^28 counts from receivedAt, also negative and also when there is none', () => {
   const { items } = decodeSenml(
     [

@@ -21,13 +21,13 @@ import {
  * too. A pack of an unknown version, or with a field that must be understood (a label that ends in "_", 4.4), is refused whole.
  */
 export interface SenmlItem {
-  /** The base name, `bn`; '' where there is none. */
+  /** The device: its URN, or else the base name, `bn`; '' where there is none, and for a vehicle. */
   readonly name: string;
   /** Set where the name claims to name a vehicle (`urn:vin:...`): its VIN, or what stands in its place. */
   readonly vin?: string;
   /** Seconds since the epoch. */
   readonly time: number;
-  /** By the name of the signal: what stands after the VIN, or after the base name. */
+  /** By the name of the signal: what stands after the VIN, or after the device. */
   readonly values: Record<string, SenmlValue>;
 }
 
@@ -119,11 +119,11 @@ class Decoder implements DecodedPack {
     if (value === BROKEN || isBroken(bases.name) || isBroken(bases.time)) {
       return this.#fault(record, `${broken} of an earlier record, which counts for this one, could not be read`);
     }
-    const { vin, signal } = readSenmlName(bases.name, record.n ?? '');
+    const { vin, device, signal } = readSenmlName(bases.name, record.n ?? '');
     if (signal === '' || signal === '__proto__') {
       return this.#fault(record, 'expected a name that says what was measured, from `bn`, `n` or both');
     }
-    const item = this.#itemOf(bases.name, vin, this.#timeOf(bases.time, record.t), signal);
+    const item = this.#itemOf(device, vin, this.#timeOf(bases.time, record.t), signal);
     item.values[signal] = value;
     this.entries.push({ record, outcome: { item, value, signal } });
   }
