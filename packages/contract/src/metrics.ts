@@ -1,3 +1,4 @@
+import type { States } from './record.ts';
 import { findSignalTarget, type ListTarget, SIGNAL_TARGETS, type SignalTarget, signalPaths } from './signal-target.ts';
 import type { Signals } from './signals.ts';
 
@@ -7,11 +8,12 @@ export type MetricValue = number | string | boolean | null;
 /**
  * Every metric of `signals` as [path, value]: `gps.speedKph`, `tires[1.left.outer].pressureKpa`,
  * `reefer.zones[1].setpointC`, `faults[j1939.sa11.spn629.fmi12].active`. Identity keys themselves are not metrics. A list
- * that states what is up has two more: how many are up (`reefer.alarms`: 1), and true for each (`reefer.alarms[63]`).
+ * that states what is up has two more: how many are up (`reefer.alarms`: 1), and true for each (`reefer.alarms[63]`). How many
+ * is left out where `states` says that not all of the list could be read.
  */
-export function metricsOf(signals: Signals): Array<[metric: string, value: MetricValue]> {
+export function metricsOf(signals: Signals, states: States = {}): Array<[metric: string, value: MetricValue]> {
   const found: Array<[string, MetricValue]> = [];
-  collectFields(signals as Readonly<Record<string, unknown>>, '', SIGNAL_TARGETS, found);
+  collectFields(signals as Readonly<Record<string, unknown>>, '', SIGNAL_TARGETS, states, found);
   return found;
 }
 
@@ -42,6 +44,7 @@ function collectFields(
   values: Readonly<Record<string, unknown>>,
   prefix: string,
   targets: ReadonlyMap<string, SignalTarget>,
+  states: States,
   found: Array<[string, MetricValue]>,
 ): void {
   for (const name in values) {
@@ -51,14 +54,14 @@ function collectFields(
     if (target.kind === 'leaf') {
       if (!target.identity) found.push([prefix + name, value as MetricValue]);
     } else if (target.kind === 'group') {
-      collectFields(value as Record<string, unknown>, `${prefix}${name}.`, target.fields, found);
+      collectFields(value as Record<string, unknown>, `${prefix}${name}.`, target.fields, states, found);
     } else {
       const elements = value as ReadonlyArray<Record<string, unknown>>;
-      if (target.isStated) found.push([prefix + name, elements.length]);
+      if (target.isStated && states[prefix + name] === undefined) found.push([prefix + name, elements.length]);
       for (const element of elements) {
         const path = `${prefix}${name}[${elementKey(target, element)}]`;
         if (target.isStated) found.push([path, true]);
-        collectFields(element, `${path}.`, target.fields, found);
+        collectFields(element, `${path}.`, target.fields, states, found);
       }
     }
   }

@@ -54,19 +54,21 @@ function writeLoop(
   const element = plan.elements[0]!;
   const out: Values[] = [];
   const seen = new Set<string>();
-  const droppedBefore = writing.record.drops.length;
+  let isIncomplete = false;
   list.forEach((item, index) => {
     scope[loop.as] = item;
     const failed = new Map<object, LeafState>();
     const inside: Writing = { states: undefined, found: 0, record: { ...writing.record, failed } };
     const state = writeWanted(plan, element, scope, prefix, inside, seen, out);
+    isIncomplete ||= state === 'rejected' && !isRepeated(writing);
     writing.found += inside.found;
-    if (inside.states !== undefined) writing.states = { ...writing.states, ...inside.states };
+    takeStates(inside, writing);
     writing.record.elements.push({ plan: element, as: loop.as, list, index, state, failed });
   });
-  if (out.length > 0) return out;
   // An element that was refused is up all the same.
-  if (!plan.target.isStated || writing.record.drops.length > droppedBefore) return undefined;
+  if (plan.target.isStated && isIncomplete) setState(writing, plan.target.path, 'misfit');
+  if (out.length > 0) return out;
+  if (!plan.target.isStated || isIncomplete) return undefined;
   writing.found += 1;
   writing.record.statements.push(list);
   return out;
@@ -137,6 +139,11 @@ function writeElement(
   writing.found += inside.found;
   out.push(values);
   return true;
+}
+
+/** The element that was just refused stands in the list already. */
+function isRepeated({ record }: Writing): boolean {
+  return record.drops.at(-1)?.misfit.code === 'element-duplicate';
 }
 
 function takeStates(inside: Writing, writing: Writing): void {

@@ -92,7 +92,7 @@ async function moveLatest(trx: Kysely<Schema>, rows: readonly store.RecordRow[])
     const observedAt = new Date(row.observedAtMs).toISOString();
     const receivedAt = new Date(row.receivedAtMs).toISOString();
     const stamp = { observedAt, receivedAt, recordId: row.id, deviceId: row.deviceId };
-    if (mergeLatest(metrics, stamp, metricsOf(row.signals))) changed.set(row.assetId, metrics);
+    if (mergeLatest(metrics, stamp, metricsOf(row.signals, row.states))) changed.set(row.assetId, metrics);
   }
   await store.writeLatest(
     trx,

@@ -5,7 +5,8 @@ import { STATED_LISTS } from '@gladhand/contract/metrics.ts';
  * or later, so a late record never moves the picture back, whatever order records arrive in. When it was true is
  * `observedAt`, but never later than `receivedAt`: a device whose clock runs ahead does not freeze the picture until its
  * time has come. Of two values of one instant the one that comes later in order counts; the caller keeps the order. A list
- * that states what is up replaces what the same device stated before. Pure.
+ * that states what is up replaces what the same device stated before, unless a part of it could not be read: then its number
+ * is not among the values, and it takes nothing down. Pure.
  */
 export interface LatestStamp {
   readonly observedAt: string;

@@ -114,6 +114,19 @@ describe('latest', () => {
     expect(await valuesOf(vin)).toMatchObject({ 'reefer.alarms': 1, 'reefer.alarms[63]': true });
   });
 
+  test('a list that can be read in part adds what it says, takes nothing down, and is marked', async () => {
+    const vin = await registerTrailer();
+    await send('samsara', vin, alarmPage(vin, 120, [{ alarmCode: '63', severity: 3 }]));
+    const receipt = await send('samsara', vin, alarmPage(vin, 60, [{ alarmCode: '7', severity: 3 }, null]));
+    expect(receipt).toMatchObject({ status: 'partly-rejected', rejects: [{ refused: 'element' }] });
+    expect(await valuesOf(vin)).toMatchObject({ 'reefer.alarms[63]': true, 'reefer.alarms[7]': true });
+    expect((await recordsOf(vin)).at(-1)).toMatchObject({ states: { 'reefer.alarms': 'misfit' } });
+    await send('samsara', vin, alarmPage(vin, 30, [{ alarmCode: '7', severity: 3 }]));
+    const values = await valuesOf(vin);
+    expect(values).toMatchObject({ 'reefer.alarms': 1, 'reefer.alarms[7]': true });
+    expect(values).not.toHaveProperty(['reefer.alarms[63]']);
+  });
+
   test('the alarms of one device stay up when another one has none', async () => {
     const vin = await registerTrailer();
     await send('samsara', vin, alarmPage(vin, 120, [{ alarmCode: '63', severity: 3 }], 'one'));
