@@ -126,9 +126,9 @@ function fromText(text: string, standard: unknown, variable: string): unknown {
   );
 }
 
+const validate = new Ajv2020({ allErrors: true, strict: false }).compile<Config>(ConfigSchema);
+
 function validated(merged: Sections): Config {
-  const ajv = new Ajv2020({ allErrors: true, strict: false });
-  const validate = ajv.compile<Config>(ConfigSchema);
   if (!validate(merged)) {
     const lines = (validate.errors ?? []).map(
       (error) => `${error.instancePath.slice(1).replace('/', '.')} ${error.message}`,

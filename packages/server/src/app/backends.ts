@@ -19,7 +19,6 @@ import type { IntakeLog } from '../intake-log/intake-log.ts';
 import { openPostgresIntakeLog } from '../intake-log/postgres.ts';
 import type { Limits } from '../limits/limits.ts';
 import { createMemoryLimits } from '../limits/memory.ts';
-import { openRedisLimits } from '../limits/redis.ts';
 
 /**
  * The one switch: a URL that is set chooses the part that many machines share, an empty one the part this machine has
@@ -113,7 +112,7 @@ export async function openBackends(config: Config, around: Surroundings): Promis
     const limits =
       config.limits.redisUrl === ''
         ? createMemoryLimits({ clock })
-        : await openRedisLimits({
+        : await (await import('../limits/redis.ts')).openRedisLimits({
             url: config.limits.redisUrl,
             decisionMsMax: config.limits.redisWaitMsMax,
             nodeId: around.ids.uuid(),

@@ -2,7 +2,6 @@ import type { FastifyRequest, RouteOptions } from 'fastify';
 import { Fault } from '../base/fault.ts';
 import type { Http } from './http.ts';
 import { notJson } from './problem.ts';
-import { compileValidator } from './validation.ts';
 
 /**
  * How bodies are read. Promise: where a route needs no body, an empty one is fine with any Content-Type, because many
@@ -66,5 +65,19 @@ function declareBody(route: RouteOptions): void {
 export function readBodyUse(schema: unknown): BodyUse {
   if (schema === undefined) return 'none';
   if (!('type' in (schema as object))) return 'own';
-  return 'value' in compileValidator({ schema, httpPart: 'body' })({}) ? 'optional' : 'needed';
+  return takesEmptyObject(schema as BodySchema) ? 'optional' : 'needed';
+}
+
+/** As much of JSON Schema as says whether `{}` is enough. */
+interface BodySchema {
+  readonly type?: string;
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, object>>;
+  readonly minProperties?: number;
+}
+
+/** A property with a default is never missing: the validator puts it in first. */
+function takesEmptyObject({ type, required = [], properties = {}, minProperties = 0 }: BodySchema): boolean {
+  const filled = Object.keys(properties).filter((name) => 'default' in properties[name]!);
+  return type === 'object' && filled.length >= minProperties && required.every((name) => filled.includes(name));
 }

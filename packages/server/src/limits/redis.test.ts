@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { createClient } from 'redis';
+import { createClient } from '@redis/client';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { type InstalledRedis, openInstalledRedis } from '../../test/installed-redis.ts';
 import { describeWithRedis } from '../../test/redis.ts';

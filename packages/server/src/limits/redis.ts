@@ -1,4 +1,4 @@
-import { createClient } from 'redis';
+import { createClient } from '@redis/client';
 import { type Clock, sleep } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { LATE, within } from './budget.ts';

@@ -105,7 +105,12 @@ export const LIBRARIES: readonly Quarantine[] = [
     instead: 'let rpc.ts speak gRPC and hand plain values to the room',
   },
   { what: 'the AMQP client', names: ['amqplib'], only: /\/broker\.ts$/, instead: 'use the port it stands behind' },
-  { what: 'the Redis client', names: ['redis'], only: /\/redis\.ts$/, instead: 'use the port it stands behind' },
+  {
+    what: 'the Redis client',
+    names: ['@redis/client'],
+    only: /\/redis\.ts$/,
+    instead: 'use the port it stands behind',
+  },
   { what: 'the JWT library', names: ['jose'], only: /^access\//, instead: 'ask access for a Principal' },
   { what: 'the metrics library', names: ['@prometheus-io/client'], only: /^app\//, instead: 'take a callback (`onX`)' },
   {

@@ -1,5 +1,5 @@
+import { createClient } from '@redis/client';
 import pg from 'pg';
-import { createClient } from 'redis';
 import { describe, onTestFinished, vi } from 'vitest';
 import { type App, openApp } from '../../src/app/build.ts';
 import type { Clock } from '../../src/base/clock.ts';
