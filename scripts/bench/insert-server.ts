@@ -10,7 +10,7 @@ import { createHttp } from '../../packages/server/src/edge/http.ts';
 import { createIntake } from '../../packages/server/src/intake/accept.ts';
 import { registerIntakeRoutes } from '../../packages/server/src/intake/routes.ts';
 import type { IntakeLog } from '../../packages/server/src/intake-log/intake-log.ts';
-import { loadProducts } from '../../packages/server/src/mapping/products.ts';
+import { loadProducts } from '../../packages/server/src/products/products.ts';
 import { answerParent } from '../child.ts';
 import { AROUND, configOf } from '../seed.ts';
 

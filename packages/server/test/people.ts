@@ -1,7 +1,7 @@
 import type { Role } from '../src/access/principal.ts';
 import { systemIds } from '../src/base/ids.ts';
-import { hashPassword } from '../src/organizations/password.ts';
-import { insertPerson } from '../src/organizations/store.ts';
+import { hashPassword } from '../src/people/password.ts';
+import { insertPerson } from '../src/people/store.ts';
 import type { Answer, TestApp } from './app.ts';
 
 /** People for tests of administration: all with one password, so that hashing it is paid for once. */

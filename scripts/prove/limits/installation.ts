@@ -5,7 +5,7 @@ import { createSecrets, parseSecret } from '../../../packages/server/src/access/
 import { openBackends } from '../../../packages/server/src/app/backends.ts';
 import { loadConfig } from '../../../packages/server/src/config.ts';
 import { narrow } from '../../../packages/server/src/database/within.ts';
-import { createFirstAdmin } from '../../../packages/server/src/organizations/first-admin.ts';
+import { createFirstAdmin } from '../../../packages/server/src/people/first-admin.ts';
 import { insertOrganization } from '../../../packages/server/src/organizations/store.ts';
 import { createRegister } from '../../../packages/server/src/registry/register.ts';
 import { AROUND } from '../../seed.ts';

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { type App, openApp } from '../../../packages/server/src/app/build.ts';
 import { openApiDocument } from '../../../packages/server/src/app/openapi.ts';
 import { loadConfig } from '../../../packages/server/src/config.ts';
-import { createFirstAdmin } from '../../../packages/server/src/organizations/first-admin.ts';
+import { createFirstAdmin } from '../../../packages/server/src/people/first-admin.ts';
 import { answerParent } from '../../child.ts';
 import { AROUND } from '../../seed.ts';
 import * as rows from './rows.ts';

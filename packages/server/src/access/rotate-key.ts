@@ -1,6 +1,6 @@
+import { recordAudit } from '../audit/chain.ts';
 import { Fault } from '../base/fault.ts';
 import type { Database } from '../database/database.ts';
-import { recordAudit } from '../organizations/audit.ts';
 import { createSecret, deriveSigningKey, type KeyParts } from './issue-key.ts';
 import type { Principal } from './principal.ts';
 import * as store from './store.ts';

@@ -1,5 +1,5 @@
+import { recordAudit } from '../audit/chain.ts';
 import type { Database } from '../database/database.ts';
-import { recordAudit } from '../organizations/audit.ts';
 import { findOperatorId } from '../organizations/organizations.ts';
 import { SYSTEM_ORIGIN } from './principal.ts';
 import * as store from './store.ts';

@@ -1,8 +1,11 @@
 import { openAccess } from '../access/access.ts';
+import { createApiKeys } from '../access/administer-keys.ts';
 import { issueKey } from '../access/issue-key.ts';
 import { createSecrets, parseSecret, readSecretFile, type Secrets } from '../access/secrets.ts';
 import { createSignedRequests } from '../access/signed-requests.ts';
 import { forgetNonces } from '../access/store.ts';
+import { recordAudit } from '../audit/chain.ts';
+import { openRefusals } from '../audit/refused-access.ts';
 import { createCursors } from '../base/cursor.ts';
 import { StartRefusal } from '../base/start-refusal.ts';
 import type { Config } from '../config.ts';
@@ -11,18 +14,15 @@ import type { Http } from '../edge/http.ts';
 import { openListeners } from '../edge/listeners.ts';
 import { createIntake } from '../intake/accept.ts';
 import { openLiveFeed } from '../live/rpc.ts';
-import { refuseChangedVersions } from '../mapping/freeze-versions.ts';
-import { openMapper } from '../mapping/mapper.ts';
-import { loadProducts, type Products } from '../mapping/products.ts';
-import { forgetArrivals, forgetLeafPaths } from '../mapping/store.ts';
-import { createApiKeys } from '../organizations/api-keys.ts';
-import { recordAudit } from '../organizations/audit.ts';
-import { createIdentityProvider } from '../organizations/identity-provider.ts';
-import { createOrganizations } from '../organizations/organizations.ts';
-import { createPeople } from '../organizations/people.ts';
-import { openRefusals } from '../organizations/refusals.ts';
-import { forgetSessions, openSessions } from '../organizations/sessions.ts';
-import { forgetUsage } from '../organizations/usage.ts';
+import { createOrganizations, findOperatorId } from '../organizations/organizations.ts';
+import { createIdentityProvider } from '../people/identity-provider.ts';
+import { createPeople } from '../people/people.ts';
+import { forgetSessions, openSessions } from '../people/sessions.ts';
+import { forgetUsage } from '../plans/usage.ts';
+import { openMapper } from '../processing/mapper.ts';
+import { forgetArrivals, forgetLeafPaths } from '../processing/store.ts';
+import { refuseChangedVersions } from '../products/freeze-versions.ts';
+import { loadProducts, type Products } from '../products/products.ts';
 import { createAdministration } from '../registry/administer.ts';
 import { createRegistry } from '../registry/registry.ts';
 import { createTelemetryReader } from '../telemetry/read.ts';
@@ -85,7 +85,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     const limitRoom = await openLimitRoom(config, around, { backends, access, products, metrics });
     closers.push(() => limitRoom.close());
     const signedRequests = createSignedRequests({ database, secrets, clock });
-    const refusals = openRefusals({ database, clock, log });
+    const refusals = openRefusals({ database, clock, log, findOperatorId: () => findOperatorId(database.system) });
     closers.push(() => refusals.close());
     const sessions = openSessions({
       ...around,

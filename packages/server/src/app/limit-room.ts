@@ -9,10 +9,10 @@ import { createLimitUses, type LimitUses } from '../edge/limit-use.ts';
 import { createStreamLimit, type OpenStreamSlot } from '../edge/stream-limit.ts';
 import { openPressure } from '../intake/pressure.ts';
 import { createWaitingLine } from '../limits/waiting-line.ts';
-import type { Products } from '../mapping/products.ts';
-import { openPlanDirectory, type PlanDirectory } from '../organizations/plan-directory.ts';
-import { createPlans, type Plans } from '../organizations/plans.ts';
-import { openUsage, type Usage } from '../organizations/usage.ts';
+import { openPlanDirectory, type PlanDirectory } from '../plans/plan-directory.ts';
+import { createPlans, type Plans } from '../plans/plans.ts';
+import { openUsage, type Usage } from '../plans/usage.ts';
+import type { Products } from '../products/products.ts';
 import type { Backends, Surroundings } from './backends.ts';
 import type { Metrics } from './metrics.ts';
 

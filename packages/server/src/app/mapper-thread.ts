@@ -4,8 +4,8 @@ import type { Logger } from '../base/log.ts';
 import type { Config } from '../config.ts';
 import type { PostgresHost } from '../database/database.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
-import type { Mapper } from '../mapping/mapper.ts';
-import type { Settled } from '../mapping/settle.ts';
+import type { Mapper } from '../processing/mapper.ts';
+import type { Settled } from '../processing/settle.ts';
 
 /**
  * The mapper on a thread of its own, so that what mapping computes never holds up a request: with it in the server's

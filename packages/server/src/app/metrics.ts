@@ -3,7 +3,7 @@ import type { Database } from '../database/database.ts';
 import type { LimitOutcome } from '../edge/limit-guard.ts';
 import type { OverloadReason } from '../intake/pressure.ts';
 import type { IntakeLog } from '../intake-log/intake-log.ts';
-import type { Settled } from '../mapping/settle.ts';
+import type { Settled } from '../processing/settle.ts';
 
 /**
  * What an operator watches, in the Prometheus exposition format. Labels are routes, methods, statuses: never a VIN, a

@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify';
 import type { Person } from '../access/principal.ts';
+import type { Refusals } from '../audit/refused-access.ts';
 import type { Fault } from '../base/fault.ts';
 import { originOf } from '../edge/person-route.ts';
-import type { Refusals } from '../organizations/refusals.ts';
 
 /** A key that was recognized and refused, so that the request has no principal. */
 export interface RefusedKey {

@@ -1,6 +1,10 @@
 import type { Access } from '../access/access.ts';
+import type { ApiKeys } from '../access/administer-keys.ts';
+import { registerApiKeyRoutes } from '../access/administer-keys-routes.ts';
 import { registerAccessRoutes } from '../access/routes.ts';
 import type { SignedRequests } from '../access/signed-requests.ts';
+import type { Refusals } from '../audit/refused-access.ts';
+import { registerAuditRoutes } from '../audit/routes.ts';
 import type { Cursors } from '../base/cursor.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
@@ -10,22 +14,21 @@ import { createGiveBack } from '../edge/give-back.ts';
 import { createGuard } from '../edge/guard.ts';
 import { createHttp, type Http, type HttpParts } from '../edge/http.ts';
 import { createLimitGuard } from '../edge/limit-guard.ts';
+import type { GetReachable } from '../edge/person-route.ts';
 import type { Intake } from '../intake/accept.ts';
 import { registerIntakeRoutes } from '../intake/routes.ts';
-import { registerProductRoutes } from '../mapping/product-routes.ts';
-import type { Products } from '../mapping/products.ts';
-import { registerReceiptRoutes } from '../mapping/routes.ts';
-import { registerApiKeyRoutes } from '../organizations/api-key-routes.ts';
-import type { ApiKeys } from '../organizations/api-keys.ts';
-import { registerAuthRoutes } from '../organizations/auth-routes.ts';
-import type { IdentityProvider } from '../organizations/identity-provider.ts';
-import { registerLimitRoutes } from '../organizations/limit-routes.ts';
 import type { Organizations } from '../organizations/organizations.ts';
-import type { People } from '../organizations/people.ts';
-import { registerPlanRoutes } from '../organizations/plan-routes.ts';
-import type { Refusals } from '../organizations/refusals.ts';
 import { registerOrganizationRoutes } from '../organizations/routes.ts';
-import type { Sessions } from '../organizations/sessions.ts';
+import type { IdentityProvider } from '../people/identity-provider.ts';
+import type { People } from '../people/people.ts';
+import { registerUserRoutes } from '../people/routes.ts';
+import type { Sessions } from '../people/sessions.ts';
+import { registerAuthRoutes } from '../people/sign-in-routes.ts';
+import { registerLimitRoutes } from '../plans/own-limit-routes.ts';
+import { registerPlanRoutes } from '../plans/plan-routes.ts';
+import { registerReceiptRoutes } from '../processing/receipt-routes.ts';
+import type { Products } from '../products/products.ts';
+import { registerProductRoutes } from '../products/routes.ts';
 import { registerQueryRoutes } from '../query/routes.ts';
 import { registerRegistryAdminRoutes } from '../registry/admin-routes.ts';
 import type { Administration } from '../registry/administer.ts';
@@ -94,9 +97,12 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
   registerReceiptRoutes(http, rooms);
   await http.register(
     async (scope) => {
+      const getReachable: GetReachable = (person, name) => rooms.organizations.getReachable(person, name);
       registerAuthRoutes(scope as Http, rooms);
       registerOrganizationRoutes(scope as Http, rooms);
-      registerApiKeyRoutes(scope as Http, rooms);
+      registerUserRoutes(scope as Http, { ...rooms, getReachable });
+      registerAuditRoutes(scope as Http, { ...rooms, getReachable });
+      registerApiKeyRoutes(scope as Http, { ...rooms, getReachable });
       registerLimitRoutes(scope as Http, { ...rooms, ...rooms.limitRoom, clock: parts.clock });
       registerPlanRoutes(scope as Http, { ...rooms.limitRoom });
       registerProductRoutes(scope as Http, {
@@ -105,8 +111,6 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
         bodyBytesMax: rooms.config.intake.bodyBytesMax,
         findProductLimit: (name) => rooms.limitRoom.planDirectory.findProductLimit(name),
       });
-      const getReachable: Organizations['getReachable'] = (person, name) =>
-        rooms.organizations.getReachable(person, name);
       registerRegistryAdminRoutes(scope as Http, { ...rooms, getReachable });
       registerContestedVinRoutes(scope as Http, rooms);
       registerRegistryRoutes(scope as Http, rooms);

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
+import { listKeysWithoutProduct } from '../access/product-key-store.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Config } from '../config.ts';
-import { listKeysWithoutProduct } from '../organizations/product-key-store.ts';
-import { countAdmins, findOperator } from '../organizations/store.ts';
+import { findOperator } from '../organizations/store.ts';
+import { countAdmins } from '../people/store.ts';
 import type { App } from './build.ts';
 
 /** Keys that are named one by one; more are counted. */

@@ -51,3 +51,8 @@ export interface LimitRefusal {
   /** Unix ms. */
   readonly retryAtMs: number;
 }
+
+/** Repeats nothing of the request and does not depend on whose the thing may be. */
+export function nothingHere(noun: string): Fault {
+  return new Fault('not-found', `There is no such ${noun}. Check the id; lists show the ones you have.`);
+}

@@ -1,3 +1,5 @@
+import { cutPage, type Page } from '../base/page.ts';
+
 /**
  * Pages whose cost is bounded whatever their filter. A filter that no index answers is applied to the first
  * `EXAMINED_ROWS_MAX` rows in the order of the walk, and the page ends there even if few of them pass, or none. The
@@ -26,17 +28,10 @@ export interface ExaminedRow {
   readonly isLast: boolean;
 }
 
-export interface BoundedPage<Row> {
-  /** The rows that pass, at most `take`. */
-  readonly rows: readonly Row[];
-  /** The row after which the next page starts; null: every row there is has been examined. */
-  readonly last: Row | null;
-}
-
 /** `examined`: what the statement gave, in its order. */
-export function toBoundedPage<Row extends ExaminedRow>(examined: readonly Row[], take: number): BoundedPage<Row> {
+export function toBoundedPage<Row extends ExaminedRow>(examined: readonly Row[], take: number): Page<Row> {
   const passing = examined.filter((row) => row.passes);
-  if (passing.length > take) return { rows: passing.slice(0, take), last: passing[take - 1]! };
+  const page = cutPage(passing, take);
   const end = examined.at(-1);
-  return { rows: passing, last: end?.isLast ? end : null };
+  return page.last === null && end?.isLast ? { rows: passing, last: end } : page;
 }

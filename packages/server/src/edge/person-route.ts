@@ -1,8 +1,9 @@
 import type { FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Type } from 'typebox';
-import type { Origin, Role } from '../access/principal.ts';
+import type { Origin, Person, Role } from '../access/principal.ts';
 import type { CursorBinding, Cursors } from '../base/cursor.ts';
+import type { Listed, Walk } from '../base/page.ts';
 import { readPlace, TAKE_DEFAULT } from './paging.ts';
 
 /** What the routes for people declare alike: which role may call, what is answered, who is asking for the audit log. */
@@ -17,7 +18,21 @@ export function personSchema<Answers extends Record<number, TSchema>>(tag: strin
   return { tags: [tag], summary, response: answers };
 }
 
+/** The path parameter of everything that belongs to an organization. */
+export const OrganizationParams = Type.Object({
+  organization: Type.String({ description: 'The id or slug of an organization.' }),
+});
+
 export const Nothing = Type.Null({ description: 'No content' });
+
+/**
+ * The organization that the path names. Throws `not-found` for one that `person` may not see, as for one that is not there.
+ * What a door has of the room `organizations`.
+ */
+export type GetReachable = (
+  person: Person,
+  organization: string,
+) => Promise<{ readonly id: string; readonly kind: 'operator' | 'customer' }>;
 
 /** Who asks, from where, with which request. */
 export function originOf(request: FastifyRequest): Origin {
@@ -35,7 +50,7 @@ export async function walkPage<Item>(
   cursors: Cursors,
   binding: CursorBinding,
   asked: { take?: number; next?: string },
-  read: (walk: { afterId: string | null; take: number }) => Promise<{ items: readonly Item[]; afterId: string | null }>,
+  read: (walk: Walk) => Promise<Listed<Item>>,
 ): Promise<{ data: Item[]; next: string | null }> {
   const afterId = readPlace(cursors, binding, asked.next)?.[0] as string | undefined;
   const found = await read({ afterId: afterId ?? null, take: asked.take ?? TAKE_DEFAULT });

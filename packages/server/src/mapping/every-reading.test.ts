@@ -4,10 +4,10 @@ import { metricsOf } from '@gladhand/contract/metrics.ts';
 import { findSignalTarget, type LeafTarget, signalPaths } from '@gladhand/contract/signal-target.ts';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { loadProducts } from '../products/products.ts';
 import { compileMapping } from './compile.ts';
 import type { ProductRules } from './document.ts';
 import type { MappingOutcome } from './mapped-record.ts';
-import { loadProducts } from './products.ts';
 
 /** Rules that hold for every product and every payload, each over the fixtures and what becomes of them when they are spoilt. */
 const DIRECTORY = join(import.meta.dirname, '../../products');

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { loadProducts } from '../products/products.ts';
 import { compileMapping } from './compile.ts';
 import { MAPPING_LIMITS, type ProductRules } from './document.ts';
-import { loadProducts } from './products.ts';
 
 const VIN = '1UYVS2533P7204518';
 const OTHER_VIN = '1UYVS2535R3118640';

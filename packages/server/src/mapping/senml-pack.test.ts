@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { metricsOf } from '@gladhand/contract/metrics.ts';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { loadProducts } from './products.ts';
+import { loadProducts } from '../products/products.ts';
 
 const NOW = Date.UTC(2026, 10, 20, 12);
 const PATH_VIN = '1UYVS2533P7204518';

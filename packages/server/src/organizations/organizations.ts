@@ -1,13 +1,14 @@
 import type { NewOrganization, Organization, OrganizationChange } from '@gladhand/contract/organizations.ts';
 import type { Kysely } from 'kysely';
 import { isPlatformOperator, type Origin, type Person } from '../access/principal.ts';
+import { recordAudit } from '../audit/chain.ts';
 import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
+import { Fault, nothingHere } from '../base/fault.ts';
 import { type Ids, isUuid } from '../base/ids.ts';
+import { type Listed, listById, type Walk } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
-import { recordAudit } from './audit.ts';
-import { findPlan } from './limit-store.ts';
+import { findPlan } from '../plans/store.ts';
 import * as store from './store.ts';
 
 /**
@@ -25,18 +26,6 @@ export interface Organizations {
   create(person: Person, order: NewOrganization, origin: Origin): Promise<Organization>;
   /** Throws `forbidden` for a change of plan by anybody but a platform operator. */
   change(person: Person, organization: Organization, change: OrganizationChange, origin: Origin): Promise<Organization>;
-}
-
-export interface Walk {
-  /** The `afterId` of the page before; null: from the beginning. */
-  readonly afterId: string | null;
-  readonly take: number;
-}
-
-export interface Listed<Item> {
-  readonly items: readonly Item[];
-  /** Where the next page starts; null: there is none. */
-  readonly afterId: string | null;
 }
 
 export interface OrganizationsParts {
@@ -62,10 +51,10 @@ export function createOrganizations(parts: OrganizationsParts): Organizations {
       return found;
     },
     async list(person, walk) {
-      if (isPlatformOperator(person)) return listed(walk, (slice) => store.listOrganizations(database.system, slice));
-      const read = (slice: store.Slice) =>
+      if (isPlatformOperator(person)) return listById(walk, (slice) => store.listOrganizations(database.system, slice));
+      const read = (slice: Walk) =>
         database.within(person.organizationId, (db) => store.listOrganizations(db, slice), 'read');
-      return listed(walk, async (slice) => (await read(slice)).filter(({ id }) => id === person.organizationId));
+      return listById(walk, async (slice) => (await read(slice)).filter(({ id }) => id === person.organizationId));
     },
     async create(person, order, origin) {
       if (!isPlatformOperator(person))
@@ -132,20 +121,4 @@ async function refuseUnknownPlan(trx: Kysely<Schema>, planId: string | null): Pr
 /** The organization that runs the installation; undefined before there is one. */
 export async function findOperatorId(db: Kysely<Schema>): Promise<string | undefined> {
   return (await store.findOperator(db))?.id;
-}
-
-/** Repeats nothing of the request and does not depend on whose the thing may be. */
-export function nothingHere(noun: string): Fault {
-  return new Fault('not-found', `There is no such ${noun}. Check the id; lists show the ones you have.`);
-}
-
-/** One row more than asked for tells whether there is a next page. */
-export async function listed<Item extends { id: string }>(
-  walk: Walk,
-  read: (slice: store.Slice) => Promise<Item[]>,
-): Promise<Listed<Item>> {
-  const items = await read({ afterId: walk.afterId, take: walk.take + 1 });
-  if (items.length <= walk.take) return { items, afterId: null };
-  items.length = walk.take;
-  return { items, afterId: items[walk.take - 1]?.id ?? null };
 }

@@ -24,12 +24,19 @@ import {
   TrailerSchema,
 } from '@gladhand/contract/registry.ts';
 import { type TSchema, Type } from 'typebox';
-import type { Person } from '../access/principal.ts';
 import type { Cursors } from '../base/cursor.ts';
 import { personOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
 import { PageQuery } from '../edge/paging.ts';
-import { Nothing, originOf, personAccess, personSchema, walkPage } from '../edge/person-route.ts';
+import {
+  type GetReachable,
+  Nothing,
+  OrganizationParams,
+  originOf,
+  personAccess,
+  personSchema,
+  walkPage,
+} from '../edge/person-route.ts';
 import type { Administration, Collection } from './administer.ts';
 
 /**
@@ -122,8 +129,7 @@ const TAG = 'Registration';
 export interface RegistryAdminParts {
   readonly administration: Administration;
   readonly cursors: Cursors;
-  /** The organization the person names, by id or slug; throws `not-found` for what they may not see. */
-  readonly getReachable: (person: Person, organization: string) => Promise<{ readonly id: string }>;
+  readonly getReachable: GetReachable;
 }
 
 export function registerRegistryAdminRoutes(http: Http, parts: RegistryAdminParts): void {
@@ -134,9 +140,8 @@ function registerKind(http: Http, parts: RegistryAdminParts, kind: Kind): void {
   const { cursors, getReachable } = parts;
   const { noun } = kind;
   const collection = () => kind.of(parts.administration);
-  const organization = { organization: Type.String({ description: 'The id or slug of an organization.' }) };
-  const params = Type.Object(organization);
-  const oneParams = Type.Object({ ...organization, id: Type.String({ description: `The id of a ${kind.one}.` }) });
+  const params = OrganizationParams;
+  const oneParams = Type.Object({ ...params.properties, id: Type.String({ description: `The id of a ${kind.one}.` }) });
   const all = `/organizations/:organization/${kind.path}`;
   const one = `${all}/:id`;
 

@@ -15,8 +15,9 @@ import type { Origin } from '../access/principal.ts';
 import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import { type Ids, isUuid } from '../base/ids.ts';
+import { type Listed, listById, type Walk } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
-import { found, type Listed, listed, type Walk } from './registry.ts';
+import { found } from './registry.ts';
 import * as store from './store.ts';
 
 /**
@@ -66,7 +67,7 @@ interface Table<Item, New, Change> {
   /** As messages and the audit log call it. */
   readonly noun: string;
   readonly kind: string;
-  list(own: store.Connection, organizationId: string, slice: store.Slice): Promise<Item[]>;
+  list(own: store.Connection, organizationId: string, slice: Walk): Promise<Item[]>;
   find(own: store.Connection, organizationId: string, id: string): Promise<Item | undefined>;
   insert(own: store.Connection, organizationId: string, order: New, entry: Entry): Promise<Item>;
   update(
@@ -125,7 +126,7 @@ export function createAdministration(parts: AdministrationParts): Administration
 
     return {
       list: (organizationId, walk) =>
-        listed(walk, (slice) =>
+        listById(walk, (slice) =>
           database.within(organizationId, (own) => table.list(own, organizationId, slice), 'read'),
         ),
       get: (organizationId, id) => database.within(organizationId, (own) => find(own, organizationId, id), 'read'),

@@ -1,8 +1,8 @@
 import type { ContestedVin } from '@gladhand/contract/contested-vins.ts';
 import { isPlatformOperator, type Person } from '../access/principal.ts';
 import { Fault } from '../base/fault.ts';
+import type { Listed, Walk } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
-import type { Listed, Walk } from './registry.ts';
 import { selectContestedVins } from './store.ts';
 
 /**

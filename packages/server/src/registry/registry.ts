@@ -5,6 +5,7 @@ import { normalizeVin } from '@gladhand/contract/vin.ts';
 import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import { type Ids, isUuid } from '../base/ids.ts';
+import { type Listed, listById, type Walk } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
 import { createRegister, type Register } from './register.ts';
 import * as store from './store.ts';
@@ -40,18 +41,6 @@ export interface Registry extends Register {
 export interface PlantView {
   readonly organizationId: string;
   readonly plantIds: ReadonlySet<string> | null;
-}
-
-export interface Walk {
-  /** The `afterId` of the page before; null: from the beginning. */
-  readonly afterId: string | null;
-  readonly take: number;
-}
-
-export interface Listed<Item> {
-  readonly items: readonly Item[];
-  /** Where the next page starts; null: there is none. */
-  readonly afterId: string | null;
 }
 
 /** Fleets and plants by id; trailers and DeliverSafe units by id or VIN. */
@@ -103,14 +92,14 @@ export function createRegistry(parts: { database: Database; clock: Clock; ids: I
       return (await read(organizationId, (own) => store.selectFleets(own, organizationId, [id])))[0];
     },
     listFleets: (organizationId, walk) =>
-      listed(walk, (slice) => read(organizationId, (own) => store.listFleets(own, organizationId, slice))),
+      listById(walk, (slice) => read(organizationId, (own) => store.listFleets(own, organizationId, slice))),
     async findTrailer(organizationId, idOrVin) {
       const row = await findAsset(organizationId, ['trailer'], idOrVinOf(idOrVin));
       return row && store.toTrailer(row);
     },
     async listTrailers(organizationId, fleetId, walk) {
       const of = { kind: 'trailer', fleetId, activeOnly: walk.activeOnly } as const;
-      return listed(walk, async (slice) =>
+      return listById(walk, async (slice) =>
         (await read(organizationId, (own) => store.listAssets(own, organizationId, of, slice))).map(store.toTrailer),
       );
     },
@@ -120,9 +109,8 @@ export function createRegistry(parts: { database: Database; clock: Clock; ids: I
     },
     async listDeliverSafe(organizationId, walk) {
       const of = { kind: 'deliversafe' } as const;
-      const rows = (slice: store.Slice) =>
-        read(organizationId, (own) => store.listAssets(own, organizationId, of, slice));
-      return listed(walk, async (slice) => (await rows(slice)).map(store.toDeliverSafeUnit));
+      const rows = (slice: Walk) => read(organizationId, (own) => store.listAssets(own, organizationId, of, slice));
+      return listById(walk, async (slice) => (await rows(slice)).map(store.toDeliverSafeUnit));
     },
     async findVehicleId(organizationId, idOrVin) {
       return (await findAsset(organizationId, ['trailer', 'deliversafe'], idOrVinOf(idOrVin)))?.id;
@@ -133,7 +121,9 @@ export function createRegistry(parts: { database: Database; clock: Clock; ids: I
     },
     async listDevices(organizationId, assetId, walk) {
       const of = { assetId, activeOnly: walk.activeOnly };
-      return listed(walk, (slice) => read(organizationId, (own) => store.listDevices(own, organizationId, of, slice)));
+      return listById(walk, (slice) =>
+        read(organizationId, (own) => store.listDevices(own, organizationId, of, slice)),
+      );
     },
     async listPlants({ organizationId, plantIds }, { page, limit }) {
       const slice = { skip: (page - 1) * limit, take: limit };
@@ -177,17 +167,6 @@ export function found<Item>(noun: string, item: Item | undefined): Item {
 /** Repeats nothing of the request and does not depend on whose the thing may be. */
 function nothingHere(noun: string): Fault {
   return new Fault('not-found', `Your organization has no such ${noun}. Check the id; lists show the ones you have.`);
-}
-
-/** One row more than asked for tells whether there is a next page. */
-export async function listed<Item extends { id: string }>(
-  walk: Walk,
-  read: (slice: store.Slice) => Promise<Item[]>,
-): Promise<Listed<Item>> {
-  const items = await read({ afterId: walk.afterId, take: walk.take + 1 });
-  if (items.length <= walk.take) return { items, afterId: null };
-  items.length = walk.take;
-  return { items, afterId: items[walk.take - 1]?.id ?? null };
 }
 
 function idOf(text: string): { id: string } | null {

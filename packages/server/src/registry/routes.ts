@@ -10,12 +10,13 @@ import {
 } from '@gladhand/contract/registry.ts';
 import { Type } from 'typebox';
 import type { Cursors } from '../base/cursor.ts';
+import type { Listed, Walk } from '../base/page.ts';
 import { customerAccess, idPath, readSchema } from '../edge/customer-read.ts';
 import { principalOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
 import { asJson } from '../edge/json.ts';
 import { PageQuery, readPlace, TAKE_DEFAULT } from '../edge/paging.ts';
-import { found, type Listed, type Registry } from './registry.ts';
+import { found, type Registry } from './registry.ts';
 
 /**
  * The customer's doors to what it owns. Paths are relative: the app registers them under `/api/v1`. Whatever the
@@ -38,7 +39,7 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
     organizationId: string,
     query: string,
     asked: PageQuery,
-    read: (walk: { afterId: string | null; take: number }) => Promise<Listed<Item>>,
+    read: (walk: Walk) => Promise<Listed<Item>>,
   ) {
     const binding = { organizationId, query };
     const afterId = readPlace(cursors, binding, asked.next)?.[0] as string | undefined;

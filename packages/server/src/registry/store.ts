@@ -2,18 +2,13 @@ import type { ContestedVin } from '@gladhand/contract/contested-vins.ts';
 import type { RegisteredPlant } from '@gladhand/contract/registration.ts';
 import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
 import { type Kysely, type Selectable, sql } from 'kysely';
+import type { Walk } from '../base/page.ts';
 import { ofOrganization } from '../database/first-wall.ts';
 import type { AssetTable, DeviceTable, FleetTable, Schema } from '../database/schema.ts';
 
 /** The only SQL of the registry. Every read of what customers own is bound to an organization. */
 export type Connection = Kysely<Schema>;
 export type AssetKind = AssetTable['kind'];
-
-/** At most `take` rows with an id above `afterId`, in the order of their ids, which is that of their creation. */
-export interface Slice {
-  readonly afterId: string | null;
-  readonly take: number;
-}
 
 /** How a caller names an asset: any of the three that is not undefined may match. */
 export interface AssetName {
@@ -34,7 +29,7 @@ export async function selectFleets(db: Connection, organizationId: string, ids: 
   return rows.map(toFleet);
 }
 
-export async function listFleets(db: Connection, organizationId: string, slice: Slice): Promise<Fleet[]> {
+export async function listFleets(db: Connection, organizationId: string, slice: Walk): Promise<Fleet[]> {
   const rows = await db
     .selectFrom('fleet')
     .selectAll()
@@ -52,7 +47,7 @@ export async function listAssets(
   db: Connection,
   organizationId: string,
   of: { kind: AssetKind; fleetId?: string; activeOnly?: boolean },
-  slice: Slice,
+  slice: Walk,
 ): Promise<AssetRow[]> {
   return await db
     .selectFrom('asset')
@@ -121,7 +116,7 @@ export async function listDevices(
   db: Connection,
   organizationId: string,
   of: { assetId: string; activeOnly: boolean },
-  slice: Slice,
+  slice: Walk,
 ): Promise<Device[]> {
   const rows = await db
     .selectFrom('device')
@@ -444,7 +439,7 @@ export async function updateDevice(
 }
 
 /** Every device of the organization, whatever it reports for. */
-export async function listAllDevices(db: Connection, organizationId: string, slice: Slice): Promise<Device[]> {
+export async function listAllDevices(db: Connection, organizationId: string, slice: Walk): Promise<Device[]> {
   const rows = await db
     .selectFrom('device')
     .selectAll()

@@ -1,6 +1,7 @@
 import { POSITION_BIT } from '@gladhand/contract/signals.ts';
 import { type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely';
-import { type BoundedPage, type ExaminedRow, toBoundedPage } from '../database/bounded-page.ts';
+import type { Page } from '../base/page.ts';
+import { type ExaminedRow, toBoundedPage } from '../database/bounded-page.ts';
 import { ofOrganization } from '../database/first-wall.ts';
 import type { Schema } from '../database/schema.ts';
 import type { FeedFilter, FeedRequest, FeedRow, LatestRequest, LatestRow, PlantIds, TimeRequest } from './read.ts';
@@ -56,7 +57,7 @@ export async function readFeed(
   connection: Kysely<Schema>,
   request: FeedRequest,
   examinedRowsMax: number,
-): Promise<BoundedPage<FeedRow & ExaminedRow>> {
+): Promise<Page<FeedRow & ExaminedRow>> {
   const { organizationId, afterPosition, take, signalGroups } = request;
   const passes = allOf([
     amongAssets(request),
@@ -87,7 +88,7 @@ export async function readByTime(
   connection: Kysely<Schema>,
   request: TimeRequest,
   examinedRowsMax: number,
-): Promise<BoundedPage<TimeRow>> {
+): Promise<Page<TimeRow>> {
   const { organizationId, of, fromMs, toMs, after, take } = request;
   const direction = sql.raw(request.order);
   const beyond = sql.raw(request.order === 'asc' ? '>' : '<');
@@ -123,7 +124,7 @@ export async function readLatest(
   connection: Kysely<Schema>,
   request: LatestRequest,
   examinedRowsMax: number,
-): Promise<BoundedPage<LatestRow & ExaminedRow>> {
+): Promise<Page<LatestRow & ExaminedRow>> {
   const { organizationId, fleetId, assetId, afterAssetId, take } = request;
   // Each order is that of one index alone, `asset_walk` or `asset_fleet`. By `id` alone, the planner may as well walk
   // the primary key past the assets of every other organization or fleet.

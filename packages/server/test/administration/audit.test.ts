@@ -2,17 +2,18 @@ import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { sql } from 'kysely';
 import { expect, onTestFinished, test } from 'vitest';
 import { SYSTEM_ORIGIN } from '../../src/access/principal.ts';
-import { systemIds } from '../../src/base/ids.ts';
-import { silentLogger } from '../../src/base/log.ts';
-import type { Database } from '../../src/database/database.ts';
-import { CHAIN_START, hashEvent, recordAudit } from '../../src/organizations/audit.ts';
-import { listAudit, verifyChain } from '../../src/organizations/read-audit.ts';
+import { CHAIN_START, hashEvent, recordAudit } from '../../src/audit/chain.ts';
 import {
   openRefusals,
   REFUSAL_WINDOW_MS,
   type Refusal,
   WINDOWS_PER_ORGANIZATION_MAX,
-} from '../../src/organizations/refusals.ts';
+} from '../../src/audit/refused-access.ts';
+import { listAudit, verifyChain } from '../../src/audit/verify.ts';
+import { systemIds } from '../../src/base/ids.ts';
+import { silentLogger } from '../../src/base/log.ts';
+import type { Database } from '../../src/database/database.ts';
+import { findOperatorId } from '../../src/organizations/organizations.ts';
 import { insertOrganization } from '../../src/organizations/store.ts';
 import { openTestApp } from '../app.ts';
 import { openTestDatabase } from '../database.ts';
@@ -295,7 +296,12 @@ test('refused access is in the log: of the caller’s organization, or of the op
 test('however much is refused, an organization’s log grows by a bounded number of events a minute, and nothing is left out of the count', async () => {
   const { database, organizationId } = await openChain(0);
   const clock = createManualClock(Date.UTC(2026, 10, 20));
-  const refusals = openRefusals({ database, clock, log: silentLogger });
+  const refusals = openRefusals({
+    database,
+    clock,
+    log: silentLogger,
+    findOperatorId: () => findOperatorId(database.system),
+  });
   const one = (n: number): Refusal => ({
     organizationId,
     actor: { kind: 'anonymous', id: null },

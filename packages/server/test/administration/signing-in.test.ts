@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createMemoryLimits } from '../../src/limits/memory.ts';
-import { createAttempts } from '../../src/organizations/attempts.ts';
+import { createAttempts } from '../../src/people/attempt-limit.ts';
 import { openTestApp, type TestApp } from '../app.ts';
 import { createManualClock } from '../manual-clock.ts';
 import { addPerson, comparable, PASSWORD, send, signIn, type TestPerson } from '../people.ts';

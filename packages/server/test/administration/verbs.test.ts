@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemIds } from '../../src/base/ids.ts';
-import { createFirstAdmin } from '../../src/organizations/first-admin.ts';
+import { createFirstAdmin } from '../../src/people/first-admin.ts';
 import { openTestApp, type TestApp } from '../app.ts';
 import { runGladhand } from '../gladhand.ts';
 import { addPerson, send, signIn } from '../people.ts';

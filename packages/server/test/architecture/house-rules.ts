@@ -49,7 +49,7 @@ export const LEAD_FILES = [
   'intake/accept.ts',
   'limits/limits.ts',
   'live/rpc.ts',
-  'mapping/mapper.ts',
+  'processing/mapper.ts',
   'organizations/organizations.ts',
   'query/routes.ts',
   'registry/registry.ts',

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { PRODUCTS_DIRECTORY } from '../../src/app/products-directory.ts';
-import { loadProducts } from '../../src/mapping/products.ts';
+import { loadProducts } from '../../src/products/products.ts';
 import { openTestApp } from '../app.ts';
 import { personToken } from '../people.ts';
 

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { expect, test, vi } from 'vitest';
 import { systemIds, uuidFrom } from '../../src/base/ids.ts';
 import { createPartitions } from '../../src/database/partitions.ts';
-import { findReceipt } from '../../src/mapping/store.ts';
+import { findReceipt } from '../../src/processing/store.ts';
 import { createRegistry } from '../../src/registry/registry.ts';
 import { appendRecords } from '../../src/telemetry/append.ts';
 import { createTelemetryReader } from '../../src/telemetry/read.ts';

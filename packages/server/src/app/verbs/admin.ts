@@ -4,7 +4,7 @@ import { systemClock } from '../../base/clock.ts';
 import { systemIds } from '../../base/ids.ts';
 import { StartRefusal } from '../../base/start-refusal.ts';
 import type { Config } from '../../config.ts';
-import { createFirstAdmin } from '../../organizations/first-admin.ts';
+import { createFirstAdmin } from '../../people/first-admin.ts';
 import { withDatabase } from './database.ts';
 
 export interface AdminFlags {

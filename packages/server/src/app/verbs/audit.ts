@@ -1,7 +1,7 @@
+import { verifyChain } from '../../audit/verify.ts';
 import { StartRefusal } from '../../base/start-refusal.ts';
 import type { Config } from '../../config.ts';
 import type { Database } from '../../database/database.ts';
-import { verifyChain } from '../../organizations/read-audit.ts';
 import { findOrganization, listOrganizations } from '../../organizations/store.ts';
 import { withDatabase } from './database.ts';
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { MappedRecord } from '../../mapping/mapped-record.ts';
-import { loadProducts } from '../../mapping/products.ts';
+import { loadProducts } from '../../products/products.ts';
 import { distanceM } from '../road.ts';
 import { createVehicle, type VehicleState } from '../vehicle.ts';
 import { createDemoWorld, type DemoProduct } from '../world.ts';

@@ -10,12 +10,12 @@ import {
 import type { ErrorCode } from '@gladhand/contract/errors.ts';
 import type { FastifyRequest } from 'fastify';
 import { type TSchema, Type } from 'typebox';
-import type { Person, Role } from '../access/principal.ts';
 import { personOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
-import { originOf, personSchema } from '../edge/person-route.ts';
+import { type GetReachable, OrganizationParams, originOf, personSchema } from '../edge/person-route.ts';
 import type { ErrorFamily } from '../edge/problem.ts';
-import type { ApiKeys, KeyOwner } from './api-keys.ts';
+import type { ApiKeys, KeyOwner } from './administer-keys.ts';
+import type { Role } from './principal.ts';
 
 /**
  * The doors of API-key administration, twice: `/partner/api-keys` for the caller's own organization, whose errors are
@@ -23,10 +23,7 @@ import type { ApiKeys, KeyOwner } from './api-keys.ts';
  */
 export interface ApiKeyRoutesParts {
   readonly apiKeys: ApiKeys;
-  readonly organizations: {
-    /** By id or slug. Throws `not-found` for what `person` may not see. */
-    getReachable(person: Person, name: string): Promise<KeyOwner>;
-  };
+  readonly getReachable: GetReachable;
 }
 
 export function registerApiKeyRoutes(http: Http, parts: ApiKeyRoutesParts): void {
@@ -46,9 +43,9 @@ export function registerApiKeyRoutes(http: Http, parts: ApiKeyRoutesParts): void
     errors: 'problem',
     noun: 'OrganizationApiKey',
     refusals: ['not-found'],
-    path: { organization: Type.String({ description: 'The id or slug of an organization.' }) },
+    path: OrganizationParams.properties,
     ownerOf: (request) =>
-      parts.organizations.getReachable(personOf(request), (request.params as { organization: string }).organization),
+      parts.getReachable(personOf(request), (request.params as { organization: string }).organization),
   });
 }
 

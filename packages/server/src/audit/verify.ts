@@ -1,6 +1,7 @@
+import { cutPage } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
-import { type AuditEvent, CHAIN_START, hashEvent } from './audit.ts';
-import * as store from './audit-store.ts';
+import { type AuditEvent, CHAIN_START, hashEvent } from './chain.ts';
+import * as store from './store.ts';
 
 /** Reading the audit log, and finding out whether anybody has been at it. */
 export interface AuditFilter {
@@ -17,15 +18,14 @@ export async function listAudit(
   database: Database,
   organizationId: string,
   filter: AuditFilter,
-): Promise<{ items: store.StoredEvent[]; before: number | null }> {
+): Promise<{ items: readonly store.StoredEvent[]; before: number | null }> {
   const items = await database.within(
     organizationId,
     (db) => store.listAuditEvents(db, organizationId, { ...filter, take: filter.take + 1 }),
     'read',
   );
-  if (items.length <= filter.take) return { items, before: null };
-  items.length = filter.take;
-  return { items, before: items[filter.take - 1]?.event.sequence ?? null };
+  const { rows, last } = cutPage(items, filter.take);
+  return { items: rows, before: last?.event.sequence ?? null };
 }
 
 export interface ChainReport {

@@ -1,4 +1,4 @@
-import type { CompiledMapping } from './mapped-record.ts';
+import type { CompiledMapping } from '../mapping/mapped-record.ts';
 
 /**
  * A product's example: what a partner of it sends, to be copied. It stands in the product's folder as `example.json`

@@ -8,15 +8,15 @@ import {
 } from '@gladhand/contract/api-keys.ts';
 import type { FieldError } from '@gladhand/contract/errors.ts';
 import type { Kysely } from 'kysely';
-import type { Audience, Origin, Person } from '../access/principal.ts';
+import { recordAudit } from '../audit/chain.ts';
 import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import { isUuid } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
+import * as store from './administer-keys-store.ts';
 import { readAllowedIps, readExpiry, readScopes, refuseFindings } from './api-key-order.ts';
-import * as store from './api-key-store.ts';
-import { recordAudit } from './audit.ts';
+import type { Audience, Origin, Person } from './principal.ts';
 
 /**
  * The API keys of an organization. Promise: a key never exceeds its creator's rights: it belongs to the organization

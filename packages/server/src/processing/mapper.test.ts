@@ -7,11 +7,11 @@ import { silentLogger } from '../base/log.ts';
 import { createPartitions } from '../database/partitions.ts';
 import { createLocalDoorbell } from '../doorbell/local.ts';
 import { openPostgresIntakeLog } from '../intake-log/postgres.ts';
+import type { MappingOutcome } from '../mapping/mapped-record.ts';
 import { insertOrganization } from '../organizations/store.ts';
+import type { Product } from '../products/products.ts';
 import { createRegistry } from '../registry/registry.ts';
-import type { MappingOutcome } from './mapped-record.ts';
 import { openMapper } from './mapper.ts';
-import type { Product } from './products.ts';
 
 /**
  * What the mapper loop promises when something goes wrong under it: exactly once in effect, in order per asset, and no

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { Actor, Origin } from '../access/principal.ts';
 import type { Schema } from '../database/schema.ts';
-import * as store from './audit-store.ts';
+import * as store from './store.ts';
 
 /**
  * The audit log: who did what to what, when and from where, one chain of events per organization. Promise: an event

@@ -2,8 +2,7 @@ import type { Actor } from '../access/principal.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
-import { recordAudit } from './audit.ts';
-import * as store from './store.ts';
+import { recordAudit } from './chain.ts';
 
 /**
  * Refused access in the audit log. Promise: the first refusal of a caller for one reason at one route is written
@@ -33,6 +32,14 @@ export interface Refusal {
   readonly requestId: string;
 }
 
+export interface RefusalsParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Whoever runs the installation; undefined before there is anybody. */
+  readonly findOperatorId: () => Promise<string | undefined>;
+}
+
 interface Window {
   readonly refusal: Refusal;
   readonly startMs: number;
@@ -44,7 +51,7 @@ export const REFUSAL_WINDOW_MS = 60_000;
 export const WINDOWS_PER_ORGANIZATION_MAX = 100;
 const FLUSH_MS = 1_000;
 
-export function openRefusals(parts: { database: Database; clock: Clock; log: Logger }): Refusals {
+export function openRefusals(parts: RefusalsParts): Refusals {
   const { database, clock, log } = parts;
   const windows = new Map<string, Window>();
   const perOrganization = new Map<string | null, number>();
@@ -89,7 +96,7 @@ export function openRefusals(parts: { database: Database; clock: Clock; log: Log
       (window) => window.unwritten > 0 && (all || !window.isWritten || isOver(window)),
     );
     const operatorId = due.some(({ refusal }) => refusal.organizationId === null)
-      ? (await store.findOperator(database.system))?.id
+      ? await parts.findOperatorId()
       : undefined;
     for (const window of due) {
       const organizationId = window.refusal.organizationId ?? operatorId;

@@ -1,12 +1,13 @@
 import type { NewUser, User, UserChange } from '@gladhand/contract/organizations.ts';
 import { type Origin, type Person, ROLES, type Role } from '../access/principal.ts';
+import { recordAudit } from '../audit/chain.ts';
 import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
+import { Fault, nothingHere } from '../base/fault.ts';
 import { type Ids, isUuid } from '../base/ids.ts';
+import { type Listed, listById, type Walk } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
-import { recordAudit } from './audit.ts';
-import { type Listed, listed, nothingHere, type Walk } from './organizations.ts';
+import { lockOrganization } from '../organizations/store.ts';
 import { hashPassword } from './password.ts';
 import { deleteSessionsOf } from './session-store.ts';
 import * as store from './store.ts';
@@ -40,7 +41,7 @@ export function createPeople(parts: { database: Database; clock: Clock; ids: Ids
 
   return {
     list: (organizationId, walk) =>
-      listed(walk, (slice) =>
+      listById(walk, (slice) =>
         database.within(organizationId, (db) => store.listUsers(db, organizationId, slice), 'read'),
       ),
     get: (organizationId, id) => database.within(organizationId, (db) => get(db, organizationId, id), 'read'),
@@ -71,7 +72,7 @@ export function createPeople(parts: { database: Database; clock: Clock; ids: Ids
       const { password, ...details } = change;
       const passwordHash = await hash(password);
       const changed = await database.within(organizationId, async (trx) => {
-        await store.lockOrganization(trx, organizationId);
+        await lockOrganization(trx, organizationId);
         const before = await get(trx, organizationId, id);
         await refuseLastAdmin(trx, before, change);
         const after = await store.updatePerson(trx, organizationId, before.id, { ...details, passwordHash }, at);

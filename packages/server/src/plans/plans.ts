@@ -1,15 +1,14 @@
 import type { NewPlan, Plan, PlanChange, ProductLimit, ProductLimitChange } from '@gladhand/contract/limits.ts';
 import type { Kysely } from 'kysely';
 import { isPlatformOperator, type Origin, type Person } from '../access/principal.ts';
+import { recordAudit } from '../audit/chain.ts';
 import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
+import { Fault, nothingHere } from '../base/fault.ts';
 import { type Ids, isUuid } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
-import { recordAudit } from './audit.ts';
-import * as store from './limit-store.ts';
-import { nothingHere } from './organizations.ts';
 import { STANDARD_PLAN } from './plan-directory.ts';
+import * as store from './store.ts';
 
 /**
  * How operators set limits: plans for customers, windows for the intake of products. Promise: a change counts on this

@@ -3,10 +3,10 @@ import type { Kysely } from 'kysely';
 import type { Ids } from '../base/ids.ts';
 import type { Schema } from '../database/schema.ts';
 import type { Envelope } from '../intake-log/intake-log.ts';
+import type { AssetRef, MappedRecord, MappingOutcome, Reject } from '../mapping/mapped-record.ts';
 import { type DeviceSighting, deviceKey, resolveAssets, resolveDevices, resolvePlants } from '../registry/resolve.ts';
 import { appendRecords, type NewRecord } from '../telemetry/append.ts';
 import { type LeafPaths, leafPathsOf } from './leaf-paths.ts';
-import type { AssetRef, MappedRecord, MappingOutcome, Reject } from './mapped-record.ts';
 import * as store from './store.ts';
 
 /**

@@ -4,7 +4,7 @@ import { coalesce } from '../base/coalesce.ts';
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import type { FixedWindow, SlotPolicy, TokenBucket } from '../limits/limits.ts';
-import * as store from './limit-store.ts';
+import * as store from './store.ts';
 
 /**
  * What everybody may use, in this node's memory, ready for the limits port. Promise: `of` and `intake` answer at once

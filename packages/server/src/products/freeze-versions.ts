@@ -2,8 +2,8 @@ import type { Kysely } from 'kysely';
 import { StartRefusal } from '../base/start-refusal.ts';
 import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
-import { freezeVersion, listFrozenVersions } from './product-version-store.ts';
 import type { Products } from './products.ts';
+import { freezeVersion, listFrozenVersions } from './store.ts';
 
 /**
  * A mapping version that has mapped a payload is frozen. Promise: under one version number the same payload always

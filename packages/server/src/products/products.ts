@@ -2,9 +2,9 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FieldError } from '@gladhand/contract/errors.ts';
 import { StartRefusal } from '../base/start-refusal.ts';
-import type { ProductDocument } from './document.ts';
+import type { ProductDocument } from '../mapping/document.ts';
+import type { CompiledMapping } from '../mapping/mapped-record.ts';
 import type { ExampleTemplate } from './example.ts';
-import type { CompiledMapping } from './mapped-record.ts';
 import { type ProductFault, type ProductFolder, type ProductVersion, readProductFolder } from './read-product.ts';
 
 /**

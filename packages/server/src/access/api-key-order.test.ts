@@ -1,9 +1,9 @@
 import type { FieldError } from '@gladhand/contract/errors.ts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { SCOPES } from '../access/principal.ts';
 import { createNetworks } from '../base/network.ts';
 import { readAllowedIps, readExpiry, readScopes } from './api-key-order.ts';
+import { SCOPES } from './principal.ts';
 
 const INSTALLED = ['traccar', 'flespi'];
 const isProduct = (name: string) => INSTALLED.includes(name);

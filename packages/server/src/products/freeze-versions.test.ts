@@ -8,8 +8,8 @@ import type { Database } from '../database/database.ts';
 import { createPartitions } from '../database/partitions.ts';
 import { createLocalDoorbell } from '../doorbell/local.ts';
 import { openPostgresIntakeLog } from '../intake-log/postgres.ts';
+import { openMapper } from '../processing/mapper.ts';
 import { createVersionFreeze, refuseChangedVersions, VersionChanged } from './freeze-versions.ts';
-import { openMapper } from './mapper.ts';
 import { loadProducts, type Products } from './products.ts';
 
 const AT_MS = Date.UTC(2026, 10, 23, 7, 46);

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import type { FieldError } from '@gladhand/contract/errors.ts';
 import { SignalsSchema } from '@gladhand/contract/signals.ts';
 import { afterAll, describe, expect, test } from 'vitest';
+import type { MappingOutcome } from '../mapping/mapped-record.ts';
+import { checkShape } from '../mapping/schema-errors.ts';
 import { createInputCheck } from './input-check.ts';
-import type { MappingOutcome } from './mapped-record.ts';
 import { loadProducts, ProductsInvalid } from './products.ts';
-import { checkShape } from './schema-errors.ts';
 
 const DIRECTORY = join(import.meta.dirname, '../../products');
 const products = loadProducts(DIRECTORY);

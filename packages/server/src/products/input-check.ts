@@ -1,6 +1,6 @@
 import type { FieldError } from '@gladhand/contract/errors.ts';
 import type { ValidateFunction } from 'ajv/dist/2020.js';
-import { allErrorsAjv, createAjv, fieldErrors } from './schema-errors.ts';
+import { allErrorsAjv, createAjv, fieldErrors } from '../mapping/schema-errors.ts';
 
 /** Values of a payload above which only the first finding is told: collecting all of them would cost too much. */
 const COLLECT_VALUES_MAX = 20_000;

@@ -3,12 +3,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FieldError } from '@gladhand/contract/errors.ts';
 import { parse } from 'yaml';
-import { compileMapping } from './compile.ts';
-import { type ProductDocument, ProductDocumentSchema, type ProductRules } from './document.ts';
+import { compileMapping } from '../mapping/compile.ts';
+import { type ProductDocument, ProductDocumentSchema, type ProductRules } from '../mapping/document.ts';
+import type { CompiledMapping } from '../mapping/mapped-record.ts';
+import { checkShape } from '../mapping/schema-errors.ts';
 import { type ExampleTemplate, refuseExample } from './example.ts';
 import { createInputCheck } from './input-check.ts';
-import type { CompiledMapping } from './mapped-record.ts';
-import { checkShape } from './schema-errors.ts';
 
 /**
  * One folder of a product, read with every fault in every file of it. A fault in one file does not keep the others from

@@ -8,10 +8,10 @@ import { type Lease, openLease } from '../database/lease.ts';
 import { isMissingPartition, type Partitions } from '../database/partitions.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import type { Envelope, IntakeBatch, IntakeLog } from '../intake-log/intake-log.ts';
+import type { Reject } from '../mapping/mapped-record.ts';
+import { createVersionFreeze, type FreezeVersions, VersionChanged } from '../products/freeze-versions.ts';
+import type { Products } from '../products/products.ts';
 import { settleArrivals } from './arrivals.ts';
-import { createVersionFreeze, type FreezeVersions, VersionChanged } from './freeze-versions.ts';
-import type { Reject } from './mapped-record.ts';
-import type { Products } from './products.ts';
 import { type MappedEnvelope, type Settled, settle } from './settle.ts';
 import * as store from './store.ts';
 

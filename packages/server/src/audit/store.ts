@@ -2,7 +2,7 @@ import type { Kysely, Selectable } from 'kysely';
 import type { Actor } from '../access/principal.ts';
 import { ofOrganization } from '../database/first-wall.ts';
 import type { AuditEventTable, Schema } from '../database/schema.ts';
-import type { AuditEvent } from './audit.ts';
+import type { AuditEvent } from './chain.ts';
 
 /** The SQL of the audit log. */
 type Connection = Kysely<Schema>;

@@ -1,10 +1,11 @@
 import type { Organization } from '@gladhand/contract/organizations.ts';
 import { SYSTEM_ORIGIN } from '../access/principal.ts';
+import { recordAudit } from '../audit/chain.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Ids } from '../base/ids.ts';
 import { StartRefusal } from '../base/start-refusal.ts';
 import type { Database } from '../database/database.ts';
-import { recordAudit } from './audit.ts';
+import * as organizations from '../organizations/store.ts';
 import { hashPassword } from './password.ts';
 import * as store from './store.ts';
 
@@ -32,17 +33,19 @@ export async function createFirstAdmin(
   const passwordHash = await hashPassword(order.password, (length) => ids.randomBytes(length));
   const at = new Date(clock.nowMs());
   return database.system.transaction().execute(async (trx) => {
-    await store.lockOperator(trx);
-    const operator = await store.findOperator(trx);
+    await organizations.lockOperator(trx);
+    const operator = await organizations.findOperator(trx);
     const named =
-      order.organization === undefined ? operator : await store.findOrganization(trx, order.organization, false);
+      order.organization === undefined
+        ? operator
+        : await organizations.findOrganization(trx, order.organization, false);
     if (named === undefined && operator !== undefined) {
       throw new StartRefusal(
         `There is no organization with the slug ${order.organization}. The operator makes organizations over the API.`,
       );
     }
     const organization = named ?? (await createOperator(order.organization ?? OPERATOR_SLUG, 'Operator'));
-    await store.lockOrganization(trx, organization.id);
+    await organizations.lockOrganization(trx, organization.id);
     if (!order.force && (await store.countAdmins(trx, organization.id)) > 0) {
       throw new StartRefusal(
         `${organization.slug} has an admin already, who can make more over the API. Use --force to make another one here.`,
@@ -66,7 +69,7 @@ export async function createFirstAdmin(
 
     async function createOperator(slug: string, name: string): Promise<Organization> {
       const operatorId = ids.uuid();
-      await store.insertOrganization(trx, { id: operatorId, slug, name, kind: 'operator', at });
+      await organizations.insertOrganization(trx, { id: operatorId, slug, name, kind: 'operator', at });
       const details = { slug, name, kind: 'operator' };
       await recordAudit(trx, {
         ...SYSTEM_ORIGIN,
@@ -76,7 +79,7 @@ export async function createFirstAdmin(
         details,
         at,
       });
-      return (await store.findOrganization(trx, operatorId, true))!;
+      return (await organizations.findOrganization(trx, operatorId, true))!;
     }
   });
 }

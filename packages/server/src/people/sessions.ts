@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Origin, Person } from '../access/principal.ts';
+import { recordAudit } from '../audit/chain.ts';
 import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import type { Ids } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import type { Limits } from '../limits/limits.ts';
-import { createAttempts } from './attempts.ts';
-import { recordAudit } from './audit.ts';
+import { createAttempts } from './attempt-limit.ts';
 import { hashPassword, isPassword } from './password.ts';
 import * as sessionStore from './session-store.ts';
 import * as store from './store.ts';

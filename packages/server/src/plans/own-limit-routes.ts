@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import type { Clock } from '../base/clock.ts';
 import type { Cursors } from '../base/cursor.ts';
 import { Fault } from '../base/fault.ts';
+import { cutPage } from '../base/page.ts';
 import type { Http } from '../edge/http.ts';
 import type { LimitUses } from '../edge/limit-use.ts';
 import { PageQuery, readPlace, TAKE_DEFAULT } from '../edge/paging.ts';
@@ -90,9 +91,8 @@ export function registerLimitRoutes(http: Http, parts: LimitRoutesParts): void {
       const after = place === null ? null : { day: String(place[0]), keyId: String(place[1]) };
       const take = query.take ?? TAKE_DEFAULT;
       const found = await parts.usage.list(organizationId, { fromDay, toDay, keyId, after, take: take + 1 });
-      const data = found.slice(0, take);
-      const last = found.length > take ? data.at(-1) : undefined;
-      return { data, next: last === undefined ? null : parts.cursors.seal(binding, [last.day, last.keyId]) };
+      const { rows, last } = cutPage(found, take);
+      return { data: [...rows], next: last === null ? null : parts.cursors.seal(binding, [last.day, last.keyId]) };
     },
   );
 }
