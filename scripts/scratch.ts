@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, readlink, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findPostgresOf, signalProcess } from '../packages/server/src/database/process-table.ts';
+import { findPostgresOf, signalProcess } from '../packages/server/src/embedded-postgres/process-table.ts';
 
 /**
  * What a bench or proof leaves behind: nothing. Folders and processes are entered here when they are made and undone

@@ -1,7 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isPostgresOf, signalProcess } from '../../packages/server/src/database/process-table.ts';
+import { isPostgresOf, signalProcess } from '../../packages/server/src/embedded-postgres/process-table.ts';
 import { openChild } from '../child.ts';
 import { createRandom } from '../random.ts';
 import { type Report, say } from '../report.ts';

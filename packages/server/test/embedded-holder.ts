@@ -1,7 +1,7 @@
 import { systemClock } from '../src/base/clock.ts';
 import { systemIds } from '../src/base/ids.ts';
 import { silentLogger } from '../src/base/log.ts';
-import { openEmbeddedPostgres } from '../src/database/embedded.ts';
+import { openEmbeddedPostgres } from '../src/embedded-postgres/embedded.ts';
 
 /**
  * A server reduced to its database, as a process of its own for tests to kill: opens the embedded PostgreSQL of the

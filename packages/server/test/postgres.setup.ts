@@ -7,10 +7,10 @@ import { systemClock } from '../src/base/clock.ts';
 import { systemIds } from '../src/base/ids.ts';
 import { silentLogger } from '../src/base/log.ts';
 import type { PostgresHost } from '../src/database/database.ts';
-import { openEmbeddedPostgres } from '../src/database/embedded.ts';
 import { migrate } from '../src/database/migrate.ts';
 import { openDatabase } from '../src/database/open-database.ts';
 import { openPostgresServer } from '../src/database/server.ts';
+import { openEmbeddedPostgres } from '../src/embedded-postgres/embedded.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {

@@ -6,7 +6,7 @@ import { registerHooks } from 'node:module';
  */
 registerHooks({
   load(url, context, next) {
-    if (!url.endsWith('/database/first-wall.ts')) return next(url, context);
+    if (!url.endsWith('/database/of-organization.ts')) return next(url, context);
     process.stderr.write('The first wall is off: row-level security alone keeps organizations apart.\n');
     return {
       format: 'module',

@@ -1,6 +1,6 @@
 import { API_KEY_GENERATIONS_MAX, type ApiKey } from '@gladhand/contract/api-keys.ts';
 import { type Kysely, sql } from 'kysely';
-import { ofOrganization } from '../database/first-wall.ts';
+import { ofOrganization } from '../database/of-organization.ts';
 import type { Schema } from '../database/schema.ts';
 
 /** The SQL of administering API keys. Nothing here reads what a key is recognized by. */

@@ -1,6 +1,6 @@
 import { recordAudit } from '../audit/chain.ts';
 import type { Database } from '../database/database.ts';
-import { findOperatorId } from '../organizations/organizations.ts';
+import { findOperatorId } from '../organizations/operator.ts';
 import { SYSTEM_ORIGIN } from './principal.ts';
 import * as store from './store.ts';
 

@@ -1,6 +1,6 @@
 import type { Kysely, Selectable } from 'kysely';
 import type { Actor } from '../access/principal.ts';
-import { ofOrganization } from '../database/first-wall.ts';
+import { ofOrganization } from '../database/of-organization.ts';
 import type { AuditEventTable, Schema } from '../database/schema.ts';
 import type { AuditEvent } from './chain.ts';
 

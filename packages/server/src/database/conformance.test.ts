@@ -6,8 +6,8 @@ import { hasInstalledPostgres, openInstalledPostgres } from '../../test/installe
 import { systemClock } from '../base/clock.ts';
 import { systemIds } from '../base/ids.ts';
 import { silentLogger } from '../base/log.ts';
+import { openEmbeddedPostgres } from '../embedded-postgres/embedded.ts';
 import { describeDatabase } from './conformance.ts';
-import { openEmbeddedPostgres } from './embedded.ts';
 import { openPostgresServer } from './server.ts';
 
 describeDatabase('embedded PostgreSQL', async () => {

@@ -1,8 +1,8 @@
 import { createClient } from '@redis/client';
 import { type Clock, sleep } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
-import { LATE, within } from './budget.ts';
 import { createHeldSlots, slotKey } from './held-slots.ts';
+import { LATE, within } from './in-time.ts';
 import { DECISION_MS_MAX, type Decision, LEASE_TTL_MS, type Limits, type TakeRequest } from './limits.ts';
 import { BEAT, chargeArguments, type Script, TAKE, TAKE_MODES } from './lua.ts';
 import { assertRequest, decide, decisionOf, refundable, type Situation, type Use, useKey } from './quota.ts';

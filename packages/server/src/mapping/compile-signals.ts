@@ -1,5 +1,5 @@
 import { type ListTarget, SIGNAL_TARGETS, type SignalTarget } from '@gladhand/contract/signal-target.ts';
-import type { Build } from './build.ts';
+import type { Compilation } from './compilation.ts';
 import { ListSpecSchema, MAPPING_LIMITS } from './document.ts';
 import type { Expression } from './expression.ts';
 import { compileLeaf } from './leaf.ts';
@@ -24,7 +24,12 @@ type Fields = ReadonlyMap<string, SignalTarget>;
 const POSITION = new Set(['gps.latitude', 'gps.longitude']);
 
 /** The `signals` of a record spec as nodes; every fault goes into `build.errors`. */
-export function compileSignals(lines: Lines, pointer: string, names: readonly string[], build: Build): SignalNode[] {
+export function compileSignals(
+  lines: Lines,
+  pointer: string,
+  names: readonly string[],
+  build: Compilation,
+): SignalNode[] {
   const entries = Object.entries(lines);
   if (entries.length > MAPPING_LIMITS.linesPerRecordMax) {
     build.refuse(pointer, 'bounds', `a record has at most ${MAPPING_LIMITS.linesPerRecordMax} lines`);
@@ -42,7 +47,7 @@ function compileFields(
   within: string,
   pointer: string,
   names: readonly string[],
-  build: Build,
+  build: Compilation,
 ): SignalNode[] {
   const nodes: SignalNode[] = [];
   for (const [path, raw] of entries) {
@@ -63,7 +68,7 @@ function compileFields(
   return nodes;
 }
 
-function findTarget(path: string, fields: Fields, within: string, at: string, build: Build) {
+function findTarget(path: string, fields: Fields, within: string, at: string, build: Compilation) {
   let current: SignalTarget | undefined;
   let level = fields;
   for (const part of path.split('.')) {
@@ -104,7 +109,7 @@ function compileList(
   target: ListTarget,
   pointer: string,
   names: readonly string[],
-  build: Build,
+  build: Compilation,
 ): ListPlan | undefined {
   if (Array.isArray(raw)) return compileElements(raw, target, pointer, names, build);
   if (typeof raw !== 'object' || raw === null) {
@@ -147,7 +152,7 @@ function compileElements(
   target: ListTarget,
   pointer: string,
   names: readonly string[],
-  build: Build,
+  build: Compilation,
 ): ListPlan | undefined {
   if (raw.length === 0 || raw.length > MAPPING_LIMITS.elementsPerListMax) {
     return build.refuse(pointer, 'bounds', `expected 1 to ${MAPPING_LIMITS.elementsPerListMax} elements`);
@@ -178,7 +183,7 @@ function compileElement(
   target: ListTarget,
   pointer: string,
   names: readonly string[],
-  build: Build,
+  build: Compilation,
   filter?: Expression,
 ) {
   const identity = new Map<string, Line>();

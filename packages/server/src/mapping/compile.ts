@@ -1,5 +1,5 @@
 import type { TSchema } from 'typebox';
-import { Build } from './build.ts';
+import { Compilation } from './compilation.ts';
 import { compileSignals } from './compile-signals.ts';
 import {
   DeviceClockSchema,
@@ -27,7 +27,7 @@ import { linesOf, type SignalNode } from './signal-node.ts';
 export function compileMapping(document: unknown, options: { product: ProductRules }): CompileResult {
   const shape = checkShape(MappingDocumentSchema, document, '');
   if (shape.length > 0) return { ok: false, errors: shape };
-  const build = new Build();
+  const build = new Compilation();
   const { records } = document as MappingDocument;
   const plans = records.map((spec, index) => compileRecord(spec, `/records/${index}`, build));
   if (build.errors.length > 0) return { ok: false, errors: build.errors };
@@ -36,7 +36,7 @@ export function compileMapping(document: unknown, options: { product: ProductRul
 
 type RecordSpec = MappingDocument['records'][number];
 
-function compileRecord(spec: RecordSpec, pointer: string, build: Build): RecordPlan | undefined {
+function compileRecord(spec: RecordSpec, pointer: string, build: Compilation): RecordPlan | undefined {
   build.enterLoop(undefined);
   const loops = compileLoops(spec.each, `${pointer}/each`, build);
   const loopNames = namesOf(spec.each);
@@ -87,7 +87,7 @@ function compileWhen(
   pointer: string,
   names: readonly string[],
   lets: readonly LetPlan[],
-  build: Build,
+  build: Compilation,
 ): RecordPlan['when'] {
   const expression = build.expression(source, pointer, names, ['bool']);
   if (expression === undefined) return undefined;
@@ -95,7 +95,12 @@ function compileWhen(
   return { expression, place: { pointer, expression: source }, usesLets };
 }
 
-function compileAsset(source: string, pointer: string, names: readonly string[], build: Build): RecordPlan['asset'] {
+function compileAsset(
+  source: string,
+  pointer: string,
+  names: readonly string[],
+  build: Compilation,
+): RecordPlan['asset'] {
   const expression = build.expression(source, pointer, names, ['string']);
   return expression && { expression, place: { pointer, expression: source } };
 }
@@ -116,7 +121,7 @@ function namesOf(each: unknown): string[] {
   );
 }
 
-function compileLoops(each: unknown, pointer: string, build: Build): LoopPlan[] {
+function compileLoops(each: unknown, pointer: string, build: Compilation): LoopPlan[] {
   if (each === undefined) return [];
   const written: unknown[] = typeof each === 'string' ? [{ as: 'item', in: each }] : Array.isArray(each) ? each : [];
   if (written.length === 0 || written.length > MAPPING_LIMITS.loopsPerRecordMax) {
@@ -152,7 +157,7 @@ function compileLets(
   bindings: Readonly<Record<string, string>>,
   pointer: string,
   outer: readonly string[],
-  build: Build,
+  build: Compilation,
 ): LetPlan[] {
   const lets: LetPlan[] = [];
   for (const [as, source] of Object.entries(bindings)) {
@@ -170,7 +175,7 @@ function compileDevice(
   raw: { externalId: string; kind: string },
   pointer: string,
   names: readonly string[],
-  build: Build,
+  build: Compilation,
 ): DevicePlan | undefined {
   const shape = checkShape(DeviceSchema, raw, pointer);
   build.errors.push(...shape);
@@ -183,7 +188,7 @@ function compileDeviceClock(
   raw: NonNullable<RecordSpec['deviceAt']>,
   pointer: string,
   names: readonly string[],
-  build: Build,
+  build: Compilation,
 ): DeviceClockPlan | undefined {
   const instant = compileInstant(raw, pointer, names, build, DeviceClockSchema);
   if (instant === undefined) return undefined;
@@ -195,7 +200,7 @@ function compileInstant(
   raw: RecordSpec['observedAt'],
   pointer: string,
   names: readonly string[],
-  build: Build,
+  build: Compilation,
   schema: TSchema,
 ): InstantPlan | undefined {
   build.errors.push(...checkShape(schema, raw, pointer));

@@ -1,6 +1,6 @@
 import type { LeafTarget } from '@gladhand/contract/signal-target.ts';
 import type { Static } from 'typebox';
-import type { Build } from './build.ts';
+import type { Compilation } from './compilation.ts';
 import { type Line, ToldUnitSchema } from './document.ts';
 import type { Read } from './expression-use.ts';
 import { describe, Misfit, type Place } from './misfit.ts';
@@ -20,7 +20,7 @@ export function compileUnit(
   target: LeafTarget,
   pointer: string,
   names: readonly string[],
-  build: Build,
+  build: Compilation,
 ): UnitReader | undefined {
   const { unit } = line;
   if (unit === undefined) return undefined;
@@ -42,7 +42,7 @@ function compileToldUnit(
   at: string,
   place: Place,
   names: readonly string[],
-  build: Build,
+  build: Compilation,
 ): UnitReader | undefined {
   const shape = checkShape(ToldUnitSchema, unit, at);
   if (shape.length > 0) {

@@ -1,5 +1,5 @@
 import type { LeafTarget } from '@gladhand/contract/signal-target.ts';
-import type { Build } from './build.ts';
+import type { Compilation } from './compilation.ts';
 import { type Line as LineDocument, LineSchema } from './document.ts';
 import type { Expression } from './expression.ts';
 import { compileUnit, type UnitReader } from './leaf-unit.ts';
@@ -18,7 +18,7 @@ export function compileLeaf(
   target: LeafTarget,
   pointer: string,
   names: readonly string[],
-  build: Build,
+  build: Compilation,
 ): Line | undefined {
   if (typeof raw !== 'string' && !(typeof raw === 'object' && raw !== null && !Array.isArray(raw))) {
     return build.refuse(pointer, 'type', `expected a CEL expression for ${target.path}, or an object with options`);
@@ -42,7 +42,7 @@ export function compileLeaf(
   );
 }
 
-function compileLiteral(line: LineDocument, target: LeafTarget, pointer: string, build: Build): Line | undefined {
+function compileLiteral(line: LineDocument, target: LeafTarget, pointer: string, build: Compilation): Line | undefined {
   if (Object.keys(line).length > 1) return build.refuse(pointer, 'unexpected', '`literal` stands alone');
   const check = createTargetCheck(target, { pointer, expression: '' });
   if (!accepts(check, line.literal, `${pointer}/literal`, 'literal-invalid', build)) return undefined;
@@ -57,7 +57,7 @@ function compileValue(
   target: LeafTarget,
   pointer: string,
   names: readonly string[],
-  build: Build,
+  build: Compilation,
 ): Line | undefined {
   const before = build.errors.length;
   const expression = build.expression(
@@ -88,7 +88,13 @@ function compileValue(
 }
 
 /** Only what tells elements apart may be assumed: a default of anything measured would be a reading that nobody made. */
-function compileDefault(line: LineDocument, target: LeafTarget, finish: Finish, pointer: string, build: Build): void {
+function compileDefault(
+  line: LineDocument,
+  target: LeafTarget,
+  finish: Finish,
+  pointer: string,
+  build: Compilation,
+): void {
   if (line.default === undefined || line.default === null) return;
   const at = `${pointer}/default`;
   if (target.identity) {
@@ -160,7 +166,7 @@ function compileTable(
   line: LineDocument,
   check: TargetCheck,
   pointer: string,
-  build: Build,
+  build: Compilation,
 ): ReadonlyTable | undefined {
   if (line.values === undefined) {
     if (line.otherwise !== undefined)
@@ -184,7 +190,7 @@ function compileStates(
   line: LineDocument,
   target: LeafTarget,
   pointer: string,
-  build: Build,
+  build: Compilation,
 ): Map<unknown, typeof NOT_AVAILABLE> | undefined {
   const states = new Map<unknown, typeof NOT_AVAILABLE>();
   for (const [option, state] of [
@@ -207,7 +213,13 @@ function compileStates(
 }
 
 /** Runs a check on a constant of the document and turns what it throws into a compile error. */
-function accepts(check: (value: unknown) => unknown, value: unknown, at: string, code: string, build: Build): boolean {
+function accepts(
+  check: (value: unknown) => unknown,
+  value: unknown,
+  at: string,
+  code: string,
+  build: Compilation,
+): boolean {
   try {
     check(value);
     return true;

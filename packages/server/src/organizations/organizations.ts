@@ -8,7 +8,7 @@ import { type Ids, isUuid } from '../base/ids.ts';
 import { type Listed, listById, type Walk } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
-import { findPlan } from '../plans/store.ts';
+import { hasPlan } from '../plans/plans.ts';
 import * as store from './store.ts';
 
 /**
@@ -112,13 +112,8 @@ export function createOrganizations(parts: OrganizationsParts): Organizations {
 }
 
 async function refuseUnknownPlan(trx: Kysely<Schema>, planId: string | null): Promise<void> {
-  if (planId === null || (await findPlan(trx, planId, true)) !== undefined) return;
+  if (planId === null || (await hasPlan(trx, planId))) return;
   throw new Fault('validation-failed', 'There is no such plan.', {
     errors: [{ pointer: '/planId', code: 'unknown', detail: 'is not the id of a plan' }],
   });
-}
-
-/** The organization that runs the installation; undefined before there is one. */
-export async function findOperatorId(db: Kysely<Schema>): Promise<string | undefined> {
-  return (await store.findOperator(db))?.id;
 }

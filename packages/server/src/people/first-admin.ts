@@ -5,11 +5,9 @@ import type { Clock } from '../base/clock.ts';
 import type { Ids } from '../base/ids.ts';
 import { StartRefusal } from '../base/start-refusal.ts';
 import type { Database } from '../database/database.ts';
-import * as organizations from '../organizations/store.ts';
+import { getOrMakeOperator, lockOrganization } from '../organizations/operator.ts';
 import { hashPassword } from './password.ts';
 import * as store from './store.ts';
-
-const OPERATOR_SLUG = 'operator';
 
 export interface FirstAdmin {
   readonly email: string;
@@ -33,19 +31,13 @@ export async function createFirstAdmin(
   const passwordHash = await hashPassword(order.password, (length) => ids.randomBytes(length));
   const at = new Date(clock.nowMs());
   return database.system.transaction().execute(async (trx) => {
-    await organizations.lockOperator(trx);
-    const operator = await organizations.findOperator(trx);
-    const named =
-      order.organization === undefined
-        ? operator
-        : await organizations.findOrganization(trx, order.organization, false);
-    if (named === undefined && operator !== undefined) {
+    const organization = await getOrMakeOperator(trx, order.organization, { id: ids.uuid(), at });
+    if (organization === undefined) {
       throw new StartRefusal(
         `There is no organization with the slug ${order.organization}. The operator makes organizations over the API.`,
       );
     }
-    const organization = named ?? (await createOperator(order.organization ?? OPERATOR_SLUG, 'Operator'));
-    await organizations.lockOrganization(trx, organization.id);
+    await lockOrganization(trx, organization.id);
     if (!order.force && (await store.countAdmins(trx, organization.id)) > 0) {
       throw new StartRefusal(
         `${organization.slug} has an admin already, who can make more over the API. Use --force to make another one here.`,
@@ -66,20 +58,5 @@ export async function createFirstAdmin(
       at,
     });
     return organization;
-
-    async function createOperator(slug: string, name: string): Promise<Organization> {
-      const operatorId = ids.uuid();
-      await organizations.insertOrganization(trx, { id: operatorId, slug, name, kind: 'operator', at });
-      const details = { slug, name, kind: 'operator' };
-      await recordAudit(trx, {
-        ...SYSTEM_ORIGIN,
-        organizationId: operatorId,
-        action: 'organization.created',
-        target: { kind: 'organization', id: operatorId },
-        details,
-        at,
-      });
-      return (await organizations.findOrganization(trx, operatorId, true))!;
-    }
   });
 }

@@ -7,7 +7,7 @@ import { type Ids, isUuid } from '../base/ids.ts';
 import { type Listed, listById, type Walk } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
-import { lockOrganization } from '../organizations/store.ts';
+import { lockOrganization } from '../organizations/operator.ts';
 import { hashPassword } from './password.ts';
 import { deleteSessionsOf } from './session-store.ts';
 import * as store from './store.ts';

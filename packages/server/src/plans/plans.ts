@@ -144,3 +144,8 @@ function refuseOthers(person: Person): void {
   if (!isPlatformOperator(person))
     throw new Fault('forbidden', 'Only an admin of the operator can see and set limits.');
 }
+
+/** Whether there is a plan with this id. */
+export async function hasPlan(db: Kysely<Schema>, id: string): Promise<boolean> {
+  return (await store.findPlan(db, id, true)) !== undefined;
+}

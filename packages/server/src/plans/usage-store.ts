@@ -1,6 +1,6 @@
 import type { UsageDay } from '@gladhand/contract/limits.ts';
 import { type Kysely, sql } from 'kysely';
-import { ofOrganization } from '../database/first-wall.ts';
+import { ofOrganization } from '../database/of-organization.ts';
 import type { Schema } from '../database/schema.ts';
 
 /** The SQL of daily use. A day is text, `2026-11-23`. */

@@ -2,7 +2,7 @@ import type { ReceiptBody } from '@gladhand/contract/intake.ts';
 import { type Kysely, sql } from 'kysely';
 import { uuidTimeMs } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
-import { ofOrganization } from '../database/first-wall.ts';
+import { ofOrganization } from '../database/of-organization.ts';
 import { plainArray } from '../database/plain-array.ts';
 import type { Schema } from '../database/schema.ts';
 import type { Envelope } from '../intake-log/intake-log.ts';

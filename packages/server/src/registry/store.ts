@@ -3,7 +3,7 @@ import type { RegisteredPlant } from '@gladhand/contract/registration.ts';
 import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
 import { type Kysely, type Selectable, sql } from 'kysely';
 import type { Walk } from '../base/page.ts';
-import { ofOrganization } from '../database/first-wall.ts';
+import { ofOrganization } from '../database/of-organization.ts';
 import type { AssetTable, DeviceTable, FleetTable, Schema } from '../database/schema.ts';
 
 /** The only SQL of the registry. Every read of what customers own is bound to an organization. */

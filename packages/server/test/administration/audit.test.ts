@@ -13,7 +13,7 @@ import { listAudit, verifyChain } from '../../src/audit/verify.ts';
 import { systemIds } from '../../src/base/ids.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import type { Database } from '../../src/database/database.ts';
-import { findOperatorId } from '../../src/organizations/organizations.ts';
+import { findOperatorId } from '../../src/organizations/operator.ts';
 import { insertOrganization } from '../../src/organizations/store.ts';
 import { openTestApp } from '../app.ts';
 import { openTestDatabase } from '../database.ts';

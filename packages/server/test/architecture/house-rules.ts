@@ -9,6 +9,8 @@ export type Row = 'contract' | 'base' | 'port' | 'room' | 'edge' | 'door' | 'con
 /** Port -> the ports its implementations stand on. */
 export const PORTS: Readonly<Record<string, readonly string[]>> = {
   database: [],
+  // One implementation of the database port, with a folder of its own: it runs processes.
+  'embedded-postgres': ['database'],
   'intake-log': ['database'],
   doorbell: ['database'],
   limits: ['database'],
@@ -16,15 +18,20 @@ export const PORTS: Readonly<Record<string, readonly string[]>> = {
 
 /** Room -> the rooms it may call. Nothing else goes sideways. */
 export const ROOMS: Readonly<Record<string, readonly string[]>> = {
-  organizations: [],
-  access: ['organizations'],
+  audit: [],
+  plans: ['audit'],
+  organizations: ['audit', 'plans'],
+  people: ['audit', 'organizations'],
+  access: ['audit', 'organizations'],
   registry: [],
   intake: [],
+  // The language: pure, so it stands on the contract alone.
+  mapping: [],
+  products: ['mapping'],
   telemetry: [],
-  mapping: ['registry', 'telemetry'],
+  processing: ['mapping', 'products', 'registry', 'telemetry'],
   query: ['registry', 'telemetry'],
   live: ['telemetry'],
-  broker: ['telemetry'],
   docs: [],
   // Plays the partners from outside, through the public API: it may not know any other room.
   demo: [],
@@ -40,17 +47,23 @@ export const PRINCIPAL = 'server/src/access/principal.ts';
 export const LEAD_FILES = [
   'access/access.ts',
   'app/backends.ts',
+  'audit/chain.ts',
   'base/clock.ts',
   'database/database.ts',
   'docs/library.ts',
   'doorbell/doorbell.ts',
   'edge/http.ts',
+  'embedded-postgres/embedded.ts',
   'intake-log/intake-log.ts',
   'intake/accept.ts',
   'limits/limits.ts',
   'live/rpc.ts',
-  'processing/mapper.ts',
+  'mapping/map-payload.ts',
   'organizations/organizations.ts',
+  'people/people.ts',
+  'plans/plans.ts',
+  'processing/mapper.ts',
+  'products/products.ts',
   'query/routes.ts',
   'registry/registry.ts',
   'telemetry/append.ts',
@@ -59,10 +72,12 @@ export const LEAD_FILES = [
 
 /** Implementations of ports; only app/backends.ts chooses between them. */
 export const IMPLEMENTATION =
-  /^server\/src\/(database\/(embedded|server)|[a-z-]+\/(postgres|local|memory|redis|broker))\.ts$/;
+  /^server\/src\/((embedded-postgres\/embedded|database\/server)|[a-z-]+\/(postgres|local|memory|redis|broker))\.ts$/;
 
 /** Ports whose conformance suite does not exist yet, and why. */
-export const WITHOUT_CONFORMANCE: Readonly<Record<string, string>> = {};
+export const WITHOUT_CONFORMANCE: Readonly<Record<string, string>> = {
+  'embedded-postgres': 'runs the suite of database/',
+};
 
 export interface Quarantine {
   readonly what: string;
@@ -79,7 +94,7 @@ export const LIBRARIES: readonly Quarantine[] = [
   {
     what: 'the PostgreSQL driver',
     names: ['pg'],
-    only: /^(database\/|doorbell\/postgres\.ts)/,
+    only: /^(database\/|embedded-postgres\/|doorbell\/postgres\.ts)/,
     instead: 'take a `Database` (database/database.ts)',
   },
   {
@@ -129,7 +144,7 @@ export const LIBRARIES: readonly Quarantine[] = [
   {
     what: 'processes',
     names: ['node:child_process', 'node:cluster', 'node:worker_threads'],
-    only: /^(database|app)\//,
+    only: /^(embedded-postgres|app)\//,
     instead: 'let app/ run it',
   },
 ];

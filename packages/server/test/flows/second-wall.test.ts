@@ -11,7 +11,7 @@ import { openTestDatabase } from '../database.ts';
 import { createManualClock } from '../manual-clock.ts';
 
 // Every statement of every room, without the condition that says whose rows it means.
-vi.mock('../../src/database/first-wall.ts', () => ({ ofOrganization: () => sql`true` }));
+vi.mock('../../src/database/of-organization.ts', () => ({ ofOrganization: () => sql`true` }));
 
 test('with the rooms’ own filter switched off, row-level security alone keeps every read to its organization', async () => {
   const database = await openTestDatabase();

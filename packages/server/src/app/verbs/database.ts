@@ -5,10 +5,10 @@ import { StartRefusal } from '../../base/start-refusal.ts';
 import type { Config } from '../../config.ts';
 import type { Database, PostgresHost } from '../../database/database.ts';
 import { isAway } from '../../database/database-fault.ts';
-import { FolderInUse } from '../../database/folder-lock.ts';
 import { isMigrated, migrate } from '../../database/migrate.ts';
 import { openDatabase } from '../../database/open-database.ts';
-import { joinRunningPostgres, waitForGuests } from '../../database/running-embedded.ts';
+import { FolderInUse } from '../../embedded-postgres/folder-lock.ts';
+import { joinRunningPostgres, waitForGuests } from '../../embedded-postgres/running-embedded.ts';
 import { openHost } from '../backends.ts';
 
 /** A first start makes its database in seconds; a recovery takes five. */

@@ -3,11 +3,11 @@ import pg from 'pg';
 import { type Clock, holdProcess, sleep } from '../base/clock.ts';
 import type { Ids } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
+import type { PostgresHost } from '../database/database.ts';
+import { getNativeDirectory, openBinaries } from './binaries.ts';
 import { ensureCluster } from './cluster.ts';
 import { ensureSocketFolder, openClusterHome, openSocketFolder, removeSocketFolder } from './cluster-home.ts';
-import type { PostgresHost } from './database.ts';
-import { getNativeDirectory, openBinaries } from './embedded-binaries.ts';
-import { DATABASE, embeddedConnection } from './embedded-connection.ts';
+import { DATABASE, embeddedConnection } from './connection.ts';
 import { type HeldFor, openFolderLock } from './folder-lock.ts';
 import { type Postmaster, startPostmaster, stopLeftovers } from './postmaster.ts';
 

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { Ids } from '../base/ids.ts';
 import { StartRefusal } from '../base/start-refusal.ts';
-import { give } from './account.ts';
+import type { Binaries } from './binaries.ts';
 import type { ClusterHome } from './cluster-home.ts';
-import type { Binaries } from './embedded-binaries.ts';
+import { give } from './operating-system-account.ts';
 
 /** In the cluster's home. */
 export const PASSWORD_FILE = 'password';

@@ -11,12 +11,12 @@ import { systemClock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import { systemIds } from '../base/ids.ts';
 import { silentLogger } from '../base/log.ts';
-import { canReach } from './account.ts';
-import type { Database, PostgresHost } from './database.ts';
-import { asFault } from './database-fault.ts';
+import type { Database, PostgresHost } from '../database/database.ts';
+import { asFault } from '../database/database-fault.ts';
+import { openDatabase } from '../database/open-database.ts';
+import { getNativeDirectory } from './binaries.ts';
 import { openEmbeddedPostgres } from './embedded.ts';
-import { getNativeDirectory } from './embedded-binaries.ts';
-import { openDatabase } from './open-database.ts';
+import { canReach } from './operating-system-account.ts';
 
 const HOLDER = fileURLToPath(new URL('../../test/embedded-holder.ts', import.meta.url));
 const NOBODY = { uid: 65534, gid: 65534 };

@@ -4,8 +4,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { StartRefusal } from '../base/start-refusal.ts';
-import type { Account } from './account.ts';
-import { canReach } from './account.ts';
+import type { Account } from './operating-system-account.ts';
+import { canReach } from './operating-system-account.ts';
 
 export interface Binaries {
   readonly initdb: string;

@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readlink, rm, stat, symlink } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { StartRefusal } from '../base/start-refusal.ts';
-import { type Account, canReach, findAccount, give } from './account.ts';
+import { type Account, canReach, findAccount, give } from './operating-system-account.ts';
 
 /**
  * The folder of the embedded server inside the data folder, and how its programs are run: as which account, and under

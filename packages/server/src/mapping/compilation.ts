@@ -5,7 +5,7 @@ import type { Place } from './misfit.ts';
 import { boundWork } from './work.ts';
 
 /** One compilation: the errors found so far, and what its expressions read. */
-export class Build {
+export class Compilation {
   readonly errors: FieldError[] = [];
   /** An expression reads `receivedAt`, so the same bytes at another time may give other records. */
   readsArrival = false;

@@ -5,10 +5,10 @@ import { createInterface } from 'node:readline';
 import { type Clock, sleep } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { StartRefusal } from '../base/start-refusal.ts';
+import type { Binaries } from './binaries.ts';
 import type { ClusterHome } from './cluster-home.ts';
-import type { Binaries } from './embedded-binaries.ts';
-import { embeddedSettings } from './embedded-settings.ts';
 import { findPostgresOf, isPostgresOf, isTaken, signalProcess } from './process-table.ts';
+import { embeddedSettings } from './settings.ts';
 
 /** A fast shutdown writes a checkpoint: at most the 64 MB of shared buffers and the log's tail. */
 const FAST_SHUTDOWN_MS = 10_000;

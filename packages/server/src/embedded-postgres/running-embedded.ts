@@ -3,11 +3,11 @@ import { join, resolve } from 'node:path';
 import pg from 'pg';
 import { type Clock, sleep } from '../base/clock.ts';
 import { StartRefusal } from '../base/start-refusal.ts';
+import type { PostgresHost } from '../database/database.ts';
+import { isUnavailable } from '../database/database-fault.ts';
 import { PASSWORD_FILE } from './cluster.ts';
 import { findSocketFolder } from './cluster-home.ts';
-import type { PostgresHost } from './database.ts';
-import { isUnavailable } from './database-fault.ts';
-import { embeddedConnection } from './embedded-connection.ts';
+import { embeddedConnection } from './connection.ts';
 
 /**
  * The embedded PostgreSQL that another process runs in a data folder, for a command that is run beside a server. The
