@@ -1,14 +1,16 @@
 import { vinCheckDigit } from '@gladhand/contract/vin.ts';
 import { issueKey } from '../packages/server/src/access/issue-key.ts';
+import { SYSTEM_ORIGIN } from '../packages/server/src/access/principal.ts';
 import { createSecrets, readSecretFile } from '../packages/server/src/access/secrets.ts';
 import { openBackends, secretFile } from '../packages/server/src/app/backends.ts';
+import { recordAudit } from '../packages/server/src/audit/chain.ts';
 import { systemClock } from '../packages/server/src/base/clock.ts';
 import { systemIds } from '../packages/server/src/base/ids.ts';
 import { silentLogger } from '../packages/server/src/base/log.ts';
 import { loadConfig } from '../packages/server/src/config.ts';
 import { narrow } from '../packages/server/src/database/within.ts';
 import { insertOrganization } from '../packages/server/src/organizations/store.ts';
-import { createRegister } from '../packages/server/src/registry/register.ts';
+import { createAdministration } from '../packages/server/src/registry/administer.ts';
 
 /** An installation of one operator with a key per product, and one customer with trailers, made before a server runs. */
 export interface Seed {
@@ -55,10 +57,16 @@ export async function seedInstallation(
       const scopes = ['fleets:read', 'trailers:read', 'devices:read', 'telemetry:read', 'livefeed:connect'];
       const customerKey = await issue(customerId, 'customer', 'customer', scopes);
       await narrow(trx, customerId);
-      const register = createRegister({ database: { within: (_, work) => work(trx) }, clock, ids });
-      const fleet = await register.createFleet(customerId, { name: 'Trailers' });
+      const { fleets, trailers } = createAdministration({
+        database: { within: (_, work) => work(trx) },
+        clock,
+        ids,
+        recordAudit,
+        onRegistered: () => {},
+      });
+      const fleet = await fleets.create(customerId, { name: 'Trailers' }, SYSTEM_ORIGIN);
       const vins = Array.from({ length: options.trailers }, (_, number) => vinOf(number));
-      for (const vin of vins) await register.createTrailer(customerId, { vin, name: vin, fleetId: fleet.id });
+      for (const vin of vins) await trailers.create(customerId, { vin, name: vin, fleetId: fleet.id }, SYSTEM_ORIGIN);
       return { partnerKeys, customerKey, vins };
     });
   } finally {

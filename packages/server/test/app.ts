@@ -9,9 +9,9 @@ import { systemIds } from '../src/base/ids.ts';
 import { silentLogger } from '../src/base/log.ts';
 import { loadConfig } from '../src/config.ts';
 import { insertOrganization } from '../src/organizations/store.ts';
-import { createRegistry, type Registry } from '../src/registry/registry.ts';
 import { openApiContract } from './api-contract.ts';
 import { openTestDatabase } from './database.ts';
+import { createTestRegistry, type TestRegistry } from './registry.ts';
 import { whenDone } from './when-done.ts';
 
 /**
@@ -21,7 +21,7 @@ import { whenDone } from './when-done.ts';
 export interface TestApp {
   readonly app: App;
   readonly base: string;
-  readonly registry: Registry;
+  readonly registry: TestRegistry;
   readonly operatorId: string;
   readonly customerId: string;
   readonly rivalId: string;
@@ -128,7 +128,7 @@ export async function openTestApp(options: { clock?: Clock; flags?: Record<strin
     app,
     base,
     ...organizations,
-    registry: createRegistry({ database, clock, ids: systemIds }),
+    registry: createTestRegistry({ database, clock, ids: systemIds }),
     issueKey: issue,
     async token(organizationId, audience, scopes, partnerId) {
       const key = await issue(organizationId, audience, scopes, partnerId);

@@ -12,10 +12,10 @@ import type { Database } from '../src/database/database.ts';
 import { createGuard } from '../src/edge/guard.ts';
 import { createHttp } from '../src/edge/http.ts';
 import { registerQueryRoutes } from '../src/query/routes.ts';
-import { createRegistry, type Registry } from '../src/registry/registry.ts';
 import { registerRegistryRoutes } from '../src/registry/routes.ts';
 import { createTelemetryReader } from '../src/telemetry/read.ts';
 import { openTestDatabase } from './database.ts';
+import { createTestRegistry, type TestRegistry } from './registry.ts';
 
 /**
  * The customer's reading side on a real database, with two organizations. A token is the name of a principal, so that
@@ -23,7 +23,7 @@ import { openTestDatabase } from './database.ts';
  */
 export interface CustomerApi {
   readonly database: Database;
-  readonly registry: Registry;
+  readonly registry: TestRegistry;
   /** Two customer organizations; `own` is the one that asks when a request names no token. */
   readonly own: string;
   readonly foreign: string;
@@ -59,7 +59,7 @@ export async function openCustomerApi(options: { examinedRowsMax?: number } = {}
     return found;
   };
   http.addHook('onRequest', createGuard({ authenticate }));
-  const registry = createRegistry({ database, clock: systemClock, ids: systemIds });
+  const registry = createTestRegistry({ database, clock: systemClock, ids: systemIds });
   const cursors = createCursors(Buffer.alloc(32, 7));
   await http.register(
     async (api) => {

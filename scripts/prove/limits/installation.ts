@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { vinCheckDigit } from '@gladhand/contract/vin.ts';
 import { issueKey } from '../../../packages/server/src/access/issue-key.ts';
+import { SYSTEM_ORIGIN } from '../../../packages/server/src/access/principal.ts';
 import { createSecrets, parseSecret } from '../../../packages/server/src/access/secrets.ts';
 import { openBackends } from '../../../packages/server/src/app/backends.ts';
+import { recordAudit } from '../../../packages/server/src/audit/chain.ts';
 import { loadConfig } from '../../../packages/server/src/config.ts';
 import { narrow } from '../../../packages/server/src/database/within.ts';
-import { createFirstAdmin } from '../../../packages/server/src/people/first-admin.ts';
 import { insertOrganization } from '../../../packages/server/src/organizations/store.ts';
-import { createRegister } from '../../../packages/server/src/registry/register.ts';
+import { createFirstAdmin } from '../../../packages/server/src/people/first-admin.ts';
+import { createAdministration } from '../../../packages/server/src/registry/administer.ts';
 import { AROUND } from '../../seed.ts';
 
 /** What the proof of the limits needs to be there before a server runs: an operator, customers, trailers and keys. */
@@ -74,12 +76,17 @@ export async function createInstallation(
           keys.push((await issueKey(trx, keyParts, { ...key, scopes: SCOPES, createdBy: null })).plaintext);
         }
         await narrow(trx, id);
-        const register = createRegister({ ...AROUND, database: { within: (_, work) => work(trx) } });
-        const { id: fleetId } = await register.createFleet(id, { name: slug });
+        const registration = createAdministration({
+          ...AROUND,
+          database: { within: (_, work) => work(trx) },
+          recordAudit,
+          onRegistered: () => {},
+        });
+        const { id: fleetId } = await registration.fleets.create(id, { name: slug }, SYSTEM_ORIGIN);
         const vins: string[] = [];
         for (let number = 0; number < trailers; number += 1) {
           const vin = vinOf(vinsMade++);
-          await register.createTrailer(id, { vin, name: vin, fleetId });
+          await registration.trailers.create(id, { vin, name: vin, fleetId }, SYSTEM_ORIGIN);
           vins.push(vin);
         }
         customers[slug] = { id, slug, fleetId, vins, keys };

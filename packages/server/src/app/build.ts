@@ -139,7 +139,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       ? openMapperThread({ config, host: database.host, doorbell, clock, log, onSettled })
       : openMapper({ ...around, database, intakeLog, partitions, products, doorbell, onSettled });
     closers.push(() => mapper.close());
-    const registry = createRegistry({ database, clock, ids });
+    const registry = createRegistry({ database });
     const reader = createTelemetryReader(database);
     const housekeeper = openHousekeeper({
       forget: [

@@ -1,6 +1,8 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { issueKey } from '../access/issue-key.ts';
+import { SYSTEM_ORIGIN } from '../access/principal.ts';
+import { recordAudit } from '../audit/chain.ts';
 import type { Config } from '../config.ts';
 import { narrow } from '../database/within.ts';
 import { createSimulator } from '../demo/simulator.ts';
@@ -8,7 +10,7 @@ import { createDemoWorld, type DemoProduct, type DemoWorld } from '../demo/world
 import { hasOrganizations, insertOrganization } from '../organizations/store.ts';
 import { hashPassword } from '../people/password.ts';
 import { insertPerson } from '../people/store.ts';
-import { createRegister } from '../registry/register.ts';
+import { type Administration, createAdministration } from '../registry/administer.ts';
 import type { Surroundings } from './backends.ts';
 import type { App } from './build.ts';
 
@@ -152,7 +154,13 @@ async function createDemo(
     const entered = await enterVehicles(
       world,
       customerId,
-      createRegister({ database: { within: (_, work) => work(trx) }, clock, ids }),
+      createAdministration({
+        database: { within: (_, work) => work(trx) },
+        clock,
+        ids,
+        recordAudit,
+        onRegistered: () => {},
+      }),
     );
     return {
       operator: { email: world.operator.email, password },
@@ -165,11 +173,11 @@ async function createDemo(
 async function enterVehicles(
   world: DemoWorld,
   customerId: string,
-  register: ReturnType<typeof createRegister>,
+  registration: Administration,
 ): Promise<Omit<DemoCredentials['customer'], 'key'>> {
   const fleets = new Map<string, string>();
   for (const fleet of world.fleets)
-    fleets.set(fleet.slug, (await register.createFleet(customerId, { name: fleet.name })).id);
+    fleets.set(fleet.slug, (await registration.fleets.create(customerId, { name: fleet.name }, SYSTEM_ORIGIN)).id);
   const trailers = [];
   const deliverSafe = [];
   const devices = [];
@@ -182,15 +190,24 @@ async function enterVehicles(
     };
     const { id } =
       asset.kind === 'trailer'
-        ? await register.createTrailer(customerId, vehicle)
-        : await register.createDeliverSafeUnit(customerId, {
-            ...vehicle,
-            serialNumber: asset.serialNumber ?? asset.unitNumber,
-          });
+        ? await registration.trailers.create(customerId, vehicle, SYSTEM_ORIGIN)
+        : await registration.deliverSafe.create(
+            customerId,
+            { ...vehicle, serialNumber: asset.serialNumber ?? asset.unitNumber },
+            SYSTEM_ORIGIN,
+          );
     if (asset.kind === 'trailer') trailers.push({ id, vin: asset.vin });
     else deliverSafe.push(id);
     for (const device of asset.devices)
-      devices.push((await register.createDevice(customerId, { ...device, assetId: id, product: asset.product })).id);
+      devices.push(
+        (
+          await registration.devices.create(
+            customerId,
+            { ...device, assetId: id, product: asset.product },
+            SYSTEM_ORIGIN,
+          )
+        ).id,
+      );
   }
   return { fleets: [...fleets.values()], trailers, devices, deliverSafe };
 }

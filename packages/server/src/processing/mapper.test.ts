@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
+import { createTestRegistry } from '../../test/registry.ts';
 import { systemClock } from '../base/clock.ts';
 import { systemIds, uuidTimeMs } from '../base/ids.ts';
 import { silentLogger } from '../base/log.ts';
@@ -10,7 +11,6 @@ import { openPostgresIntakeLog } from '../intake-log/postgres.ts';
 import type { MappingOutcome } from '../mapping/mapped-record.ts';
 import { insertOrganization } from '../organizations/store.ts';
 import type { Product } from '../products/products.ts';
-import { createRegistry } from '../registry/registry.ts';
 import { openMapper } from './mapper.ts';
 
 /**
@@ -58,7 +58,7 @@ async function openWorld() {
   const organizationId = systemIds.uuid();
   const at = new Date(systemClock.nowMs());
   await insertOrganization(database.owner, { id: organizationId, slug: 'o', name: 'O', kind: 'customer', at });
-  const registry = createRegistry({ database, ...around });
+  const registry = createTestRegistry({ database, ...around });
   const fleet = await registry.createFleet(organizationId, { name: 'F' });
   await registry.createTrailer(organizationId, { vin: VIN, name: 'T', fleetId: fleet.id });
   const partitions = createPartitions(database);

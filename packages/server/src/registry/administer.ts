@@ -54,7 +54,7 @@ export interface RegistryEvent extends Origin {
 }
 
 export interface AdministrationParts {
-  readonly database: Database;
+  readonly database: Pick<Database, 'within'>;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly recordAudit: (trx: store.Connection, event: RegistryEvent) => Promise<void>;

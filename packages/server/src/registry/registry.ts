@@ -2,12 +2,10 @@ import type { PlantList } from '@gladhand/contract/plants.ts';
 import type { RegisteredPlant } from '@gladhand/contract/registration.ts';
 import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
-import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
-import { type Ids, isUuid } from '../base/ids.ts';
+import { isUuid } from '../base/ids.ts';
 import { type Listed, listById, type Walk } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
-import { createRegister, type Register } from './register.ts';
 import * as store from './store.ts';
 
 /**
@@ -16,7 +14,7 @@ import * as store from './store.ts';
  * written like a name of it are the same `undefined`. Lists come in the order of creation and are walked by id, so a
  * page never skips or repeats what was there when the walk began. Assumes ids are UUIDv7. Fails as the database fails.
  */
-export interface Registry extends Register {
+export interface Registry {
   findFleet(organizationId: string, id: string): Promise<Fleet | undefined>;
   listFleets(organizationId: string, walk: Walk): Promise<Listed<Fleet>>;
   /** By id, or by VIN in either case. */
@@ -58,7 +56,7 @@ export interface ResolvedFilter {
   readonly assetIds: readonly string[];
 }
 
-export function createRegistry(parts: { database: Database; clock: Clock; ids: Ids }): Registry {
+export function createRegistry(parts: { readonly database: Database }): Registry {
   const read = <Result>(organizationId: string, work: (own: store.Connection) => Promise<Result>) =>
     parts.database.within(organizationId, work, 'read');
 
@@ -86,7 +84,6 @@ export function createRegistry(parts: { database: Database; clock: Clock; ids: I
   }
 
   return {
-    ...createRegister(parts),
     async findFleet(organizationId, id) {
       if (!isUuid(id)) return undefined;
       return (await read(organizationId, (own) => store.selectFleets(own, organizationId, [id])))[0];

@@ -1,17 +1,17 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { insertOrganization, vinOf } from '../../test/customer-api.ts';
 import { openTestDatabase } from '../../test/database.ts';
+import { createTestRegistry, type TestRegistry } from '../../test/registry.ts';
 import { systemClock } from '../base/clock.ts';
 import { systemIds } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
-import { createRegistry, type Registry } from './registry.ts';
 import { type DeviceSighting, deviceKey, resolveAssets, resolveDevices, resolvePlants } from './resolve.ts';
 
 const MINUTE_MS = 60_000;
 const START_MS = Date.parse('2026-11-20T14:00:00Z');
 
 let database: Database;
-let registry: Registry;
+let registry: TestRegistry;
 let own: string;
 let foreign: string;
 let trailer: string;
@@ -20,7 +20,7 @@ let fleetId: string;
 
 beforeAll(async () => {
   database = await openTestDatabase();
-  registry = createRegistry({ database, clock: systemClock, ids: systemIds });
+  registry = createTestRegistry({ database, clock: systemClock, ids: systemIds });
   own = await insertOrganization(database, 'own');
   foreign = await insertOrganization(database, 'foreign');
   fleetId = (await registry.createFleet(own, { name: 'North' })).id;
@@ -141,7 +141,7 @@ describe('a subscriber’s selection', () => {
   test('is refused alike for the unknown, the foreign, the malformed and the wrong kind', async () => {
     const elsewhere = await registry.createTrailer(foreign, { vin: vinOf(20), name: 'F' });
     const theirs = await registry.createFleet(foreign, { name: 'F' });
-    const refusals = async (selections: Parameters<Registry['resolveFilter']>[1][]) => {
+    const refusals = async (selections: Parameters<TestRegistry['resolveFilter']>[1][]) => {
       const texts = selections.map((selection) =>
         registry.resolveFilter(own, selection).then(String, (error) => `${error.code} ${error.message}`),
       );

@@ -3,12 +3,12 @@ import { expect, test, vi } from 'vitest';
 import { systemIds, uuidFrom } from '../../src/base/ids.ts';
 import { createPartitions } from '../../src/database/partitions.ts';
 import { findReceipt } from '../../src/processing/store.ts';
-import { createRegistry } from '../../src/registry/registry.ts';
 import { appendRecords } from '../../src/telemetry/append.ts';
 import { createTelemetryReader } from '../../src/telemetry/read.ts';
 import { insertOrganization, vinOf } from '../customer-api.ts';
 import { openTestDatabase } from '../database.ts';
 import { createManualClock } from '../manual-clock.ts';
+import { createTestRegistry } from '../registry.ts';
 
 // Every statement of every room, without the condition that says whose rows it means.
 vi.mock('../../src/database/of-organization.ts', () => ({ ofOrganization: () => sql`true` }));
@@ -17,7 +17,7 @@ test('with the rooms’ own filter switched off, row-level security alone keeps 
   const database = await openTestDatabase();
   const clock = createManualClock();
   const nowMs = clock.nowMs();
-  const registry = createRegistry({ database, clock, ids: systemIds });
+  const registry = createTestRegistry({ database, clock, ids: systemIds });
   const reader = createTelemetryReader(database);
   const partitions = createPartitions(database);
   for (const table of ['record', 'envelope'] as const) await partitions.ensure(table, [nowMs]);
