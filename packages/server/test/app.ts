@@ -1,12 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Clock, systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { issueKey } from '../src/access/issue-key.ts';
 import type { Audience } from '../src/access/principal.ts';
 import { type App, openApp } from '../src/app/build.ts';
-import { type Clock, systemClock } from '../src/base/clock.ts';
-import { systemIds } from '../src/base/ids.ts';
-import { silentLogger } from '../src/base/log.ts';
 import { loadConfig } from '../src/config.ts';
 import { insertOrganization } from '../src/organizations/store.ts';
 import { openApiContract } from './api-contract.ts';

@@ -1,13 +1,13 @@
+import { systemClock } from '@gladhand/base/clock.ts';
+import { createCursors } from '@gladhand/base/cursor.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import type { TSchema } from 'typebox';
 import { afterAll, expect } from 'vitest';
 import { type Principal, SCOPES } from '../src/access/principal.ts';
-import { systemClock } from '../src/base/clock.ts';
-import { createCursors } from '../src/base/cursor.ts';
-import { Fault } from '../src/base/fault.ts';
-import { systemIds } from '../src/base/ids.ts';
-import { silentLogger } from '../src/base/log.ts';
 import type { Database } from '../src/database/database.ts';
 import { createGuard } from '../src/edge/guard.ts';
 import { createHttp } from '../src/edge/http.ts';

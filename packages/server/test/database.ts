@@ -1,7 +1,7 @@
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import pg from 'pg';
 import { inject } from 'vitest';
-import { systemIds } from '../src/base/ids.ts';
-import { silentLogger } from '../src/base/log.ts';
 import type { Database, PostgresHost } from '../src/database/database.ts';
 import { openDatabase } from '../src/database/open-database.ts';
 import { whenDone } from './when-done.ts';

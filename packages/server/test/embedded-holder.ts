@@ -1,6 +1,6 @@
-import { systemClock } from '../src/base/clock.ts';
-import { systemIds } from '../src/base/ids.ts';
-import { silentLogger } from '../src/base/log.ts';
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { openEmbeddedPostgres } from '../src/embedded-postgres/embedded.ts';
 
 /**

@@ -1,4 +1,7 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { createCursors } from '@gladhand/base/cursor.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import {
   LiveFeed as LiveFeedService,
   SubscribeRequestSchema,
@@ -16,9 +19,6 @@ import {
 } from '@grpc/grpc-js';
 import { expect, onTestFinished, vi } from 'vitest';
 import type { Principal } from '../src/access/principal.ts';
-import { createCursors } from '../src/base/cursor.ts';
-import { Fault } from '../src/base/fault.ts';
-import { silentLogger } from '../src/base/log.ts';
 import { createLocalDoorbell } from '../src/doorbell/local.ts';
 import { type LiveFeed, type LiveFeedParts, openLiveFeed } from '../src/live/rpc.ts';
 import type { FeedRow, LatestRow, TelemetryReader } from '../src/telemetry/read.ts';

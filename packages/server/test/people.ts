@@ -1,5 +1,5 @@
+import { systemIds } from '@gladhand/base/ids.ts';
 import type { Role } from '../src/access/principal.ts';
-import { systemIds } from '../src/base/ids.ts';
 import { hashPassword } from '../src/people/password.ts';
 import { insertPerson } from '../src/people/store.ts';
 import type { Answer, TestApp } from './app.ts';

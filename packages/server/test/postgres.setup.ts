@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { systemClock } from '../src/base/clock.ts';
-import { systemIds } from '../src/base/ids.ts';
-import { silentLogger } from '../src/base/log.ts';
 import type { PostgresHost } from '../src/database/database.ts';
 import { migrate } from '../src/database/migrate.ts';
 import { openDatabase } from '../src/database/open-database.ts';

@@ -1,5 +1,5 @@
+import { hasInstalledRedis, REDIS_PROGRAM } from '@gladhand/proofs/rig/installed-redis.ts';
 import { describe, test } from 'vitest';
-import { hasInstalledRedis, REDIS_PROGRAM } from './installed-redis.ts';
 
 /** Runs `suite` when there is a Redis; says loudly that it was skipped when there is none. */
 export function describeWithRedis(name: string, suite: () => void): void {

@@ -1,9 +1,9 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
 import type { NewDeliverSafe, NewDevice, NewFleet, NewTrailer } from '@gladhand/contract/registration.ts';
 import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
 import { SYSTEM_ORIGIN } from '../src/access/principal.ts';
 import { recordAudit } from '../src/audit/chain.ts';
-import type { Clock } from '../src/base/clock.ts';
-import type { Ids } from '../src/base/ids.ts';
 import type { Database } from '../src/database/database.ts';
 import { createAdministration } from '../src/registry/administer.ts';
 import { createRegistry, type Registry } from '../src/registry/registry.ts';

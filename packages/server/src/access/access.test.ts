@@ -1,11 +1,11 @@
 import { createHmac, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { type Clock, systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import fc from 'fast-check';
 import { base64url, SignJWT } from 'jose';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
-import { type Clock, systemClock } from '../base/clock.ts';
-import { systemIds } from '../base/ids.ts';
-import { silentLogger } from '../base/log.ts';
 import { createLocalDoorbell } from '../doorbell/local.ts';
 import { insertOrganization } from '../organizations/store.ts';
 import { openAccess } from './access.ts';

@@ -1,8 +1,8 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
-import type { Ids } from '../base/ids.ts';
-import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import { digestApiKey, findPublicId, isSameDigest, PEPPER_VERSION } from './api-key.ts';

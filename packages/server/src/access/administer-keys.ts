@@ -1,3 +1,6 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import { isUuid } from '@gladhand/base/ids.ts';
 import {
   API_KEY_PAGE_LIMIT_DEFAULT,
   type ApiKey,
@@ -9,9 +12,6 @@ import {
 import type { FieldError } from '@gladhand/contract/errors.ts';
 import type { Kysely } from 'kysely';
 import { recordAudit } from '../audit/chain.ts';
-import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
-import { isUuid } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
 import * as store from './administer-keys-store.ts';

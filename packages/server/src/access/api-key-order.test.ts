@@ -1,7 +1,7 @@
+import { createNetworks } from '@gladhand/base/network.ts';
 import type { FieldError } from '@gladhand/contract/errors.ts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createNetworks } from '../base/network.ts';
 import { readAllowedIps, readExpiry, readScopes } from './api-key-order.ts';
 import { SCOPES } from './principal.ts';
 

@@ -1,6 +1,6 @@
+import { Fault } from '@gladhand/base/fault.ts';
+import { readNetwork } from '@gladhand/base/network.ts';
 import type { FieldError } from '@gladhand/contract/errors.ts';
-import { Fault } from '../base/fault.ts';
-import { readNetwork } from '../base/network.ts';
 import { type Audience, SCOPES } from './principal.ts';
 
 /** What a key may be ordered with, read from what was asked for. Every finding has a pointer into the body. */

@@ -1,6 +1,6 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
 import type { Kysely } from 'kysely';
-import type { Clock } from '../base/clock.ts';
-import type { Ids } from '../base/ids.ts';
 import type { Schema } from '../database/schema.ts';
 import { createApiKey, digestApiKey, PEPPER_VERSION } from './api-key.ts';
 import type { Audience } from './principal.ts';

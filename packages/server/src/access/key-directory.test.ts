@@ -1,9 +1,9 @@
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { expect, onTestFinished, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
 import { createManualClock } from '../../test/manual-clock.ts';
-import { systemClock } from '../base/clock.ts';
-import { systemIds } from '../base/ids.ts';
-import { silentLogger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import { createLocalDoorbell } from '../doorbell/local.ts';
 import { openPostgresDoorbell } from '../doorbell/postgres.ts';

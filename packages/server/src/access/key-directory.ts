@@ -1,7 +1,7 @@
-import type { Clock } from '../base/clock.ts';
-import { coalesce } from '../base/coalesce.ts';
-import { Fault } from '../base/fault.ts';
-import type { Logger } from '../base/log.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
+import { coalesce } from '@gladhand/base/coalesce.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import type { Database } from '../database/database.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import type { KeyRow } from './key-state.ts';

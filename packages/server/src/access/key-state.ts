@@ -1,4 +1,4 @@
-import type { Networks } from '../base/network.ts';
+import type { Networks } from '@gladhand/base/network.ts';
 import type { Audience, KeyOverlap } from './principal.ts';
 
 /** What the wall has to know of a key, whatever generation of it was used. */

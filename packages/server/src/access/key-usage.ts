@@ -1,6 +1,6 @@
-import type { Clock } from '../base/clock.ts';
-import type { Logger } from '../base/log.ts';
-import { findPlainAddress } from '../base/network.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Logger } from '@gladhand/base/log.ts';
+import { findPlainAddress } from '@gladhand/base/network.ts';
 import type { Database } from '../database/database.ts';
 import * as store from './store.ts';
 

@@ -1,12 +1,12 @@
+import type { Fault } from '@gladhand/base/fault.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
+import { createNetworks } from '@gladhand/base/network.ts';
 import fc from 'fast-check';
 import { sql } from 'kysely';
 import { expect, onTestFinished, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
 import { createManualClock } from '../../test/manual-clock.ts';
-import type { Fault } from '../base/fault.ts';
-import { systemIds } from '../base/ids.ts';
-import { silentLogger } from '../base/log.ts';
-import { createNetworks } from '../base/network.ts';
 import type { Database } from '../database/database.ts';
 import { createLocalDoorbell } from '../doorbell/local.ts';
 import { insertOrganization } from '../organizations/store.ts';

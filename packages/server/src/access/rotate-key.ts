@@ -1,5 +1,5 @@
+import { Fault } from '@gladhand/base/fault.ts';
 import { recordAudit } from '../audit/chain.ts';
-import { Fault } from '../base/fault.ts';
 import type { Database } from '../database/database.ts';
 import { createSecret, deriveSigningKey, type KeyParts } from './issue-key.ts';
 import type { Principal } from './principal.ts';

@@ -1,7 +1,7 @@
+import { Fault } from '@gladhand/base/fault.ts';
 import { IssuedTokenBody, JwksBody } from '@gladhand/contract/access.ts';
 import { RotatedKeySchema, RotateKeyBody } from '@gladhand/contract/api-keys.ts';
 import type { FastifyRequest } from 'fastify';
-import { Fault } from '../base/fault.ts';
 import { principalOf } from '../edge/guard.ts';
 import { type Http, overlapHeaders } from '../edge/http.ts';
 import type { Access } from './access.ts';

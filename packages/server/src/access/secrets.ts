@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, hkdfSync, type KeyObject } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { StartRefusal } from '../base/start-refusal.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 
 /**
  * The installation secret: 32 bytes that live outside the database, from which every other secret is derived by

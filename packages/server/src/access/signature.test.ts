@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, createHmac } from 'node:crypto';
+import { Fault } from '@gladhand/base/fault.ts';
 import fc from 'fast-check';
 import { httpbis } from 'http-message-signatures';
 import { describe, expect, test } from 'vitest';
 import { AUTHORITY, PATH, type SignOrder, sign } from '../../test/signer.ts';
-import { Fault } from '../base/fault.ts';
 import { checkDigest, isSignedWith, type ReceivedRequest, readSignature } from './signature.ts';
 
 const KEY_ID = '019aae2f-6a2c-7c1e-9d3a-5f1b2c3d4e5f';

@@ -1,6 +1,6 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { Fault } from '@gladhand/base/fault.ts';
 import { type Dictionary, type InnerList, isInnerList, parseDictionary, serializeInnerList } from 'structured-headers';
-import { Fault } from '../base/fault.ts';
 
 /**
  * HTTP message signatures (RFC 9421) as intake takes them: one profile, read strictly, over the bytes as they came.

@@ -1,10 +1,10 @@
+import { type Clock, systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
 import fc from 'fast-check';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
 import { AUTHORITY, freshNonce, PATH, type SignOrder, sign } from '../../test/signer.ts';
-import { type Clock, systemClock } from '../base/clock.ts';
-import { systemIds } from '../base/ids.ts';
 import { toFault } from '../edge/problem.ts';
 import { deriveSigningKey } from './issue-key.ts';
 import type { Principal } from './principal.ts';

@@ -1,5 +1,5 @@
-import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
+import { Fault } from '@gladhand/base/fault.ts';
 import type { Database } from '../database/database.ts';
 import { deriveSigningKey } from './issue-key.ts';
 import { createNonces } from './nonces.ts';

@@ -1,5 +1,5 @@
+import { createNetworks } from '@gladhand/base/network.ts';
 import { type Kysely, sql } from 'kysely';
-import { createNetworks } from '../base/network.ts';
 import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
 import type { KeyRow } from './key-state.ts';

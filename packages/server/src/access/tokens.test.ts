@@ -1,8 +1,8 @@
+import { systemIds } from '@gladhand/base/ids.ts';
 import fc from 'fast-check';
 import { decodeJwt } from 'jose';
 import { expect, test } from 'vitest';
 import { createManualClock } from '../../test/manual-clock.ts';
-import { systemIds } from '../base/ids.ts';
 import { createSecrets } from './secrets.ts';
 import { createTokens } from './tokens.ts';
 

@@ -1,9 +1,9 @@
 import { hash, type KeyObject } from 'node:crypto';
+import type { Clock } from '@gladhand/base/clock.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
 import { calculateJwkThumbprint, errors, exportJWK, type JWK, jwtVerify, SignJWT } from 'jose';
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
-import type { Ids } from '../base/ids.ts';
 import type { Audience } from './principal.ts';
 import type { Secrets } from './secrets.ts';
 import type { SigningKeyRow } from './store.ts';

@@ -1,8 +1,8 @@
+import { Fault } from '@gladhand/base/fault.ts';
 import { EnvelopeSchema } from '@gladhand/contract/api-keys.ts';
 import { ERRORS, type ErrorCode, type ErrorEntry } from '@gladhand/contract/errors.ts';
 import { EXAMPLE_REQUEST, REFUSAL_EXAMPLES } from '@gladhand/contract/examples.ts';
 import { ProblemSchema } from '@gladhand/contract/problem.ts';
-import { Fault } from '../base/fault.ts';
 import { type ErrorFamily, renderFault } from '../edge/problem.ts';
 import { BEFORE_ROUTE } from '../edge/route-refusals.ts';
 import type { Json, JsonObject } from './api-json.ts';

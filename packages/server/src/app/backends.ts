@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { type Clock, holdProcess, sleep } from '../base/clock.ts';
-import type { Ids } from '../base/ids.ts';
-import type { Logger } from '../base/log.ts';
-import { StartRefusal } from '../base/start-refusal.ts';
+import { type Clock, holdProcess, sleep } from '@gladhand/base/clock.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
+import type { Logger } from '@gladhand/base/log.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import type { Config } from '../config.ts';
 import type { Database, PostgresHost } from '../database/database.ts';
 import { migrate } from '../database/migrate.ts';

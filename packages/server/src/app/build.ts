@@ -1,3 +1,5 @@
+import { createCursors } from '@gladhand/base/cursor.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import { openAccess } from '../access/access.ts';
 import { createApiKeys } from '../access/administer-keys.ts';
 import { issueKey } from '../access/issue-key.ts';
@@ -6,8 +8,6 @@ import { createSignedRequests } from '../access/signed-requests.ts';
 import { forgetNonces } from '../access/store.ts';
 import { recordAudit } from '../audit/chain.ts';
 import { openRefusals } from '../audit/refused-access.ts';
-import { createCursors } from '../base/cursor.ts';
-import { StartRefusal } from '../base/start-refusal.ts';
 import type { Config } from '../config.ts';
 import { createApiAddresses } from '../edge/api-addresses.ts';
 import type { Http } from '../edge/http.ts';

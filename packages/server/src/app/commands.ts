@@ -1,6 +1,6 @@
+import { Fault } from '@gladhand/base/fault.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import { Command } from 'commander';
-import { Fault } from '../base/fault.ts';
-import { StartRefusal } from '../base/start-refusal.ts';
 import { type Config, ConfigError, loadConfig, withoutSecrets } from '../config.ts';
 import type { AdminFlags } from './verbs/admin.ts';
 import type { AuditFlags } from './verbs/audit.ts';

@@ -1,12 +1,12 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createSimulator } from '@gladhand/demo/simulator.ts';
+import { createDemoWorld, type DemoProduct, type DemoWorld } from '@gladhand/demo/world.ts';
 import { issueKey } from '../access/issue-key.ts';
 import { SYSTEM_ORIGIN } from '../access/principal.ts';
 import { recordAudit } from '../audit/chain.ts';
 import type { Config } from '../config.ts';
 import { narrow } from '../database/within.ts';
-import { createSimulator } from '../demo/simulator.ts';
-import { createDemoWorld, type DemoProduct, type DemoWorld } from '../demo/world.ts';
 import { hasOrganizations, insertOrganization } from '../organizations/store.ts';
 import { hashPassword } from '../people/password.ts';
 import { insertPerson } from '../people/store.ts';

@@ -1,8 +1,8 @@
+import { systemClock } from '@gladhand/base/clock.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
-import { systemClock } from '../base/clock.ts';
-import { silentLogger } from '../base/log.ts';
 import { createPartitions } from '../database/partitions.ts';
 import { openPostgresIntakeLog } from '../intake-log/postgres.ts';
 import { keepHouse } from './housekeeper.ts';

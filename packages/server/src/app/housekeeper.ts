@@ -1,5 +1,5 @@
-import type { Clock } from '../base/clock.ts';
-import type { Logger } from '../base/log.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import type { Partitions } from '../database/partitions.ts';
 import type { IntakeLog } from '../intake-log/intake-log.ts';
 

@@ -1,6 +1,6 @@
+import type { Ids } from '@gladhand/base/ids.ts';
 import type { Access } from '../access/access.ts';
 import { findPublicId } from '../access/api-key.ts';
-import type { Ids } from '../base/ids.ts';
 import type { Config } from '../config.ts';
 import { createFixedLimits } from '../edge/fixed-limits.ts';
 import { type BeginKeyAttempt, createKeyAttempts } from '../edge/key-attempts.ts';

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { systemClock } from '../base/clock.ts';
-import { systemIds } from '../base/ids.ts';
-import { createLogger } from '../base/log.ts';
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { createLogger } from '@gladhand/base/log.ts';
 import { openMapper } from '../processing/mapper.ts';
 import { loadProducts } from '../products/products.ts';
 import { openThreadBackends } from './backends.ts';

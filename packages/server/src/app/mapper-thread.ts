@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import type { Clock } from '../base/clock.ts';
-import type { Logger } from '../base/log.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import type { Config } from '../config.ts';
 import type { PostgresHost } from '../database/database.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';

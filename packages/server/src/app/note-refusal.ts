@@ -1,7 +1,7 @@
+import type { Fault } from '@gladhand/base/fault.ts';
 import type { FastifyRequest } from 'fastify';
 import type { Person } from '../access/principal.ts';
 import type { Refusals } from '../audit/refused-access.ts';
-import type { Fault } from '../base/fault.ts';
 import { originOf } from '../edge/person-route.ts';
 
 /** A key that was recognized and refused, so that the request has no principal. */

@@ -1,6 +1,6 @@
-import { systemClock } from '../base/clock.ts';
-import { systemIds } from '../base/ids.ts';
-import { silentLogger } from '../base/log.ts';
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { loadConfig } from '../config.ts';
 import { openDoors, type Rooms } from './routes.ts';
 

@@ -1,6 +1,6 @@
+import { Fault } from '@gladhand/base/fault.ts';
 import { type TSchema, Type } from 'typebox';
 import { readEpoch } from '../access/store.ts';
-import { Fault } from '../base/fault.ts';
 import type { Database } from '../database/database.ts';
 import type { Http } from '../edge/http.ts';
 import type { Metrics } from './metrics.ts';

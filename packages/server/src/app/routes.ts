@@ -1,3 +1,4 @@
+import type { Cursors } from '@gladhand/base/cursor.ts';
 import type { Access } from '../access/access.ts';
 import type { ApiKeys } from '../access/administer-keys.ts';
 import { registerApiKeyRoutes } from '../access/administer-keys-routes.ts';
@@ -5,7 +6,6 @@ import { registerAccessRoutes } from '../access/routes.ts';
 import type { SignedRequests } from '../access/signed-requests.ts';
 import type { Refusals } from '../audit/refused-access.ts';
 import { registerAuditRoutes } from '../audit/routes.ts';
-import type { Cursors } from '../base/cursor.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { registerDocsRoutes } from '../docs/routes.ts';

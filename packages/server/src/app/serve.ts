@@ -1,6 +1,6 @@
-import { systemClock } from '../base/clock.ts';
-import { systemIds } from '../base/ids.ts';
-import { createLogger } from '../base/log.ts';
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { createLogger } from '@gladhand/base/log.ts';
 import type { Config } from '../config.ts';
 import { openApp } from './build.ts';
 import { openDemo } from './demo.ts';

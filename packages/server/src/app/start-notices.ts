@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
+import type { Clock } from '@gladhand/base/clock.ts';
 import { listKeysWithoutProduct } from '../access/product-key-store.ts';
-import type { Clock } from '../base/clock.ts';
 import type { Config } from '../config.ts';
 import { findOperator } from '../organizations/store.ts';
 import { countAdmins } from '../people/store.ts';

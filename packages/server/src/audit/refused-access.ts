@@ -1,6 +1,6 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import type { Actor } from '../access/principal.ts';
-import type { Clock } from '../base/clock.ts';
-import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import { recordAudit } from './chain.ts';
 

@@ -1,6 +1,6 @@
+import type { Cursors } from '@gladhand/base/cursor.ts';
 import { ACTION_PATTERN, AuditPageSchema } from '@gladhand/contract/audit.ts';
 import { Type } from 'typebox';
-import type { Cursors } from '../base/cursor.ts';
 import type { Database } from '../database/database.ts';
 import { personOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';

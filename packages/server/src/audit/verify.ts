@@ -1,4 +1,4 @@
-import { cutPage } from '../base/page.ts';
+import { cutPage } from '@gladhand/base/page.ts';
 import type { Database } from '../database/database.ts';
 import { type AuditEvent, CHAIN_START, hashEvent } from './chain.ts';
 import * as store from './store.ts';

@@ -1,4 +1,4 @@
-import { cutPage, type Page } from '../base/page.ts';
+import { cutPage, type Page } from '@gladhand/base/page.ts';
 
 /**
  * Pages whose cost is bounded whatever their filter. A filter that no index answers is applied to the first

@@ -1,11 +1,11 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
+import { hasInstalledPostgres, openInstalledPostgres } from '@gladhand/proofs/rig/installed-postgres.ts';
 import { describe, test } from 'vitest';
-import { hasInstalledPostgres, openInstalledPostgres } from '../../test/installed-postgres.ts';
-import { systemClock } from '../base/clock.ts';
-import { systemIds } from '../base/ids.ts';
-import { silentLogger } from '../base/log.ts';
 import { openEmbeddedPostgres } from '../embedded-postgres/embedded.ts';
 import { describeDatabase } from './conformance.ts';
 import { openPostgresServer } from './server.ts';

@@ -1,7 +1,7 @@
+import { Fault } from '@gladhand/base/fault.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { Fault } from '../base/fault.ts';
-import { silentLogger } from '../base/log.ts';
 import type { Database, PostgresHost } from './database.ts';
 import { asFault } from './database-fault.ts';
 import { migrate } from './migrate.ts';

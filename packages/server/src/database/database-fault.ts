@@ -1,4 +1,4 @@
-import { Fault } from '../base/fault.ts';
+import { Fault } from '@gladhand/base/fault.ts';
 
 /** When a caller may come back: a restart of the embedded PostgreSQL takes a second or two, five at most. */
 const RETRY_AFTER_SECONDS = 2;

@@ -2,10 +2,10 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { sql } from 'kysely';
 import { expect, onTestFinished, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
-import { silentLogger } from '../base/log.ts';
 import type { Database } from './database.ts';
 import { migrate } from './migrate.ts';
 

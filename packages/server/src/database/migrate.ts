@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
+import type { Logger } from '@gladhand/base/log.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
-import type { Logger } from '../base/log.ts';
-import { StartRefusal } from '../base/start-refusal.ts';
 import type { Database } from './database.ts';
 import { asFault } from './database-fault.ts';
 import { clientConfig } from './open-database.ts';

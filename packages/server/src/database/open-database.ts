@@ -1,7 +1,7 @@
+import type { Logger } from '@gladhand/base/log.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import { Kysely, PostgresDialect, type PostgresPoolClient } from 'kysely';
 import pg from 'pg';
-import type { Logger } from '../base/log.ts';
-import { StartRefusal } from '../base/start-refusal.ts';
 import { columnTypes } from './column-types.ts';
 import type { Database, DurabilityClass, PostgresHost } from './database.ts';
 import { asFault } from './database-fault.ts';

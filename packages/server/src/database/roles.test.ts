@@ -1,8 +1,12 @@
+import { systemClock } from '@gladhand/base/clock.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
+import {
+  hasInstalledPostgres,
+  type InstalledPostgres,
+  openInstalledPostgres,
+} from '@gladhand/proofs/rig/installed-postgres.ts';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { hasInstalledPostgres, type InstalledPostgres, openInstalledPostgres } from '../../test/installed-postgres.ts';
-import { systemClock } from '../base/clock.ts';
-import { silentLogger } from '../base/log.ts';
 import type { Database } from './database.ts';
 import { migrate } from './migrate.ts';
 import { openDatabase } from './open-database.ts';

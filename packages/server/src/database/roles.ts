@@ -1,5 +1,5 @@
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import type pg from 'pg';
-import { StartRefusal } from '../base/start-refusal.ts';
 
 /** Works for one organization at a time; row-level security shows it nothing else. */
 export const APP_ROLE = 'gladhand_app';

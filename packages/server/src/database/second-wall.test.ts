@@ -1,7 +1,7 @@
+import { systemIds } from '@gladhand/base/ids.ts';
 import { sql } from 'kysely';
 import { expect, test, vi } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
-import { systemIds } from '../base/ids.ts';
 import type { Database } from './database.ts';
 import { createPartitions } from './partitions.ts';
 import { narrow } from './within.ts';

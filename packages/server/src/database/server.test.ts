@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
+import { systemClock } from '@gladhand/base/clock.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
+import { findFreePort } from '@gladhand/proofs/rig/installed-postgres.ts';
 import { expect, inject, onTestFinished, test } from 'vitest';
-import { findFreePort } from '../../test/installed-postgres.ts';
-import { systemClock } from '../base/clock.ts';
-import { silentLogger } from '../base/log.ts';
 import { openPostgresServer } from './server.ts';
 
 const open = (url: string) => openPostgresServer({ url, log: silentLogger, clock: systemClock });

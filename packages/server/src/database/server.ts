@@ -1,7 +1,7 @@
+import { type Clock, sleep } from '@gladhand/base/clock.ts';
+import type { Logger } from '@gladhand/base/log.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import pg from 'pg';
-import { type Clock, sleep } from '../base/clock.ts';
-import type { Logger } from '../base/log.ts';
-import { StartRefusal } from '../base/start-refusal.ts';
 import type { PostgresHost } from './database.ts';
 import { isUnavailable } from './database-fault.ts';
 

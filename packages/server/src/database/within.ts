@@ -1,5 +1,5 @@
+import { isUuid } from '@gladhand/base/ids.ts';
 import { type Kysely, sql } from 'kysely';
-import { isUuid } from '../base/ids.ts';
 import type { Access, Database } from './database.ts';
 import { APP_ROLE } from './roles.ts';
 import type { Schema } from './schema.ts';

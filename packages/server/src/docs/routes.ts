@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Fault } from '@gladhand/base/fault.ts';
 import type { FastifyReply } from 'fastify';
-import { Fault } from '../base/fault.ts';
 import { cachedPages } from '../edge/cached-pages.ts';
 import type { Http } from '../edge/http.ts';
 import { pagePolicy } from '../edge/page-policy.ts';

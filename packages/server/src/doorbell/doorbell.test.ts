@@ -1,6 +1,6 @@
+import { systemClock } from '@gladhand/base/clock.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { openTestDatabase } from '../../test/database.ts';
-import { systemClock } from '../base/clock.ts';
-import { silentLogger } from '../base/log.ts';
 import { describeDoorbell } from './conformance.ts';
 import { createLocalDoorbell } from './local.ts';
 import { openPostgresDoorbell } from './postgres.ts';

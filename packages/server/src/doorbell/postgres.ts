@@ -1,7 +1,7 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import { sql } from 'kysely';
 import type pg from 'pg';
-import type { Clock } from '../base/clock.ts';
-import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import { type Doorbell, TOPICS, type Topic } from './doorbell.ts';
 import { createLocalDoorbell } from './local.ts';

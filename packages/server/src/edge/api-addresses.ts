@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
+import { Fault } from '@gladhand/base/fault.ts';
 import type { FastifyRequest } from 'fastify';
 import type { Audience } from '../access/principal.ts';
-import { Fault } from '../base/fault.ts';
 import { pathOf } from './known-routes.ts';
 
 /**

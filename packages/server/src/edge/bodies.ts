@@ -1,5 +1,5 @@
+import { Fault } from '@gladhand/base/fault.ts';
 import type { FastifyRequest, RouteOptions } from 'fastify';
-import { Fault } from '../base/fault.ts';
 import type { Http } from './http.ts';
 import { notJson } from './problem.ts';
 

@@ -1,4 +1,4 @@
-import { Fault } from '../base/fault.ts';
+import { Fault } from '@gladhand/base/fault.ts';
 
 /**
  * A key or a token in a URL is refused before anything else, on every path: URLs end up in logs, in histories and with

@@ -1,3 +1,4 @@
+import { Fault } from '@gladhand/base/fault.ts';
 import { ACTION_PATTERN } from '@gladhand/contract/audit.ts';
 import { LINE_PATTERN } from '@gladhand/contract/display-name.ts';
 import type { FieldError } from '@gladhand/contract/errors.ts';
@@ -5,7 +6,6 @@ import { DAY_PATTERN } from '@gladhand/contract/limits.ts';
 import { SLUG_PATTERN } from '@gladhand/contract/organizations.ts';
 import { WORD_PATTERN } from '@gladhand/contract/registration.ts';
 import type { ErrorObject } from 'ajv/dist/2020.js';
-import { Fault } from '../base/fault.ts';
 import { INSTANT_PATTERN } from './paging.ts';
 
 /**

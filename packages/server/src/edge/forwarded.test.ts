@@ -1,7 +1,7 @@
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { expect, onTestFinished, test } from 'vitest';
-import { systemClock } from '../base/clock.ts';
-import { systemIds } from '../base/ids.ts';
-import { silentLogger } from '../base/log.ts';
 import { createClientAddress } from './forwarded.ts';
 import { createHttp } from './http.ts';
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import { createNetworks, findPlainAddress, readNetwork } from '../base/network.ts';
-import { StartRefusal } from '../base/start-refusal.ts';
+import { createNetworks, findPlainAddress, readNetwork } from '@gladhand/base/network.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 
 /**
  * Whose request it is behind reverse proxies. Promise: `X-Forwarded-For` counts only when the connection comes from a

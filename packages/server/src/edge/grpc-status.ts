@@ -1,9 +1,9 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { anyPack, DurationSchema } from '@bufbuild/protobuf/wkt';
+import type { Fault } from '@gladhand/base/fault.ts';
 import { ErrorInfoSchema, RetryInfoSchema } from '@gladhand/contract/gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '@gladhand/contract/gen/google/rpc/status_pb.ts';
 import { status as Code, Metadata, type StatusObject } from '@grpc/grpc-js';
-import type { Fault } from '../base/fault.ts';
 
 /**
  * The one table from faults to gRPC: the code of the error registry decides by its HTTP status, and travels along as

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { systemClock } from '@gladhand/base/clock.ts';
 import { expect, onTestFinished, test } from 'vitest';
 import { createArrayStore, openHarness } from '../../test/live-feed.ts';
-import { systemClock } from '../base/clock.ts';
 import { GRPC_LIMITS, openGrpc } from './grpc.ts';
 
 /** A client that says hello as HTTP/2 does (preface, empty SETTINGS) and nothing after that. */

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type DescFile, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import type { Clock } from '@gladhand/base/clock.ts';
 import {
   status as Code,
   Server,
@@ -13,7 +14,6 @@ import {
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
-import type { Clock } from '../base/clock.ts';
 
 /**
  * The gRPC server, as every gRPC door finds it: its own port, limits on connections, streams, message sizes and

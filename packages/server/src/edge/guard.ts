@@ -1,6 +1,6 @@
+import { Fault } from '@gladhand/base/fault.ts';
 import type { FastifyReply, FastifyRequest, HTTPMethods, RouteOptions } from 'fastify';
 import { type Audience, hasRole, type Person, type Principal, type Role, type Scope } from '../access/principal.ts';
-import { Fault } from '../base/fault.ts';
 import { type ApiAddresses, ONE_PORT } from './api-addresses.ts';
 import { refuseCrossSite } from './same-origin.ts';
 import { readCookie, SESSION_COOKIE } from './session-cookie.ts';

@@ -1,11 +1,11 @@
 import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { Clock } from '@gladhand/base/clock.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { KeyOverlap } from '../access/principal.ts';
-import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
-import type { Ids } from '../base/ids.ts';
-import type { Logger } from '../base/log.ts';
 import { type ApiAddresses, ONE_PORT } from './api-addresses.ts';
 import { readBodies } from './bodies.ts';
 import { refuseCredentialInUrl } from './credential-in-url.ts';

@@ -1,4 +1,4 @@
-import { networkOf } from '../base/network.ts';
+import { networkOf } from '@gladhand/base/network.ts';
 import type { FixedLimits } from './fixed-limits.ts';
 import type { LimitGuardParts } from './limit-guard.ts';
 import { refusalOf } from './refusal.ts';

@@ -1,5 +1,5 @@
+import { Fault } from '@gladhand/base/fault.ts';
 import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
-import { Fault } from '../base/fault.ts';
 import type { RouteApi } from './api-addresses.ts';
 import type { ErrorFamily } from './problem.ts';
 

@@ -1,9 +1,9 @@
+import { Fault } from '@gladhand/base/fault.ts';
+import { isUuid } from '@gladhand/base/ids.ts';
+import { networkOf } from '@gladhand/base/network.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
 import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { Principal } from '../access/principal.ts';
-import { Fault } from '../base/fault.ts';
-import { isUuid } from '../base/ids.ts';
-import { networkOf } from '../base/network.ts';
 import { limitFields } from '../limits/headers.ts';
 import {
   type Charge,

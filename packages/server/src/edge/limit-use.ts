@@ -1,6 +1,6 @@
+import { networkOf } from '@gladhand/base/network.ts';
 import type { LimitUse } from '@gladhand/contract/limits.ts';
 import type { Principal } from '../access/principal.ts';
-import { networkOf } from '../base/network.ts';
 import type { Charge, ChargeState, Limits, SlotState } from '../limits/limits.ts';
 import type { FixedLimits } from './fixed-limits.ts';
 import { intakeCharges, type LimitRules } from './limit-guard.ts';

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Clock } from '../base/clock.ts';
-import type { Ids } from '../base/ids.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
 import { type Api, markAuthenticationPort } from './api-addresses.ts';
 import { HTTP_LIMITS, type Http, serverOptions } from './http.ts';
 import { answerForNode } from './node-answers.ts';

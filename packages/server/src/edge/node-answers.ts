@@ -1,9 +1,9 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Clock } from '@gladhand/base/clock.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
 import type { FastifyRequest } from 'fastify';
-import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
-import type { Ids } from '../base/ids.ts';
 import { ALLOW_ALL } from './known-routes.ts';
 import { renderFault } from './problem.ts';
 

@@ -1,7 +1,7 @@
+import type { CursorBinding, Cursors } from '@gladhand/base/cursor.ts';
+import { Fault } from '@gladhand/base/fault.ts';
 import type { Static } from 'typebox';
 import { Type } from 'typebox';
-import type { CursorBinding, Cursors } from '../base/cursor.ts';
-import { Fault } from '../base/fault.ts';
 
 /** Paging as every list has it: `take` and `next` in, `{data, next}` out. */
 export const TAKE_MAX = 500;

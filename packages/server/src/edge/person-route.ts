@@ -1,9 +1,9 @@
+import type { CursorBinding, Cursors } from '@gladhand/base/cursor.ts';
+import type { Listed, Walk } from '@gladhand/base/page.ts';
 import type { FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Type } from 'typebox';
 import type { Origin, Person, Role } from '../access/principal.ts';
-import type { CursorBinding, Cursors } from '../base/cursor.ts';
-import type { Listed, Walk } from '../base/page.ts';
 import { readPlace, TAKE_DEFAULT } from './paging.ts';
 
 /** What the routes for people declare alike: which role may call, what is answered, who is asking for the audit log. */

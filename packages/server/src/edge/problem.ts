@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
+import { Fault } from '@gladhand/base/fault.ts';
 import { ERRORS, type ErrorCode, errorType } from '@gladhand/contract/errors.ts';
-import { Fault } from '../base/fault.ts';
 import { asFault } from '../database/database-fault.ts';
 import { type ValidatedPart, type ValidationFinding, validationFault } from './findings.ts';
 

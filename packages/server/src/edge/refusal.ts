@@ -1,4 +1,4 @@
-import { Fault } from '../base/fault.ts';
+import { Fault } from '@gladhand/base/fault.ts';
 import { limitFields, retryAfterSeconds } from '../limits/headers.ts';
 import { type ChargeState, type Decision, policyOf, refusedBy, type SlotState } from '../limits/limits.ts';
 

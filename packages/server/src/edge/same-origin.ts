@@ -1,5 +1,5 @@
+import { Fault } from '@gladhand/base/fault.ts';
 import type { FastifyRequest } from 'fastify';
-import { Fault } from '../base/fault.ts';
 
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 

@@ -3,7 +3,7 @@ import { access, chmod, cp, mkdir, mkdtemp, readFile, rename, rm, stat, symlink 
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { StartRefusal } from '../base/start-refusal.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import type { Account } from './operating-system-account.ts';
 import { canReach } from './operating-system-account.ts';
 

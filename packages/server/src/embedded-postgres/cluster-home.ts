@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readlink, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { StartRefusal } from '../base/start-refusal.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import { type Account, canReach, findAccount, give } from './operating-system-account.ts';
 
 /**

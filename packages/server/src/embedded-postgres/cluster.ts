@@ -1,8 +1,8 @@
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { Ids } from '../base/ids.ts';
-import { StartRefusal } from '../base/start-refusal.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import type { Binaries } from './binaries.ts';
 import type { ClusterHome } from './cluster-home.ts';
 import { give } from './operating-system-account.ts';

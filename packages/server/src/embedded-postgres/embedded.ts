@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
+import { type Clock, holdProcess, sleep } from '@gladhand/base/clock.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import pg from 'pg';
-import { type Clock, holdProcess, sleep } from '../base/clock.ts';
-import type { Ids } from '../base/ids.ts';
-import type { Logger } from '../base/log.ts';
 import type { PostgresHost } from '../database/database.ts';
 import { getNativeDirectory, openBinaries } from './binaries.ts';
 import { ensureCluster } from './cluster.ts';

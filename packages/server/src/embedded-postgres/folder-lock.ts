@@ -1,7 +1,7 @@
 import { chownSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { StartRefusal } from '../base/start-refusal.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import type { ClusterHome } from './cluster-home.ts';
 
 /**

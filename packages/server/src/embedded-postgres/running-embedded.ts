@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { type Clock, sleep } from '@gladhand/base/clock.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import pg from 'pg';
-import { type Clock, sleep } from '../base/clock.ts';
-import { StartRefusal } from '../base/start-refusal.ts';
 import type { PostgresHost } from '../database/database.ts';
 import { isUnavailable } from '../database/database-fault.ts';
 import { PASSWORD_FILE } from './cluster.ts';

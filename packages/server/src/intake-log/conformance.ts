@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { systemIds, uuidTimeMs } from '@gladhand/base/ids.ts';
 import fc from 'fast-check';
 import type { Kysely } from 'kysely';
 import { describe, expect, test } from 'vitest';
-import { systemIds, uuidTimeMs } from '../base/ids.ts';
 import type { Schema } from '../database/schema.ts';
 import type { Envelope, IntakeLog } from './intake-log.ts';
 

@@ -1,5 +1,5 @@
+import { Fault } from '@gladhand/base/fault.ts';
 import { type Kysely, sql } from 'kysely';
-import { Fault } from '../base/fault.ts';
 import type { Database } from '../database/database.ts';
 import { asFault } from '../database/database-fault.ts';
 import { isMissingPartition, type Partitions } from '../database/partitions.ts';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
+import { Fault } from '@gladhand/base/fault.ts';
+import { type Ids, isUuid, uuidTimeMs } from '@gladhand/base/ids.ts';
+import { readJson } from '@gladhand/base/read-json.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
 import type { Principal } from '../access/principal.ts';
-import { Fault } from '../base/fault.ts';
-import { type Ids, isUuid, uuidTimeMs } from '../base/ids.ts';
-import { readJson } from '../base/read-json.ts';
 import type { AppendOutcome, Envelope, IntakeLog } from '../intake-log/intake-log.ts';
 
 /**

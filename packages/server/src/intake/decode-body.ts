@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, zstdDecompress } from 'node:zlib';
-import { Fault } from '../base/fault.ts';
+import { Fault } from '@gladhand/base/fault.ts';
 
 const DECODERS = { gzip: promisify(gunzip), br: promisify(brotliDecompress), zstd: promisify(zstdDecompress) } as const;
 export type Coding = keyof typeof DECODERS;

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Fault } from '@gladhand/base/fault.ts';
 import { expect, test } from 'vitest';
 import { createManualClock } from '../../test/manual-clock.ts';
-import type { Fault } from '../base/fault.ts';
 import { openPressure, type Pass, PRESSURE_LIMITS, type PressureLimits } from './pressure.ts';
 
 const LIMITS = { requestsMax: 100, bytesMax: 1_000, stalledMs: 1_000, waitMsMax: 1_000 };

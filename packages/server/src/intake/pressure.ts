@@ -1,5 +1,5 @@
-import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
+import { Fault } from '@gladhand/base/fault.ts';
 import type { IntakeLog } from '../intake-log/intake-log.ts';
 
 /**

@@ -1,9 +1,9 @@
+import { Fault } from '@gladhand/base/fault.ts';
 import type { ErrorCode } from '@gladhand/contract/errors.ts';
 import { AcceptedBody, INTAKE_CONTENT_TYPES, IntakeHeaders, PartnerPayload } from '@gladhand/contract/intake.ts';
 import type { FastifyReply, FastifyRequest, FastifySchema } from 'fastify';
 import { Type } from 'typebox';
 import type { Principal } from '../access/principal.ts';
-import { Fault } from '../base/fault.ts';
 import { principalOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
 import type { Intake, Submission } from './accept.ts';

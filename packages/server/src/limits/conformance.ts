@@ -1,6 +1,6 @@
+import { systemIds } from '@gladhand/base/ids.ts';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { systemIds } from '../base/ids.ts';
 import {
   type Charge,
   type Decision,

@@ -1,4 +1,4 @@
-import type { Clock } from '../base/clock.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
 
 /** Stands for an answer that did not come in time. */
 export const LATE: unique symbol = Symbol('late');

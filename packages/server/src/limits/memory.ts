@@ -1,4 +1,4 @@
-import type { Clock } from '../base/clock.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
 import { createHeldSlots } from './held-slots.ts';
 import type { Limits } from './limits.ts';
 import { assertRequest } from './quota.ts';

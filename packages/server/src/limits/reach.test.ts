@@ -1,6 +1,6 @@
+import { silentLogger } from '@gladhand/base/log.ts';
 import { expect, test } from 'vitest';
 import { createManualClock } from '../../test/manual-clock.ts';
-import { silentLogger } from '../base/log.ts';
 import { createReach, MISSES_MAX } from './reach.ts';
 
 function openReach() {

@@ -1,5 +1,5 @@
-import type { Clock } from '../base/clock.ts';
-import type { Logger } from '../base/log.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 
 /**
  * In a row, of which each was asked after the one before was missed: one pause, in which many answers are late at once,

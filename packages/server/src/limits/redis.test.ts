@@ -1,12 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { createLogger, silentLogger } from '@gladhand/base/log.ts';
+import { type InstalledRedis, openInstalledRedis } from '@gladhand/proofs/rig/installed-redis.ts';
 import { createClient } from '@redis/client';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
-import { type InstalledRedis, openInstalledRedis } from '../../test/installed-redis.ts';
 import { describeWithRedis } from '../../test/redis.ts';
 import { openTcpProxy, type TcpProxy } from '../../test/tcp-proxy.ts';
-import { systemClock } from '../base/clock.ts';
-import { systemIds } from '../base/ids.ts';
-import { createLogger, silentLogger } from '../base/log.ts';
 import { bucketOf, describeLimits, describeSharedLimits, freshKey, slotsOf, windowOf } from './conformance.ts';
 import type { Decision, Limits } from './limits.ts';
 import { openRedisLimits, type RedisLimitsParts } from './redis.ts';

@@ -1,6 +1,6 @@
+import { type Clock, sleep } from '@gladhand/base/clock.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import { createClient } from '@redis/client';
-import { type Clock, sleep } from '../base/clock.ts';
-import type { Logger } from '../base/log.ts';
 import { createHeldSlots, slotKey } from './held-slots.ts';
 import { LATE, within } from './in-time.ts';
 import { DECISION_MS_MAX, type Decision, LEASE_TTL_MS, type Limits, type TakeRequest } from './limits.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../base/clock.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
 
 /** How fast a difference to the wall clock is made up: a step of a minute in two hours. */
 const SLEW = 1 / 128;

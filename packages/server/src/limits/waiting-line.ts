@@ -1,4 +1,4 @@
-import type { Clock } from '../base/clock.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
 
 /**
  * Waiting for a slot. Promise: who was refused first is tried again first; at most `lengthMax` wait for one key, each

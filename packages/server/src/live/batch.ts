@@ -1,4 +1,4 @@
-import type { Logger } from '../base/log.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import type { FeedRow } from '../telemetry/read.ts';
 import type { RecordFilter } from './filter.ts';
 import { encodeProvenance, encodeRecord, recordsMessage } from './wire.ts';

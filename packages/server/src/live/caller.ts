@@ -1,5 +1,5 @@
-import { Fault } from '../base/fault.ts';
-import { findPlainAddress } from '../base/network.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import { findPlainAddress } from '@gladhand/base/network.ts';
 
 /** The token of a call's `authorization` metadata. Throws `unauthorized` when there is none in the right form. */
 export function bearerToken(header: string | Buffer | undefined): string {

@@ -1,5 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import { createCursors } from '@gladhand/base/cursor.ts';
+import { Fault } from '@gladhand/base/fault.ts';
 import { ErrorInfoSchema } from '@gladhand/contract/gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '@gladhand/contract/gen/google/rpc/status_pb.ts';
 import { status } from '@grpc/grpc-js';
@@ -14,8 +16,6 @@ import {
   range,
   WAIT,
 } from '../../test/live-feed.ts';
-import { createCursors } from '../base/cursor.ts';
-import { Fault } from '../base/fault.ts';
 
 const cursors = createCursors(CURSOR_KEY);
 const cursorOf = (organizationId: string, position: number, query = 'feed') =>

@@ -1,3 +1,4 @@
+import { createCursors } from '@gladhand/base/cursor.ts';
 import { status } from '@grpc/grpc-js';
 import { sql } from 'kysely';
 import { expect, test, vi } from 'vitest';
@@ -15,7 +16,6 @@ import {
   WAIT,
 } from '../../test/live-feed.ts';
 import { countRowsRead } from '../../test/rows-read.ts';
-import { createCursors } from '../base/cursor.ts';
 import { createPartitions } from '../database/partitions.ts';
 import { createTelemetryReader, type FeedRequest } from '../telemetry/read.ts';
 import { signalGroupBits } from '../telemetry/signal-groups.ts';

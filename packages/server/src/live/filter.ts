@@ -1,9 +1,9 @@
+import { Fault } from '@gladhand/base/fault.ts';
+import { isUuid } from '@gladhand/base/ids.ts';
 import type { Filter } from '@gladhand/contract/gen/gladhand/livefeed/v1/livefeed_pb.ts';
 import { SIGNAL_GROUPS } from '@gladhand/contract/signals.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
 import type { Principal } from '../access/principal.ts';
-import { Fault } from '../base/fault.ts';
-import { isUuid } from '../base/ids.ts';
 import type { FeedFilter, FeedRow } from '../telemetry/read.ts';
 import { isSignalGroup, signalGroupBits } from '../telemetry/signal-groups.ts';
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../base/clock.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
 
 /**
  * The bounded end of a pipe to one client. Promise: no more than `bytesMax` plus one message waits here for a client

@@ -1,5 +1,9 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Cursors } from '@gladhand/base/cursor.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import {
   file_gladhand_livefeed_v1_livefeed,
   LiveFeed as LiveFeedService,
@@ -8,10 +12,6 @@ import {
 } from '@gladhand/contract/gen/gladhand/livefeed/v1/livefeed_pb.ts';
 import { Metadata, type ServerWritableStream, type ServiceDefinition } from '@grpc/grpc-js';
 import type { Principal } from '../access/principal.ts';
-import type { Clock } from '../base/clock.ts';
-import type { Cursors } from '../base/cursor.ts';
-import { Fault } from '../base/fault.ts';
-import type { Logger } from '../base/log.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import { type GrpcLimits, openGrpc } from '../edge/grpc.ts';
 import { toGrpcStatus } from '../edge/grpc-status.ts';

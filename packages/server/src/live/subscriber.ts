@@ -1,6 +1,6 @@
-import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
-import type { Logger } from '../base/log.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import type { TelemetryReader } from '../telemetry/read.ts';
 import { assembleBatch } from './batch.ts';
 import type { RecordFilter } from './filter.ts';

@@ -1,5 +1,5 @@
 import { setImmediate as breathe } from 'node:timers/promises';
-import type { Logger } from '../base/log.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import type { TelemetryReader } from '../telemetry/read.ts';
 import { assembleBatch, type Batch, toEntry } from './batch.ts';
 import type { RecordFilter } from './filter.ts';

@@ -1,5 +1,5 @@
-import type { Clock } from '../base/clock.ts';
-import type { Logger } from '../base/log.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import type { TelemetryReader } from '../telemetry/read.ts';
 import type { LiveLimits } from './limits.ts';

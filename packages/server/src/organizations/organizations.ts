@@ -1,11 +1,11 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import { Fault, nothingHere } from '@gladhand/base/fault.ts';
+import { type Ids, isUuid } from '@gladhand/base/ids.ts';
+import { type Listed, listById, type Walk } from '@gladhand/base/page.ts';
 import type { NewOrganization, Organization, OrganizationChange } from '@gladhand/contract/organizations.ts';
 import type { Kysely } from 'kysely';
 import { isPlatformOperator, type Origin, type Person } from '../access/principal.ts';
 import { recordAudit } from '../audit/chain.ts';
-import type { Clock } from '../base/clock.ts';
-import { Fault, nothingHere } from '../base/fault.ts';
-import { type Ids, isUuid } from '../base/ids.ts';
-import { type Listed, listById, type Walk } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
 import { hasPlan } from '../plans/plans.ts';

@@ -1,10 +1,10 @@
+import type { Cursors } from '@gladhand/base/cursor.ts';
 import {
   NewOrganizationBody,
   OrganizationChangeBody,
   OrganizationPageSchema,
   OrganizationSchema,
 } from '@gladhand/contract/organizations.ts';
-import type { Cursors } from '../base/cursor.ts';
 import { personOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
 import { PageQuery } from '../edge/paging.ts';

@@ -1,6 +1,6 @@
+import type { Walk } from '@gladhand/base/page.ts';
 import type { Organization } from '@gladhand/contract/organizations.ts';
 import { type Kysely, type Selectable, sql } from 'kysely';
-import type { Walk } from '../base/page.ts';
 import { toKept, undefinedWhenTaken } from '../database/rows.ts';
 import type { OrganizationTable, Schema } from '../database/schema.ts';
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { Fault } from '../base/fault.ts';
-import { networkOf } from '../base/network.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import { networkOf } from '@gladhand/base/network.ts';
 import type { ChargeState, FixedWindow, Limits } from '../limits/limits.ts';
 
 /**

@@ -1,9 +1,9 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import type { Organization } from '@gladhand/contract/organizations.ts';
 import { SYSTEM_ORIGIN } from '../access/principal.ts';
 import { recordAudit } from '../audit/chain.ts';
-import type { Clock } from '../base/clock.ts';
-import type { Ids } from '../base/ids.ts';
-import { StartRefusal } from '../base/start-refusal.ts';
 import type { Database } from '../database/database.ts';
 import { getOrMakeOperator, lockOrganization } from '../organizations/operator.ts';
 import { hashPassword } from './password.ts';

@@ -1,3 +1,8 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Cursors } from '@gladhand/base/cursor.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import {
   allowInsecureRequests,
   authorizationCodeGrant,
@@ -7,11 +12,6 @@ import {
   discovery,
   fetchUserInfo,
 } from 'openid-client';
-import type { Clock } from '../base/clock.ts';
-import type { Cursors } from '../base/cursor.ts';
-import { Fault } from '../base/fault.ts';
-import type { Ids } from '../base/ids.ts';
-import type { Logger } from '../base/log.ts';
 
 /**
  * Signing in through an OpenID Connect provider (authorization code with PKCE, state and nonce). Promise: an answer

@@ -1,10 +1,10 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import { Fault, nothingHere } from '@gladhand/base/fault.ts';
+import { type Ids, isUuid } from '@gladhand/base/ids.ts';
+import { type Listed, listById, type Walk } from '@gladhand/base/page.ts';
 import type { NewUser, User, UserChange } from '@gladhand/contract/organizations.ts';
 import { type Origin, type Person, ROLES, type Role } from '../access/principal.ts';
 import { recordAudit } from '../audit/chain.ts';
-import type { Clock } from '../base/clock.ts';
-import { Fault, nothingHere } from '../base/fault.ts';
-import { type Ids, isUuid } from '../base/ids.ts';
-import { type Listed, listById, type Walk } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import { lockOrganization } from '../organizations/operator.ts';

@@ -1,6 +1,6 @@
+import type { Cursors } from '@gladhand/base/cursor.ts';
 import { NewUserBody, UserChangeBody, UserPageSchema, UserSchema } from '@gladhand/contract/organizations.ts';
 import { Type } from 'typebox';
-import type { Cursors } from '../base/cursor.ts';
 import { personOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
 import { PageQuery } from '../edge/paging.ts';

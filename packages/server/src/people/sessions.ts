@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
+import type { Clock } from '@gladhand/base/clock.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
 import type { Origin, Person } from '../access/principal.ts';
 import { recordAudit } from '../audit/chain.ts';
-import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
-import type { Ids } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
 import type { Limits } from '../limits/limits.ts';

@@ -1,8 +1,8 @@
+import { Fault } from '@gladhand/base/fault.ts';
 import { PasswordChangeBody, PersonSchema, SignedInSchema, SignInBody } from '@gladhand/contract/auth.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { isPlatformOperator, type Person } from '../access/principal.ts';
-import { Fault } from '../base/fault.ts';
 import { personOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
 import { Nothing, originOf, personAccess, personSchema } from '../edge/person-route.ts';

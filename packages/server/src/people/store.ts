@@ -1,7 +1,7 @@
+import type { Walk } from '@gladhand/base/page.ts';
 import type { User } from '@gladhand/contract/organizations.ts';
 import { type Kysely, type Selectable, sql } from 'kysely';
 import type { Role } from '../access/principal.ts';
-import type { Walk } from '../base/page.ts';
 import { ofOrganization } from '../database/of-organization.ts';
 import { toKept, undefinedWhenTaken } from '../database/rows.ts';
 import type { PersonTable, Schema } from '../database/schema.ts';

@@ -1,9 +1,9 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Cursors } from '@gladhand/base/cursor.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import { cutPage } from '@gladhand/base/page.ts';
 import { DayText, LimitsSchema, UsagePageSchema } from '@gladhand/contract/limits.ts';
 import { Type } from 'typebox';
-import type { Clock } from '../base/clock.ts';
-import type { Cursors } from '../base/cursor.ts';
-import { Fault } from '../base/fault.ts';
-import { cutPage } from '../base/page.ts';
 import type { Http } from '../edge/http.ts';
 import type { LimitUses } from '../edge/limit-use.ts';
 import { PageQuery, readPlace, TAKE_DEFAULT } from '../edge/paging.ts';

@@ -1,7 +1,7 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import { coalesce } from '@gladhand/base/coalesce.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import type { LimitMode as Mode, Plan, ProductLimit } from '@gladhand/contract/limits.ts';
-import type { Clock } from '../base/clock.ts';
-import { coalesce } from '../base/coalesce.ts';
-import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import type { FixedWindow, SlotPolicy, TokenBucket } from '../limits/limits.ts';
 import * as store from './store.ts';

@@ -1,6 +1,6 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Logger } from '@gladhand/base/log.ts';
 import type { UsageDay } from '@gladhand/contract/limits.ts';
-import type { Clock } from '../base/clock.ts';
-import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import * as store from './usage-store.ts';
 

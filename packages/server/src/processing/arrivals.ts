@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
+import { uuidTimeMs } from '@gladhand/base/ids.ts';
 import type { Kysely } from 'kysely';
-import { uuidTimeMs } from '../base/ids.ts';
 import type { Schema } from '../database/schema.ts';
 import type { Envelope, IntakeBatch } from '../intake-log/intake-log.ts';
 import type { MappedEnvelope } from './settle.ts';

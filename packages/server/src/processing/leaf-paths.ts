@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
+import { uuidFrom } from '@gladhand/base/ids.ts';
 import type { LeavesBody } from '@gladhand/contract/intake.ts';
-import { uuidFrom } from '../base/ids.ts';
 
 export interface LeafPaths {
   readonly id: string;

@@ -1,10 +1,10 @@
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds, uuidTimeMs } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { sql } from 'kysely';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
 import { createTestRegistry } from '../../test/registry.ts';
-import { systemClock } from '../base/clock.ts';
-import { systemIds, uuidTimeMs } from '../base/ids.ts';
-import { silentLogger } from '../base/log.ts';
 import { createPartitions } from '../database/partitions.ts';
 import { createLocalDoorbell } from '../doorbell/local.ts';
 import { openPostgresIntakeLog } from '../intake-log/postgres.ts';

@@ -1,7 +1,7 @@
-import type { Clock } from '../base/clock.ts';
-import type { Ids } from '../base/ids.ts';
-import type { Logger } from '../base/log.ts';
-import { readJson } from '../base/read-json.ts';
+import type { Clock } from '@gladhand/base/clock.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
+import type { Logger } from '@gladhand/base/log.ts';
+import { readJson } from '@gladhand/base/read-json.ts';
 import type { Database } from '../database/database.ts';
 import { isAway } from '../database/database-fault.ts';
 import { type Lease, openLease } from '../database/lease.ts';

@@ -1,7 +1,7 @@
+import { Fault } from '@gladhand/base/fault.ts';
+import { isUuid } from '@gladhand/base/ids.ts';
 import { ReceiptBody, type RejectBody } from '@gladhand/contract/intake.ts';
 import { Type } from 'typebox';
-import { Fault } from '../base/fault.ts';
-import { isUuid } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
 import { principalOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';

@@ -1,6 +1,6 @@
+import type { Ids } from '@gladhand/base/ids.ts';
 import type { RejectBody } from '@gladhand/contract/intake.ts';
 import type { Kysely } from 'kysely';
-import type { Ids } from '../base/ids.ts';
 import type { Schema } from '../database/schema.ts';
 import type { Envelope } from '../intake-log/intake-log.ts';
 import type { AssetRef, MappedRecord, MappingOutcome, Reject } from '../mapping/mapped-record.ts';

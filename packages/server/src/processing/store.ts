@@ -1,6 +1,6 @@
+import { uuidTimeMs } from '@gladhand/base/ids.ts';
 import type { ReceiptBody } from '@gladhand/contract/intake.ts';
 import { type Kysely, sql } from 'kysely';
-import { uuidTimeMs } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
 import { ofOrganization } from '../database/of-organization.ts';
 import { plainArray } from '../database/plain-array.ts';

@@ -1,9 +1,9 @@
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds, uuidTimeMs } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
 import { gateMapping, gateProduct, makeProductsFolder } from '../../test/product-folder.ts';
-import { systemClock } from '../base/clock.ts';
-import { systemIds, uuidTimeMs } from '../base/ids.ts';
-import { silentLogger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import { createPartitions } from '../database/partitions.ts';
 import { createLocalDoorbell } from '../doorbell/local.ts';

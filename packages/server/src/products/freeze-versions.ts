@@ -1,5 +1,5 @@
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import type { Kysely } from 'kysely';
-import { StartRefusal } from '../base/start-refusal.ts';
 import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
 import type { Products } from './products.ts';

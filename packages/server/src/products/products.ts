@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import type { FieldError } from '@gladhand/contract/errors.ts';
-import { StartRefusal } from '../base/start-refusal.ts';
 import type { ProductDocument } from '../mapping/document.ts';
 import type { CompiledMapping } from '../mapping/mapped-record.ts';
 import type { ExampleTemplate } from './example.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import { expect, test } from 'vitest';
 import { gateMapping, gateProduct, makeProductsFolder } from '../../test/product-folder.ts';
-import { StartRefusal } from '../base/start-refusal.ts';
 import { loadProducts, readProductFolders } from './products.ts';
 import { hashMapping } from './read-product.ts';
 

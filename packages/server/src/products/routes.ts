@@ -1,10 +1,10 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import { Fault } from '@gladhand/base/fault.ts';
 import { INTAKE_CONTENT_ENCODINGS, INTAKE_CONTENT_TYPES } from '@gladhand/contract/intake.ts';
 import type { ProductLimit } from '@gladhand/contract/limits.ts';
 import { type ProductBody, ProductListSchema, ProductSchema } from '@gladhand/contract/products.ts';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
 import type { Http } from '../edge/http.ts';
 import { asJson } from '../edge/json.ts';
 import { EXAMPLE_VIN, fillExample } from './example.ts';

@@ -1,10 +1,10 @@
+import { systemIds } from '@gladhand/base/ids.ts';
 import { ProblemSchema } from '@gladhand/contract/problem.ts';
 import { FeedPageSchema, GpsPageSchema, LatestPageSchema, RecordPageSchema } from '@gladhand/contract/query.ts';
 import type { Signals } from '@gladhand/contract/signals.ts';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type CustomerApi, expectToMatch, openCustomerApi, vinOf, walk } from '../../test/customer-api.ts';
-import { systemIds } from '../base/ids.ts';
 import { createPartitions } from '../database/partitions.ts';
 import { appendRecords, type NewRecord } from '../telemetry/append.ts';
 

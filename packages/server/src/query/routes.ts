@@ -1,9 +1,9 @@
+import type { Cursors } from '@gladhand/base/cursor.ts';
+import { Fault } from '@gladhand/base/fault.ts';
 import { FeedPageSchema, GpsPageSchema, LatestPageSchema, RecordPageSchema } from '@gladhand/contract/query.ts';
 import { SIGNAL_GROUPS } from '@gladhand/contract/signals.ts';
 import { type Static, Type } from 'typebox';
 import type { Principal } from '../access/principal.ts';
-import type { Cursors } from '../base/cursor.ts';
-import { Fault } from '../base/fault.ts';
 import { customerAccess, idPath, readSchema } from '../edge/customer-read.ts';
 import { principalOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';

@@ -1,8 +1,8 @@
+import { createCursors } from '@gladhand/base/cursor.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
 import type { Signals } from '@gladhand/contract/signals.ts';
 import { beforeAll, expect, test } from 'vitest';
 import { type CustomerApi, openCustomerApi, vinOf } from '../../test/customer-api.ts';
-import { createCursors } from '../base/cursor.ts';
-import { systemIds } from '../base/ids.ts';
 import { createPartitions } from '../database/partitions.ts';
 import { appendRecords, type NewRecord } from '../telemetry/append.ts';
 import { feedBinding } from './routes.ts';

@@ -1,3 +1,4 @@
+import type { Cursors } from '@gladhand/base/cursor.ts';
 import type { ErrorCode } from '@gladhand/contract/errors.ts';
 import {
   DeliverSafeChangeBody,
@@ -24,7 +25,6 @@ import {
   TrailerSchema,
 } from '@gladhand/contract/registry.ts';
 import { type TSchema, Type } from 'typebox';
-import type { Cursors } from '../base/cursor.ts';
 import { personOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
 import { PageQuery } from '../edge/paging.ts';

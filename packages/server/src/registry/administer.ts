@@ -1,3 +1,7 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import { type Ids, isUuid } from '@gladhand/base/ids.ts';
+import { type Listed, listById, type Walk } from '@gladhand/base/page.ts';
 import type {
   AssetChange,
   DeviceChange,
@@ -12,10 +16,6 @@ import type {
 import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
 import type { Origin } from '../access/principal.ts';
-import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
-import { type Ids, isUuid } from '../base/ids.ts';
-import { type Listed, listById, type Walk } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
 import { found } from './registry.ts';
 import * as store from './store.ts';

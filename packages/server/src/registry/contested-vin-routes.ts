@@ -1,5 +1,5 @@
+import type { Cursors } from '@gladhand/base/cursor.ts';
 import { ContestedVinPageSchema } from '@gladhand/contract/contested-vins.ts';
-import type { Cursors } from '../base/cursor.ts';
 import type { Database } from '../database/database.ts';
 import { personOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';

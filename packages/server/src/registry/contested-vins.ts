@@ -1,7 +1,7 @@
+import { Fault } from '@gladhand/base/fault.ts';
+import type { Listed, Walk } from '@gladhand/base/page.ts';
 import type { ContestedVin } from '@gladhand/contract/contested-vins.ts';
 import { isPlatformOperator, type Person } from '../access/principal.ts';
-import { Fault } from '../base/fault.ts';
-import type { Listed, Walk } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
 import { selectContestedVins } from './store.ts';
 

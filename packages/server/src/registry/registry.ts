@@ -1,10 +1,10 @@
+import { Fault } from '@gladhand/base/fault.ts';
+import { isUuid } from '@gladhand/base/ids.ts';
+import { type Listed, listById, type Walk } from '@gladhand/base/page.ts';
 import type { PlantList } from '@gladhand/contract/plants.ts';
 import type { RegisteredPlant } from '@gladhand/contract/registration.ts';
 import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
-import { Fault } from '../base/fault.ts';
-import { isUuid } from '../base/ids.ts';
-import { type Listed, listById, type Walk } from '../base/page.ts';
 import type { Database } from '../database/database.ts';
 import * as store from './store.ts';
 

@@ -1,9 +1,9 @@
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { insertOrganization, vinOf } from '../../test/customer-api.ts';
 import { openTestDatabase } from '../../test/database.ts';
 import { createTestRegistry, type TestRegistry } from '../../test/registry.ts';
-import { systemClock } from '../base/clock.ts';
-import { systemIds } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
 import { type DeviceSighting, deviceKey, resolveAssets, resolveDevices, resolvePlants } from './resolve.ts';
 

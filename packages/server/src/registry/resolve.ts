@@ -1,4 +1,4 @@
-import type { Ids } from '../base/ids.ts';
+import type { Ids } from '@gladhand/base/ids.ts';
 import type { Connection, DeviceKey, ResolvedAsset } from './store.ts';
 import * as store from './store.ts';
 

@@ -1,3 +1,4 @@
+import { systemIds } from '@gladhand/base/ids.ts';
 import { ProblemSchema } from '@gladhand/contract/problem.ts';
 import {
   DeliverSafePageSchema,
@@ -12,7 +13,6 @@ import {
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type CustomerApi, comparable, expectToMatch, openCustomerApi, vinOf, walk } from '../../test/customer-api.ts';
-import { systemIds } from '../base/ids.ts';
 
 let api: CustomerApi;
 const ids = { fleet: '', trailer: '', retired: '', device: '', unit: '', twin: '' };

@@ -1,3 +1,5 @@
+import type { Cursors } from '@gladhand/base/cursor.ts';
+import type { Listed, Walk } from '@gladhand/base/page.ts';
 import {
   DeliverSafePageSchema,
   DeliverSafeUnitSchema,
@@ -9,8 +11,6 @@ import {
   TrailerSchema,
 } from '@gladhand/contract/registry.ts';
 import { Type } from 'typebox';
-import type { Cursors } from '../base/cursor.ts';
-import type { Listed, Walk } from '../base/page.ts';
 import { customerAccess, idPath, readSchema } from '../edge/customer-read.ts';
 import { principalOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';

@@ -1,8 +1,8 @@
+import type { Walk } from '@gladhand/base/page.ts';
 import type { ContestedVin } from '@gladhand/contract/contested-vins.ts';
 import type { RegisteredPlant } from '@gladhand/contract/registration.ts';
 import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
 import { type Kysely, type Selectable, sql } from 'kysely';
-import type { Walk } from '../base/page.ts';
 import { ofOrganization } from '../database/of-organization.ts';
 import type { AssetTable, DeviceTable, FleetTable, Schema } from '../database/schema.ts';
 

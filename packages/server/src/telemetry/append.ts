@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto';
+import { uuidFrom } from '@gladhand/base/ids.ts';
 import { metricsOf } from '@gladhand/contract/metrics.ts';
 import type { States } from '@gladhand/contract/record.ts';
 import { type Signals, signalBits } from '@gladhand/contract/signals.ts';
 import type { Kysely } from 'kysely';
-import { uuidFrom } from '../base/ids.ts';
 import type { Schema } from '../database/schema.ts';
 import { type LatestMetrics, mergeLatest } from './latest.ts';
 import * as store from './store.ts';

@@ -1,3 +1,4 @@
+import { systemIds } from '@gladhand/base/ids.ts';
 import fc from 'fast-check';
 import { sql, type Transaction } from 'kysely';
 import { expect, test, vi } from 'vitest';
@@ -15,7 +16,6 @@ import {
   play,
   type Row,
 } from '../../test/feed-scenario.ts';
-import { systemIds } from '../base/ids.ts';
 import type { Database } from '../database/database.ts';
 import { createPartitions } from '../database/partitions.ts';
 import type { Schema } from '../database/schema.ts';

@@ -1,6 +1,6 @@
+import type { Page } from '@gladhand/base/page.ts';
 import { POSITION_BIT } from '@gladhand/contract/signals.ts';
 import { type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely';
-import type { Page } from '../base/page.ts';
 import { type ExaminedRow, toBoundedPage } from '../database/bounded-page.ts';
 import { ofOrganization } from '../database/of-organization.ts';
 import type { Schema } from '../database/schema.ts';

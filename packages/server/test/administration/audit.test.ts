@@ -1,3 +1,5 @@
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { sql } from 'kysely';
 import { expect, onTestFinished, test } from 'vitest';
@@ -10,8 +12,6 @@ import {
   WINDOWS_PER_ORGANIZATION_MAX,
 } from '../../src/audit/refused-access.ts';
 import { listAudit, verifyChain } from '../../src/audit/verify.ts';
-import { systemIds } from '../../src/base/ids.ts';
-import { silentLogger } from '../../src/base/log.ts';
 import type { Database } from '../../src/database/database.ts';
 import { findOperatorId } from '../../src/organizations/operator.ts';
 import { insertOrganization } from '../../src/organizations/store.ts';

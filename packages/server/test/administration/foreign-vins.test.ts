@@ -1,8 +1,8 @@
+import { systemIds } from '@gladhand/base/ids.ts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SYSTEM_ORIGIN } from '../../src/access/principal.ts';
 import { recordAudit } from '../../src/audit/chain.ts';
-import { systemIds } from '../../src/base/ids.ts';
 import { createAdministration } from '../../src/registry/administer.ts';
 import { resolveAssets } from '../../src/registry/resolve.ts';
 import { type Answer, CUSTOMER_SCOPES, openTestApp, type TestApp } from '../app.ts';

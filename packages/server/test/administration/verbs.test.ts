@@ -1,7 +1,7 @@
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
-import { systemClock } from '../../src/base/clock.ts';
-import { systemIds } from '../../src/base/ids.ts';
 import { createFirstAdmin } from '../../src/people/first-admin.ts';
 import { openTestApp, type TestApp } from '../app.ts';
 import { runGladhand } from '../gladhand.ts';

@@ -7,7 +7,11 @@ import { EMPTY_NAMES, LEAD_FILES, PORTS, WITHOUT_CONFORMANCE, WORDS } from './ho
 import { ROOT, readSources } from './source-tree.ts';
 
 const sources = readSources();
-const server = (path: string) => join(ROOT, 'packages/server/src', path);
+/** `base/clock.ts` is in the package of that name, as is `demo/`; every other room is in the server. */
+const inHouse = (path: string) =>
+  /^(base|demo)\//.test(path)
+    ? join(ROOT, 'packages', path.replace('/', '/src/'))
+    : join(ROOT, 'packages/server/src', path);
 
 /** Every problem is a sentence that says where, what, and what to do instead. */
 function expectNone(problems: readonly string[]): void {
@@ -15,7 +19,7 @@ function expectNone(problems: readonly string[]): void {
 }
 
 test('no file is there that nothing imports', () => {
-  const isEntry = (path: string) => /(\.test|\.setup|\/main)\.ts$|\/bench\//.test(path);
+  const isEntry = (path: string) => /(\.test|\.setup|\/main|\/bench\/bench|\/prove\/prove)\.ts$/.test(path);
   const imported = new Set(
     sources.filter((file) => !file.path.endsWith('.test.ts')).flatMap((file) => file.imports.map((one) => one.to)),
   );
@@ -69,7 +73,7 @@ test("every room's lead file opens with what the room promises", () => {
   const hasParagraph = (text: string) =>
     (/^\/\*\*\n([\s\S]*?)\*\//m.exec(text.slice(0, 4_000))?.[1]?.length ?? 0) >= 200;
   const lacking = LEAD_FILES.filter(
-    (path) => !existsSync(server(path)) || !hasParagraph(readFileSync(server(path), 'utf8')),
+    (path) => !existsSync(inHouse(path)) || !hasParagraph(readFileSync(inHouse(path), 'utf8')),
   );
   expectNone(
     lacking.map((path) => `${path}: open it with a paragraph: what it promises, what it assumes, how it fails`),
@@ -77,8 +81,8 @@ test("every room's lead file opens with what the room promises", () => {
 });
 
 test('every port has a conformance suite that each of its implementations runs', () => {
-  const ports = Object.keys(PORTS).filter((port) => existsSync(server(port)) && !(port in WITHOUT_CONFORMANCE));
-  const lacking = ports.filter((port) => !existsSync(server(`${port}/conformance.ts`)));
+  const ports = Object.keys(PORTS).filter((port) => existsSync(inHouse(port)) && !(port in WITHOUT_CONFORMANCE));
+  const lacking = ports.filter((port) => !existsSync(inHouse(`${port}/conformance.ts`)));
   expectNone(
     lacking.map(
       (port) =>
@@ -129,7 +133,7 @@ test('generated documents are what their sources generate', () => {
 });
 
 test('the committed OpenAPI document is what the routes generate', () => {
-  const main = server('main.ts');
+  const main = inHouse('main.ts');
   const fresh = execFileSync(process.execPath, [main, 'openapi'], { cwd: dirname(main), encoding: 'utf8' });
   const file = join(ROOT, 'packages/contract/openapi.json');
   const committed = existsSync(file) ? readFileSync(file, 'utf8') : '';

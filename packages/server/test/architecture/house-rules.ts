@@ -4,7 +4,7 @@
  */
 
 /** Rows from the bottom up. A file imports only rows below its own, and its own room. */
-export type Row = 'contract' | 'base' | 'port' | 'room' | 'edge' | 'door' | 'config' | 'app';
+export type Row = 'contract' | 'base' | 'port' | 'room' | 'edge' | 'door' | 'config' | 'app' | 'proofs';
 
 /** Port -> the ports its implementations stand on. */
 export const PORTS: Readonly<Record<string, readonly string[]>> = {
@@ -140,7 +140,12 @@ export const LIBRARIES: readonly Quarantine[] = [
     only: /^docs\/markdown\.ts/,
     instead: 'use renderMarkdown (docs/markdown.ts)',
   },
-  { what: 'the UUID library', names: ['uuid'], only: /^base\/ids\.ts/, instead: 'take `Ids` (base/ids.ts)' },
+  {
+    what: 'the UUID library',
+    names: ['uuid'],
+    only: /^base\/ids\.ts/,
+    instead: 'take `Ids` (base/ids.ts)',
+  },
   {
     what: 'processes',
     names: ['node:child_process', 'node:cluster', 'node:worker_threads'],

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
 import { ERRORS, type ErrorCode } from '@gladhand/contract/errors.ts';
 import { expect, onTestFinished, test } from 'vitest';
-import { systemClock } from '../../src/base/clock.ts';
-import { systemIds } from '../../src/base/ids.ts';
-import { silentLogger } from '../../src/base/log.ts';
 import { createHttp, HTTP_LIMITS, type HttpLimits } from '../../src/edge/http.ts';
 import { openApiContract } from '../api-contract.ts';
 import { type RawAnswer, readAnswers, sendRaw } from '../raw-http.ts';

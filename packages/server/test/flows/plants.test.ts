@@ -1,7 +1,7 @@
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
 import { expect, test } from 'vitest';
 import { issueKey } from '../../src/access/issue-key.ts';
-import { systemClock } from '../../src/base/clock.ts';
-import { systemIds } from '../../src/base/ids.ts';
 import { openTestApp } from '../app.ts';
 
 /** Plants as keys see them: whole, or through a restriction that makes the others not exist. */

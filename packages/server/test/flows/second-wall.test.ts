@@ -1,6 +1,6 @@
+import { systemIds, uuidFrom } from '@gladhand/base/ids.ts';
 import { sql } from 'kysely';
 import { expect, test, vi } from 'vitest';
-import { systemIds, uuidFrom } from '../../src/base/ids.ts';
 import { createPartitions } from '../../src/database/partitions.ts';
 import { findReceipt } from '../../src/processing/store.ts';
 import { appendRecords } from '../../src/telemetry/append.ts';

@@ -1,14 +1,14 @@
+import type { Clock } from '@gladhand/base/clock.ts';
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
+import { openInstalledRedis } from '@gladhand/proofs/rig/installed-redis.ts';
 import { createClient } from '@redis/client';
 import pg from 'pg';
 import { describe, onTestFinished, vi } from 'vitest';
 import { type App, openApp } from '../../src/app/build.ts';
-import type { Clock } from '../../src/base/clock.ts';
-import { systemClock } from '../../src/base/clock.ts';
-import { systemIds } from '../../src/base/ids.ts';
-import { silentLogger } from '../../src/base/log.ts';
 import { loadConfig } from '../../src/config.ts';
 import { type Answer, openTestApp, type TestApp } from '../app.ts';
-import { openInstalledRedis } from '../installed-redis.ts';
 import { personToken, send } from '../people.ts';
 import { describeWithRedis } from '../redis.ts';
 

@@ -1,7 +1,7 @@
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
+import { openInstalledRedis } from '@gladhand/proofs/rig/installed-redis.ts';
 import { expect, onTestFinished, test } from 'vitest';
-import { StartRefusal } from '../../src/base/start-refusal.ts';
 import { CUSTOMER_SCOPES } from '../app.ts';
-import { openInstalledRedis } from '../installed-redis.ts';
 import { describeWithRedis } from '../redis.ts';
 import { openLimitedWorld } from './limited-world.ts';
 

@@ -1,7 +1,7 @@
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
 import { issueKey } from '../../src/access/issue-key.ts';
 import type { Audience } from '../../src/access/principal.ts';
-import { systemClock } from '../../src/base/clock.ts';
-import { systemIds } from '../../src/base/ids.ts';
 import { type CallOptions, openTestApp, type TestApp } from '../app.ts';
 import { addPerson, personToken, send, signIn } from '../people.ts';
 import type { Operation } from './operations.ts';

@@ -1,8 +1,8 @@
 import { text } from 'node:stream/consumers';
+import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import { SLUG_PATTERN } from '@gladhand/contract/organizations.ts';
-import { systemClock } from '../../base/clock.ts';
-import { systemIds } from '../../base/ids.ts';
-import { StartRefusal } from '../../base/start-refusal.ts';
 import type { Config } from '../../config.ts';
 import { createFirstAdmin } from '../../people/first-admin.ts';
 import { withDatabase } from './database.ts';

@@ -1,5 +1,5 @@
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import { verifyChain } from '../../audit/verify.ts';
-import { StartRefusal } from '../../base/start-refusal.ts';
 import type { Config } from '../../config.ts';
 import type { Database } from '../../database/database.ts';
 import { findOrganization, listOrganizations } from '../../organizations/store.ts';

@@ -1,7 +1,7 @@
-import { holdProcess, sleep, systemClock } from '../../base/clock.ts';
-import { systemIds } from '../../base/ids.ts';
-import { silentLogger } from '../../base/log.ts';
-import { StartRefusal } from '../../base/start-refusal.ts';
+import { holdProcess, sleep, systemClock } from '@gladhand/base/clock.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { silentLogger } from '@gladhand/base/log.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import type { Config } from '../../config.ts';
 import type { Database, PostgresHost } from '../../database/database.ts';
 import { isAway } from '../../database/database-fault.ts';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { systemClock } from '@gladhand/base/clock.ts';
+import { readJson } from '@gladhand/base/read-json.ts';
+import { StartRefusal } from '@gladhand/base/start-refusal.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
-import { systemClock } from '../../base/clock.ts';
-import { readJson } from '../../base/read-json.ts';
-import { StartRefusal } from '../../base/start-refusal.ts';
 import type { Config } from '../../config.ts';
 import { readInstant } from '../../mapping/instant.ts';
 import type { CompiledMapping } from '../../mapping/mapped-record.ts';

@@ -1,5 +1,5 @@
+import { systemClock } from '@gladhand/base/clock.ts';
 import { rotateSigningKey } from '../../access/rotate-signing-key.ts';
-import { systemClock } from '../../base/clock.ts';
 import type { Config } from '../../config.ts';
 import { withDatabase } from './database.ts';
 

@@ -1,0 +1,47 @@
+import { Command } from 'commander';
+import { present } from '../rig/report.ts';
+import { benchAuth } from './auth.ts';
+import { benchIntake } from './intake.ts';
+import { benchLimits } from './limits.ts';
+import { benchPipeline } from './pipeline.ts';
+
+/** `npm run bench -- <name>`: each prints its figures on its last line and exits with 1 when it falls short. */
+const program = new Command('bench').description('measure, side by side where it can be').showHelpAfterError();
+
+program
+  .command('intake')
+  .description('our intake beside a bare node:http server and one INSERT per request')
+  .option('--n <rounds>', 'rounds', Number, 5)
+  .option('--seconds <seconds>', 'length of a round for each of the three', Number, 5)
+  .option('--connections <count>', 'connections, each with one request at a time', Number, 100)
+  .option('--profile <folder>', 'write a CPU profile of the server there')
+  .option('--json', 'one line of JSON on stdout and nothing else')
+  .action((options) => present((scratch) => benchIntake(scratch, { ...options, rounds: options.n }), options));
+
+program
+  .command('pipeline')
+  .description('from POST to readable: records per second, and the backlog under constant load')
+  .option('--seconds <seconds>', 'length of the constant load', Number, 20)
+  .option('--n <records>', 'records sent in batches', Number, 100_000)
+  .option('--connections <count>', 'connections, each with one request at a time', Number, 100)
+  .option('--profile <folder>', 'write a CPU profile of the server there')
+  .option('--json', 'one line of JSON on stdout and nothing else')
+  .action((options) => present((scratch) => benchPipeline(scratch, { ...options, batchRecords: options.n }), options));
+
+program
+  .command('limits')
+  .description('the cost of a decision: none, in memory, in Redis, and by the share while Redis is away')
+  .option('--seconds <seconds>', 'length of each round', Number, 3)
+  .option('--json', 'one line of JSON on stdout and nothing else')
+  .action((options) => present((scratch) => benchLimits(scratch, options), options));
+
+program
+  .command('auth')
+  .description('recognizing a caller and trading a key for a token, beside a bare node:http server')
+  .option('--n <rounds>', 'rounds', Number, 5)
+  .option('--seconds <seconds>', 'length of a round for each', Number, 3)
+  .option('--connections <count>', 'connections, each with one request at a time', Number, 50)
+  .option('--json', 'one line of JSON on stdout and nothing else')
+  .action((options) => present((scratch) => benchAuth(scratch, { ...options, rounds: options.n }), options));
+
+await program.parseAsync();

@@ -1,0 +1,14 @@
+import type { Goal } from '../../rig/report.ts';
+
+/** What one part of the proof found. */
+export interface Part {
+  readonly title: string;
+  /** Tables and sentences for a person. */
+  readonly text: string;
+  readonly figures: Readonly<Record<string, unknown>>;
+  readonly goals: readonly Goal[];
+}
+
+export function none(name: string, figure: number): Goal {
+  return { name, figure, goal: '0', isMet: figure === 0 };
+}
