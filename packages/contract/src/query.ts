@@ -65,6 +65,12 @@ export const LatestSchema = Type.Object(
       description:
         'Metric, such as gps.speedKph or tires[1.left.outer].pressureKpa -> its newest value with its own clocks',
     }),
+    cappedGroups: Type.Optional(
+      Type.Array(Type.String(), {
+        description:
+          'Groups of signals that have more metrics than are kept (1,000 for each asset and group). Their oldest metrics are missing here.',
+      }),
+    ),
   },
   { ...closed, title: 'Latest', description: 'The latest value of every metric of one asset' },
 );

@@ -107,7 +107,7 @@ export const plans: fc.Arbitrary<Plan> = fc.record({
 interface Outcome {
   /** Name -> seed. */
   readonly committed: ReadonlyMap<string, number>;
-  /** Positions taken by committed transactions, repeats included. */
+  /** Positions taken by committed transactions. What comes twice in one of them takes one. */
   readonly taken: number;
   /** What there is in the end. */
   readonly whole: readonly Row[];
@@ -139,7 +139,7 @@ export async function play(database: Database, feed: Feed, plan: Plan): Promise<
         await pages.after(pagesAfter);
         await trx[ends]().execute();
         if (ends === 'rollback') continue;
-        taken += names.length;
+        taken += new Set(names).size;
         for (const [n, name] of names.entries()) committed.set(name, seeds[n]!);
       } finally {
         if (!trx.isCommitted && !trx.isRolledBack) await trx.rollback().execute();

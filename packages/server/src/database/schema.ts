@@ -226,8 +226,10 @@ export interface RecordTable {
 
 export interface LatestTable {
   asset_id: string;
+  signal_group: string;
   organization_id: string;
   metrics: JsonColumn;
+  is_capped: boolean;
 }
 
 export interface SessionTable {

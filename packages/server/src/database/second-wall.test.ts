@@ -40,7 +40,7 @@ async function openFilled(count: number, options: { poolSizeMax?: number } = {})
   await make(
     sql`insert into record select id, id, ${at}, id, id, 'trailer', id, null, ${at}, ${at}, 'traccar', 1, id, n, 1, '{"gps":{}}' ${each}`,
   );
-  await make(sql`insert into latest select id, id, '{}' ${each}`);
+  await make(sql`insert into latest select id, 'gps', id, '{}', false ${each}`);
   await make(sql`insert into audit_event (organization_id, sequence, at, actor_kind, action, details, hash)
     select id, 1, ${at}, 'system', 'x', '{}', sha256('') ${each}`);
   await make(sql`insert into audit_head select id, 1, sha256('') ${each}`);

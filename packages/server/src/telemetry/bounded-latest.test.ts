@@ -37,8 +37,8 @@ async function fill(database: Database, { loud, solar }: Organizations): Promise
       case when i % 2 = 0 then '1GHD' || lpad(i::text, 13, '0') end, case when i % 2 = 0 then 'pass' end, 'A', now(), now()
     from generate_series(1, ${2 * ASSETS}::int) i`.execute(database.owner);
   await sql`
-    insert into latest (asset_id, organization_id, metrics)
-    select id, organization_id, '{}' from asset where kind = 'plant' or fleet_id = ${quietFleet}`.execute(
+    insert into latest (asset_id, signal_group, organization_id, metrics, is_capped)
+    select id, 'gps', organization_id, '{"gps.hdop":{}}', false from asset where kind = 'plant' or fleet_id = ${quietFleet}`.execute(
     database.owner,
   );
 }

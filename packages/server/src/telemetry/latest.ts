@@ -31,6 +31,21 @@ export function isNewer(one: LatestStamp, other: LatestStamp | undefined): boole
   return other === undefined || trueAt(one) >= trueAt(other);
 }
 
+/**
+ * A group keeps so many metrics of one asset. The tires of a trailer with three axles have 72. What grows without end are
+ * names that a partner makes up, such as fault codes. At some 240 bytes each, a group stays below 250 KB.
+ */
+export const LATEST_METRICS_PER_GROUP_MAX = 1_000;
+
+/** At most LATEST_METRICS_PER_GROUP_MAX metrics: the newest. `isCapped` says whether any is missing, now or since before. */
+export function capLatest(metrics: LatestMetrics, wasCapped: boolean): { metrics: LatestMetrics; isCapped: boolean } {
+  const all = Object.entries(metrics);
+  if (all.length < LATEST_METRICS_PER_GROUP_MAX) return { metrics, isCapped: false };
+  if (all.length === LATEST_METRICS_PER_GROUP_MAX) return { metrics, isCapped: wasCapped };
+  all.sort(([, one], [, other]) => (trueAt(one) < trueAt(other) ? 1 : trueAt(one) > trueAt(other) ? -1 : 0));
+  return { metrics: Object.fromEntries(all.slice(0, LATEST_METRICS_PER_GROUP_MAX)), isCapped: true };
+}
+
 /** Takes the values of one record over into `metrics` where they are newer; tells whether anything changed. */
 export function mergeLatest(
   metrics: LatestMetrics,

@@ -139,18 +139,22 @@ export async function readLatest(
         ]),
   ]);
   const visible = allOf([ofPlants(request.plantIds, 'a.kind', 'a.id')]);
-  // Values are looked up asset by asset because of their `limit`. A merge join would read those of every organization.
+  // Values are put together asset by asset. A merge join would read those of every organization.
   const { rows } = await sql<LatestRow & ExaminedRow>`
-    select a.id as "assetId", a.visible and l.asset_id is not null as passes, a.n = ${examinedRowsMax} as "isLast",
+    select a.id as "assetId", a.visible and l.metrics is not null as passes, a.n = ${examinedRowsMax} as "isLast",
       case when a.visible then '{"assetId":"' || a.id || '","assetKind":"' || a.kind || '","vin":'
-        || ${sql.raw(orNull('a.vin', 'a.vin'))} || ',"metrics":' || l.metrics || '}' end as json
+        || ${sql.raw(orNull('a.vin', 'a.vin'))} || ',"metrics":{' || l.metrics || '}' || coalesce(',"cappedGroups":' || l.capped, '') || '}' end as json
     from (
       select a.id, a.kind, a.vin, a.fleet_id, ${visible} as visible, row_number() over (order by ${order}) as n
       from asset a where ${indexed}
       order by ${order} limit ${examinedRowsMax}
     ) a
-    left join lateral (select l.asset_id, l.metrics from latest l where l.asset_id = a.id limit 1) l on true
-    where (a.visible and l.asset_id is not null) or a.n = ${examinedRowsMax}
+    left join lateral (
+      select string_agg(substr(l.metrics::text, 2, length(l.metrics::text) - 2), ',' order by l.signal_group) as metrics,
+        json_agg(l.signal_group order by l.signal_group) filter (where l.is_capped) as capped
+      from latest l where l.asset_id = a.id and l.metrics::text <> '{}'
+    ) l on true
+    where (a.visible and l.metrics is not null) or a.n = ${examinedRowsMax}
     order by ${order} limit ${take + 1}`.execute(connection);
   return toBoundedPage(rows, take);
 }

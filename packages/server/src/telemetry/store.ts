@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import { plainArray } from '../database/plain-array.ts';
 import type { Schema } from '../database/schema.ts';
+import { toTextBlock } from '../database/text-block.ts';
 import type { NewRecord } from './append.ts';
 
 export interface RecordRow extends NewRecord {
@@ -21,7 +22,7 @@ export async function insertRecords(
   rows: readonly RecordRow[],
   processedAtMs: number,
 ): Promise<Set<string>> {
-  const signals = toBlock(rows.map((row) => row.signalsJson));
+  const signals = toTextBlock(rows.map((row) => row.signalsJson));
   const ids = (read: (row: RecordRow) => string | null) => plainArray('uuid', rows.map(read));
   const numbers = (read: (row: RecordRow) => number) => plainArray('integer', rows.map(read));
   const texts = (read: (row: RecordRow) => string | null) => sql`${rows.map(read)}::text[]`;
@@ -53,62 +54,4 @@ export async function insertRecords(
       product, mapping_version, receipt_id, signal_groups, start, length, states, n)
     on conflict do nothing returning id`.execute(trx);
   return new Set(inserted.rows.map((row) => row.id));
-}
-
-/**
- * Many texts as one parameter, each found again by `substring(bytes from offset for length)`: in an array literal every
- * quote of the JSON would be escaped here and read back there, which costs more than all the rest of the statement.
- */
-function toBlock(texts: readonly string[]): { bytes: Buffer; offsets: number[]; lengths: number[] } {
-  const lengths = texts.map((text) => Buffer.byteLength(text));
-  let end = 1;
-  const offsets = lengths.map((length) => (end += length) - length);
-  return { bytes: Buffer.from(texts.join('')), offsets, lengths };
-}
-
-/**
- * The latest values of these assets (id -> organization), locked in a fixed order so that two writers never wait for
- * each other. Missing rows are made before any is locked: a writer that held one and then made another could meet a
- * writer that already sees both.
- */
-export async function lockLatest(
-  trx: Kysely<Schema>,
-  organizations: ReadonlyMap<string, string>,
-): Promise<Map<string, unknown>> {
-  const assetIds = [...organizations.keys()];
-  await sql`
-    insert into latest (asset_id, organization_id, metrics)
-    select t.asset_id, t.organization_id, '{}' from unnest(
-      ${assetIds}::uuid[], ${[...organizations.values()]}::uuid[]) as t(asset_id, organization_id)
-    where not exists (select from latest l where l.asset_id = t.asset_id)
-    order by t.asset_id
-    on conflict do nothing`.execute(trx);
-  const { rows } = await sql<{ asset_id: string; metrics: unknown }>`
-    select asset_id, metrics from latest where asset_id = any(${assetIds}::uuid[]) order by asset_id for update`.execute(
-    trx,
-  );
-  return new Map(rows.map((row) => [row.asset_id, row.metrics]));
-}
-
-export async function writeLatest(
-  trx: Kysely<Schema>,
-  latest: readonly { assetId: string; organizationId: string; metricsJson: string }[],
-): Promise<void> {
-  if (latest.length === 0) return;
-  const metrics = toBlock(latest.map((row) => row.metricsJson));
-  await sql`
-    insert into latest (asset_id, organization_id, metrics)
-    select t.asset_id, t.organization_id, convert_from(substring(${metrics.bytes}::bytea from t.start for t.length), 'UTF8')::json
-    from unnest(
-      ${plainArray(
-        'uuid',
-        latest.map((row) => row.assetId),
-      )}, ${plainArray(
-        'uuid',
-        latest.map((row) => row.organizationId),
-      )}, ${plainArray('integer', metrics.offsets)}, ${plainArray('integer', metrics.lengths)}) as t(asset_id, organization_id, start, length)
-    order by t.asset_id
-    on conflict (asset_id) do update set metrics = excluded.metrics, organization_id = excluded.organization_id`.execute(
-    trx,
-  );
 }

@@ -229,10 +229,14 @@ create index record_gps on record (asset_id, observed_at, id) where (signal_grou
 create index record_device on record (device_id, observed_at, id) where device_id is not null;
 create index record_position on record (organization_id, position);
 
+-- By group of signals, so that a record of one group neither reads nor writes the values of the others.
 create table latest (
-  asset_id         uuid primary key,
+  asset_id         uuid not null,
+  signal_group     text not null,                     -- gps, tires, reefer, ...
   organization_id  uuid not null,
-  metrics          json not null                      -- metric -> {value, observedAt, receivedAt, recordId, deviceId}
+  metrics          json not null,                     -- metric -> {value, observedAt, receivedAt, recordId, deviceId}
+  is_capped        boolean not null,                  -- of more metrics than are kept, the oldest are missing
+  primary key (asset_id, signal_group)
 ) with (fillfactor = 60, toast_tuple_target = 8160);
--- Some 4 kB, rewritten with every batch that has the asset: kept in the row and not compressed.
+-- Some hundred bytes, rewritten with every batch that has the group: kept in the row and not compressed.
 alter table latest alter column metrics set storage external;

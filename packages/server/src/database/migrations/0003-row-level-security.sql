@@ -69,5 +69,6 @@ grant select, insert, update on device to gladhand_system;
 grant select, insert on envelope, record, audit_event to gladhand_system;
 grant select, insert, delete on intake_log to gladhand_system;
 grant select, insert, update, delete on idempotency, unclaimed to gladhand_system;
-grant select, insert, update on receipt, latest, audit_head to gladhand_system;
+grant select, insert, update on receipt, audit_head to gladhand_system;
+grant select, insert, update, delete on latest to gladhand_system;
 grant select, update on telemetry_position to gladhand_system;
