@@ -1,10 +1,12 @@
-import { randomInt } from 'node:crypto';
-import { waitFor } from '../../rig/wait.ts';
-import { bearer, type Caller, deadCaller, isAdmitted, keyCaller, sessionCallers, tokenCaller } from './callers.ts';
-import { type HttpClient, inParallel } from './http-client.ts';
+import { type Caller, isAdmitted } from './callers.ts';
+import { inParallel } from './http-client.ts';
+import { type Keys, makeKeys } from './make-keys.ts';
+import { makePeople, makeThings, type People, type Things } from './make-things.ts';
 import { freshVin, freshWord } from './names.ts';
-import type { Kind, Operation } from './operations.ts';
+import { createOffice, type OrganizationName, SEND_WIDTH, type Surroundings } from './office.ts';
+import type { Kind } from './operations.ts';
 import { ownRequest, toRequest } from './own-request.ts';
+import { type Read, sendReadings, sendRepeated } from './send-readings.ts';
 
 /**
  * Three organizations, each with the same things: people of every role, keys of every sort, fleets, vehicles, plants,
@@ -38,225 +40,30 @@ export interface House {
   readonly claimable: string[];
 }
 
-export const PASSWORD = 'correct horse battery';
-export const CUSTOMER_SCOPES = [
-  'fleets:read',
-  'trailers:read',
-  'devices:read',
-  'deliversafe:read',
-  'telemetry:read',
-  'plants:read',
-  'livefeed:connect',
-];
-const PARTNER_SCOPES = ['telemetry:write', 'product:traccar'];
-
-export interface Api {
-  /** The parsed body of a 2xx; throws on any other answer. */
-  call(
-    method: string,
-    path: string,
-    options?: { token?: string; headers?: Record<string, string>; body?: unknown },
-  ): Promise<any>;
-}
-
-export function createApi(http: HttpClient): Api {
-  return {
-    async call(method, path, { token, headers = {}, body } = {}) {
-      const answer = await http.send({
-        method,
-        path: `/api/v1${path}`,
-        headers: {
-          ...(token !== undefined && bearer(token)),
-          ...(body !== undefined && { 'content-type': 'application/json' }),
-          ...headers,
-        },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-      });
-      if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${answer.body}`);
-      return answer.body === '' ? null : JSON.parse(answer.body);
-    },
-  };
-}
-
-/** A position as Traccar sends it. */
-export function traccarBody(externalId: string): string {
-  const at = new Date(Date.now() - randomInt(3_600_000)).toISOString();
-  const position = {
-    attributes: { motion: true },
-    serverTime: at,
-    deviceTime: at,
-    fixTime: at,
-    valid: true,
-    latitude: 40,
-    longitude: -86,
-    altitude: 1,
-    speed: 50,
-    course: 1,
-  };
-  return JSON.stringify({ position, device: { uniqueId: externalId } });
-}
-
-export interface Surroundings {
-  readonly api: Api;
-  readonly http: HttpClient;
-  readonly operations: readonly Operation[];
-  /** The platform operator's session. */
-  readonly root: string;
-  /** How many Idempotency-Keys and VINs the others may try. */
-  readonly repeats: number;
-  readonly expireKey: (keyId: string) => Promise<void>;
-}
-
-export async function furnish(
-  around: Surroundings,
-  organization: { id: string; slug: string; marker: string },
-): Promise<House> {
-  const { api, root } = around;
+export async function furnish(around: Surroundings, organization: OrganizationName): Promise<House> {
   const { id, slug, marker } = organization;
-  const base = `/organizations/${id}`;
-  const make = (path: string, body: unknown) => api.call('POST', `${base}/${path}`, { token: root, body });
-  const named = (what: string) => `${what} ${marker}`;
-
-  const fleets = [await make('fleets', { name: named('North') }), await make('fleets', { name: named('South') })];
-  const fleetId = fleets[0].id;
-  const trailers = [];
-  for (let n = 0; n < 3; n++)
-    trailers.push(await make('trailers', { vin: freshVin(), name: named('Trailer'), fleetId }));
+  const office = createOffice(around, organization);
+  const things = await makeThings(office);
+  const people = await makePeople(office);
+  const keys = await makeKeys(office, things.plants);
+  const repeated = await sendRepeated(office, things, keys.partnerToken);
+  const read = await sendReadings(office, things, keys.partnerToken);
   const claimable = Array.from({ length: around.repeats }, freshVin);
-  await inParallel(claimable, 8, async (vin) => void (await make('trailers', { vin, name: named('Claimable') })));
-  const units = [];
-  for (let n = 0; n < 2; n++) {
-    const serialNumber = `serial-${n}-${marker}`;
-    units.push(await make('deliversafe', { vin: freshVin(), name: named('Unit'), fleetId, serialNumber }));
-  }
-  const plants = [await make('plants', { name: named('Plant') }), await make('plants', { name: named('Hidden') })];
-  const devices = [];
-  for (const [n, asset] of [...trailers, ...units, ...plants].entries()) {
-    const externalId = String(100_000_000_000_000 + randomInt(2 ** 40) + n);
-    devices.push(await make('devices', { assetId: asset.id, product: 'traccar', externalId, kind: 'gateway' }));
-  }
-
-  const people = await Promise.all(
-    ['VIEWER', 'OPERATOR', 'ADMIN'].map(async (role) => {
-      const email = `${role.toLowerCase()}-${marker}@example.com`;
-      const user = await make('users', { email, name: named('Person'), role, password: PASSWORD });
-      return { user, callers: sessionCallers(role, await signIn(api, email)) };
-    }),
-  );
-  const users = people.map(({ user }) => user);
-  const callers: Caller[] = people.flatMap((person) => person.callers);
-  const spare = await make('users', { email: `spare-${marker}@example.com`, name: named('Spare'), role: 'VIEWER' });
-  const ended = await signIn(api, users[2].email);
-  await api.call('POST', '/auth/sign-out', { token: ended });
-  callers.push(
-    deadCaller('ended session', ended),
-    deadCaller('nobody'),
-    deadCaller('forged token', `${ended.slice(0, -4)}AAAA`),
-  );
-
-  const keyIds: string[] = [];
-  const issue = async (scopes: readonly string[], more: object = {}, partnerId = `partner-${marker}`) => {
-    const made = await make('api-keys', { name: named('Key'), partnerId, scopes, ...more });
-    keyIds.push(made.apiKey.id);
-    const audience: 'partner' | 'customer' = made.apiKey.audience;
-    const key: string = made.key;
-    const token = (await api.call('POST', `/${audience}s/authenticate`, { headers: { 'x-api-key': key } }))
-      .accessToken as string;
-    return { id: made.apiKey.id as string, key, token };
-  };
-  const onlyPlant = { allowedPlantIds: [plants[0].id] };
-  const partner = await issue(PARTNER_SCOPES);
-  const customer = await issue(CUSTOMER_SCOPES);
-  const second = ['telemetry:write', 'product:flespi'];
-  const [flespi, partnerOfPlant, customerOfPlant, expired, revoked, ...single] = await Promise.all([
-    issue(second, {}, `second-${marker}`),
-    issue(PARTNER_SCOPES, onlyPlant),
-    issue(CUSTOMER_SCOPES, onlyPlant),
-    issue(CUSTOMER_SCOPES),
-    issue(CUSTOMER_SCOPES),
-    ...CUSTOMER_SCOPES.map((scope) => issue([scope])),
-  ]);
-  callers.push(
-    tokenCaller('partner', 'traccar', partner.token, PARTNER_SCOPES),
-    tokenCaller('partner', 'flespi', flespi.token, second),
-    tokenCaller('partner', 'one plant', partnerOfPlant.token, PARTNER_SCOPES, true),
-    tokenCaller('customer', 'full', customer.token, CUSTOMER_SCOPES),
-    tokenCaller('customer', 'one plant', customerOfPlant.token, CUSTOMER_SCOPES, true),
-    keyCaller('of a partner', partner.key, PARTNER_SCOPES),
-    keyCaller('of a customer', customer.key, CUSTOMER_SCOPES),
-    keyCaller('of one plant', customerOfPlant.key, CUSTOMER_SCOPES, true),
-    ...single.map(({ token }, place) =>
-      tokenCaller('customer', CUSTOMER_SCOPES[place]!, token, [CUSTOMER_SCOPES[place]!]),
-    ),
-  );
-  await around.expireKey(expired.id);
-  await api.call('DELETE', `${base}/api-keys/${revoked.id}`, { token: root });
-  callers.push(deadCaller('expired key', expired.token), deadCaller('revoked key', revoked.token));
-  const spareKey = await make('api-keys', { name: named('Spare'), partnerId: 'spare', scopes: ['fleets:read'] });
-
-  const repeated = {
-    vin: trailers[0].vin as string,
-    idempotencyKeys: [] as string[],
-    body: traccarBody(devices[0].externalId),
-  };
-  for (let n = 0; n < around.repeats; n++) repeated.idempotencyKeys.push(`repeat-${100 + n}-${marker}`);
-  const send = (place: string, body: string, headers: Record<string, string> = {}) =>
-    api.call('POST', `/telemetry/intake/${place}`, { token: partner.token, headers, body: JSON.parse(body) });
-  await inParallel(
-    repeated.idempotencyKeys,
-    8,
-    async (key) => void (await send(repeated.vin, repeated.body, { 'idempotency-key': key })),
-  );
-  const sent: { place: string; body: string }[] = [];
-  for (const [n, asset] of [...trailers, ...units, ...plants].entries()) {
-    for (let time = 0; time < 3; time++)
-      sent.push({ place: asset.vin ?? `plants/${asset.id}`, body: traccarBody(devices[n].externalId) });
-  }
-  const receipts: string[] = [];
-  const records: string[] = [];
-  const hiddenRecords: string[] = [];
-  await inParallel(sent, 8, async ({ place, body }) => {
-    const accepted = await send(place, body);
-    const receipt = await waitFor(
-      'a receipt',
-      async () => {
-        const found = await api.call('GET', `/telemetry/receipts/${accepted.receiptId}`, { token: partner.token });
-        return found.status === 'queued' ? undefined : found;
-      },
-      { everyMs: 50 },
-    );
-    if (receipt.status !== 'processed') throw new Error(`a receipt that is not processed: ${JSON.stringify(receipt)}`);
-    (place.endsWith(plants[1].id) ? hiddenRecords : records).push(...receipt.recordIds);
-    receipts.push(accepted.receiptId);
+  await inParallel(claimable, SEND_WIDTH, async (vin) => {
+    await office.make('trailers', { vin, name: office.named('Claimable') });
   });
-
-  const ids = (things: readonly { id: string }[]) => things.map((thing) => thing.id);
-  const vins = [...trailers, ...units].map(({ vin }): string => vin);
-  const values: Record<Kind, readonly string[]> = {
-    organization: [id, slug],
-    slug: [slug],
-    user: [...ids(users), spare.id],
-    email: [...users.map(({ email }) => email), spare.email],
-    fleet: ids(fleets),
-    trailer: [...ids(trailers), ...trailers.map(({ vin }) => vin)],
-    unit: [...ids(units), ...units.map(({ vin }) => vin), ...units.map(({ serialNumber }) => serialNumber)],
-    serial: units.map(({ serialNumber }) => serialNumber),
-    vin: vins,
-    device: ids(devices),
-    plant: ids(plants),
-    key: [...keyIds, spareKey.apiKey.id],
-    receipt: receipts.slice(0, 6),
-    record: records.slice(0, 6),
-  };
-  const own: Record<Kind, string> = {
-    ...{ organization: id, slug, user: spare.id, email: spare.email, fleet: fleets[0].id, trailer: trailers[0].id },
-    ...{ unit: units[0].id, serial: units[0].serialNumber, vin: vins[0]!, device: devices[0].id, plant: plants[0].id },
-    ...{ key: spareKey.apiKey.id, receipt: receipts[0]!, record: records[0]! },
-  };
   const house = {
-    ...{ id, slug, marker, own, values, callers, repeated, claimable, partnerToken: partner.token },
-    hidden: { plant: plants[1].id as string, device: devices.at(-1).id as string, records: hiddenRecords },
-    keys: { partner: partner.key, customer: customer.key },
+    id,
+    slug,
+    marker,
+    own: ownNames(organization, { things, people, keys, read }),
+    values: allNames(organization, { things, people, keys, read }),
+    callers: [...people.callers, ...keys.callers],
+    repeated,
+    claimable,
+    partnerToken: keys.partnerToken,
+    hidden: { plant: things.plants[1].id as string, device: things.devices.at(-1).id as string, records: read.hidden },
+    keys: { partner: keys.partner, customer: keys.customer },
   };
   const cursors = await readCursors(around, house);
   return {
@@ -266,8 +73,56 @@ export async function furnish(
   };
 }
 
-export async function signIn(api: Api, email: string): Promise<string> {
-  return (await api.call('POST', '/auth/sign-in', { body: { email, password: PASSWORD } })).accessToken;
+interface Made {
+  readonly things: Things;
+  readonly people: People;
+  readonly keys: Keys;
+  readonly read: Read;
+}
+
+const idsOf = (things: readonly { id: string }[]) => things.map(({ id }) => id);
+
+function allNames({ id, slug }: OrganizationName, { things, people, keys, read }: Made): House['values'] {
+  const { fleets, trailers, units, plants, devices } = things;
+  const { users, spare } = people;
+  const vinsOf = (assets: readonly { vin: string }[]) => assets.map(({ vin }) => vin);
+  const serials = units.map(({ serialNumber }): string => serialNumber);
+  return {
+    organization: [id, slug],
+    slug: [slug],
+    user: [...idsOf(users), spare.id],
+    email: [...users.map(({ email }) => email), spare.email],
+    fleet: idsOf(fleets),
+    trailer: [...idsOf(trailers), ...vinsOf(trailers)],
+    unit: [...idsOf(units), ...vinsOf(units), ...serials],
+    serial: serials,
+    vin: vinsOf([...trailers, ...units]),
+    device: idsOf(devices),
+    plant: idsOf(plants),
+    key: keys.ids,
+    receipt: read.receipts.slice(0, 6),
+    record: read.records.slice(0, 6),
+  };
+}
+
+function ownNames({ id, slug }: OrganizationName, { things, people, keys, read }: Made): House['own'] {
+  const { fleets, trailers, units, plants, devices } = things;
+  return {
+    organization: id,
+    slug,
+    user: people.spare.id,
+    email: people.spare.email,
+    fleet: fleets[0].id,
+    trailer: trailers[0].id,
+    unit: units[0].id,
+    serial: units[0].serialNumber,
+    vin: trailers[0].vin,
+    device: devices[0].id,
+    plant: plants[0].id,
+    key: keys.spareId,
+    receipt: read.receipts[0]!,
+    record: read.records[0]!,
+  };
 }
 
 /** The cursor to a second page of every list that has one. */

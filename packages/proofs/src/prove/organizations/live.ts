@@ -16,12 +16,14 @@ import {
 } from '@grpc/grpc-js';
 import { waitFor } from '../../rig/wait.ts';
 import type { Caller } from './callers.ts';
-import { type Api, type House, traccarBody } from './furnish.ts';
+import type { House } from './furnish.ts';
 import { inParallel } from './http-client.ts';
 import { differenceOf, findShown, type Secrets } from './judge.ts';
 import { freshWord, nonexistentLike } from './names.ts';
+import type { Api } from './office.ts';
 import { hiddenVictim, type Victim, victimOf } from './probes.ts';
 import { type Findings, type LeakKind, noteLeak } from './run-probes.ts';
+import { traccarBody } from './send-readings.ts';
 
 /**
  * The same for the stream: filters that name another organization's things and cursors that were another's end exactly

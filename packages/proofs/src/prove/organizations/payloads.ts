@@ -1,9 +1,10 @@
 import { say } from '../../rig/report.ts';
 import { waitFor } from '../../rig/wait.ts';
 import { bearer } from './callers.ts';
-import type { Api, House } from './furnish.ts';
+import type { House } from './furnish.ts';
 import { type HttpClient, inParallel } from './http-client.ts';
 import { freshVin } from './names.ts';
+import type { Api } from './office.ts';
 import { composePayload, PAYLOAD_PRODUCTS, type PayloadProduct, type Vehicle } from './payload-forms.ts';
 import { type Findings, noteLeak } from './run-probes.ts';
 

@@ -1,8 +1,9 @@
 import { type Caller, isAdmitted } from './callers.ts';
-import { type House, traccarBody } from './furnish.ts';
+import type { House } from './furnish.ts';
 import { freshVin, freshWord, nonexistentLike } from './names.ts';
 import { KINDS, type Kind, type Operation } from './operations.ts';
 import type { Draft } from './own-request.ts';
+import { traccarBody } from './send-readings.ts';
 
 /**
  * Every route x every caller x every place where a request can name something, with what belongs to somebody else in

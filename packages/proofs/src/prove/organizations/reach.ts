@@ -1,8 +1,9 @@
 import { bearer, type Caller, isAdmitted, sessionCallers } from './callers.ts';
-import { type Api, type House, PASSWORD, signIn } from './furnish.ts';
+import type { House } from './furnish.ts';
 import type { Answer, HttpClient } from './http-client.ts';
 import { findDifference } from './judge.ts';
 import { freshWord, nonexistentLike } from './names.ts';
+import { type Api, PASSWORD, signIn } from './office.ts';
 import type { Operation } from './operations.ts';
 import { type Draft, ownRequest, toRequest } from './own-request.ts';
 import { SELF_ENDING } from './probes.ts';
