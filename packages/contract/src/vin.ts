@@ -12,7 +12,13 @@ const VIN = new RegExp(VIN_PATTERN);
 const VALUES: Readonly<Record<string, number>> = {
   ...Object.fromEntries([...'0123456789'].map((digit) => [digit, Number(digit)])),
   ...Object.fromEntries([...'ABCDEFGH'].map((letter, index) => [letter, index + 1])),
-  ...{ J: 1, K: 2, L: 3, M: 4, N: 5, P: 7, R: 9 },
+  J: 1,
+  K: 2,
+  L: 3,
+  M: 4,
+  N: 5,
+  P: 7,
+  R: 9,
   ...Object.fromEntries([...'STUVWXYZ'].map((letter, index) => [letter, index + 2])),
 };
 const WEIGHTS = [8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2];

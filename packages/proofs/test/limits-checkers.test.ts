@@ -18,8 +18,12 @@ describe('the check of what a window admitted', () => {
   test('is content with exactly the limit in every window', () => {
     const admitted = [...askedIn(100, 10), ...askedIn(103, 4), ...askedIn(102, 6)];
     expect(checkAdmitted(admitted, refusedIn(101, 103), budget)).toEqual({
-      ...{ admitted: 20, admissible: 20, steps: 2 },
-      ...{ over: 0, shortPercent: 0, stepsWithoutRefusal: 0 },
+      admitted: 20,
+      admissible: 20,
+      steps: 2,
+      over: 0,
+      shortPercent: 0,
+      stepsWithoutRefusal: 0,
     });
   });
 

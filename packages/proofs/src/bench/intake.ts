@@ -114,12 +114,18 @@ function toReport(
     round(median(ours.results.map((result, place) => result.perSecond / other.results[place]!.perSecond)), 2);
   const [toBare, toInsert] = [ratio(bare), ratio(insert)];
   const row = (one: Contender, times: number | string) => [
-    ...[one.name, of(one, (result) => result.perSecond), of(one, (result) => result.p50Ms, 1)],
-    ...[of(one, (result) => result.p99Ms, 1), times, countErrors(one.results)],
+    one.name,
+    of(one, (result) => result.perSecond),
+    of(one, (result) => result.p50Ms, 1),
+    of(one, (result) => result.p99Ms, 1),
+    times,
+    countErrors(one.results),
   ];
   const table = formatTable([
     ['', 'requests/s', 'p50 ms', 'p99 ms', 'ours / this', 'errors'],
-    ...[row(ours, 1), row(bare, toBare), row(insert, toInsert)],
+    row(ours, 1),
+    row(bare, toBare),
+    row(insert, toInsert),
   ]);
   const { bodyBytes, ownCpu } = ours.results[0]!;
   const note = `${options.rounds} rounds of ${options.seconds} s, ${options.connections} connections, bodies of ${bodyBytes} bytes, ${TRAILERS} trailers; medians of the rounds.

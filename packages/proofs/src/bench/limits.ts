@@ -116,14 +116,16 @@ export async function benchLimits(scratch: Scratch, options: LimitsBenchOptions)
       'late %',
     ],
     ...rounds.map((one) => [
-      ...[`${one.name}, ${one.request}`, one.inFlight, round(one.perSecond), round(one.cpuUs, 2), round(cost(one), 2)],
-      ...[
-        one.redisCpuUs === undefined ? '-' : round(one.redisCpuUs, 1),
-        round(one.p50Us, 1),
-        round(one.p99Us, 1),
-        round(one.sharePercent, 2),
-        round(one.latePercent, 3),
-      ],
+      `${one.name}, ${one.request}`,
+      one.inFlight,
+      round(one.perSecond),
+      round(one.cpuUs, 2),
+      round(cost(one), 2),
+      one.redisCpuUs === undefined ? '-' : round(one.redisCpuUs, 1),
+      round(one.p50Us, 1),
+      round(one.p99Us, 1),
+      round(one.sharePercent, 2),
+      round(one.latePercent, 3),
     ]),
   ]);
   const figures = {

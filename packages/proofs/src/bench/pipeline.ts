@@ -130,7 +130,10 @@ interface Timed {
 }
 
 const rateCells = ({ result, recordsPerSecond }: Timed) => [
-  ...[round(result.perSecond), round(recordsPerSecond), round(result.p50Ms, 1), round(result.p99Ms, 1)],
+  round(result.perSecond),
+  round(recordsPerSecond),
+  round(result.p50Ms, 1),
+  round(result.p99Ms, 1),
 ];
 
 /** Records added from the first POST until the last is readable, by that time. */

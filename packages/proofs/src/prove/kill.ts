@@ -65,8 +65,13 @@ export async function proveKill(scratch: Scratch, options: KillOptions): Promise
   await ask({
     kind: 'start',
     order: {
-      ...{ port: site.httpPort, token: await authenticate(site, 'partner', installation.partnerKeys.traccar!) },
-      ...{ vins: installation.vins, perSecond: options.rate, logFile, startedAtMs, run: randomUUID() },
+      port: site.httpPort,
+      token: await authenticate(site, 'partner', installation.partnerKeys.traccar!),
+      vins: installation.vins,
+      perSecond: options.rate,
+      logFile,
+      startedAtMs,
+      run: randomUUID(),
     },
   });
   await ask({ kind: 'acknowledged', count: TRAILERS });
@@ -191,7 +196,9 @@ function toReport({ seed, kills, ownEnds, recoveriesMs, log, findings, missed }:
   const unknowns = Object.values(log.unknowns).reduce((sum, count) => sum + count, 0);
   const refused = Object.values(log.refusals).reduce((sum, count) => sum + count, 0);
   const span = (name: string, values: number[]) => [
-    ...[name, values.length, ...[Math.min(...values), median(values), Math.max(...values)].map((ms) => round(ms))],
+    name,
+    values.length,
+    ...[Math.min(...values), median(values), Math.max(...values)].map((ms) => round(ms)),
   ];
   const table = formatTable([
     ['recovered from', 'times', 'min ms', 'median ms', 'max ms'],
@@ -213,24 +220,22 @@ function toReport({ seed, kills, ownEnds, recoveriesMs, log, findings, missed }:
     name: 'kill',
     text: `${table}\n\n${words.join('\n')}`,
     figures: {
-      ...{
-        kills,
-        acknowledged,
-        lost,
-        doubled,
-        disordered,
-        unexplained,
-        refused,
-        unknowns,
-        storedUnacknowledged,
-        replayed,
-      },
-      ...{
-        recoverMinMs: round(Math.min(...all)),
-        recoverMedianMs: round(median(all)),
-        recoverMaxMs: round(Math.max(...all)),
-      },
-      ...{ seed, ownEnds, unknownKinds: log.unknowns },
+      kills,
+      acknowledged,
+      lost,
+      doubled,
+      disordered,
+      unexplained,
+      refused,
+      unknowns,
+      storedUnacknowledged,
+      replayed,
+      recoverMinMs: round(Math.min(...all)),
+      recoverMedianMs: round(median(all)),
+      recoverMaxMs: round(Math.max(...all)),
+      seed,
+      ownEnds,
+      unknownKinds: log.unknowns,
     },
     goals: [
       none('acknowledged and lost', lost),

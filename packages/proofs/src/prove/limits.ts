@@ -87,7 +87,9 @@ export async function proveLimits(scratch: Scratch, options: LimitsProofOptions)
     ),
     figures: {
       ...Object.fromEntries(parts.flatMap(({ title, figures }) => [[title.split(':')[0]!, figures]])),
-      ...{ parts: options.parts.join(','), loadAverage, seconds: round((performance.now() - beganMs) / 1000) },
+      parts: options.parts.join(','),
+      loadAverage,
+      seconds: round((performance.now() - beganMs) / 1000),
     },
     goals: parts.flatMap(({ goals }) => goals),
   };

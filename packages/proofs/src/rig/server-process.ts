@@ -46,9 +46,19 @@ export function startServer(scratch: Scratch, site: Site, nodeArguments: readonl
   const child = spawn(
     process.execPath,
     [
-      ...[...START_FLAGS, ...nodeArguments],
-      ...[MAIN, 'serve', '--no-demo', '--log-level', 'warn', '--data-directory', site.dataDirectory],
-      ...['--http-port', String(site.httpPort), '--grpc-port', String(site.grpcPort)],
+      ...START_FLAGS,
+      ...nodeArguments,
+      MAIN,
+      'serve',
+      '--no-demo',
+      '--log-level',
+      'warn',
+      '--data-directory',
+      site.dataDirectory,
+      '--http-port',
+      String(site.httpPort),
+      '--grpc-port',
+      String(site.grpcPort),
     ],
     {
       // Neither the caller's configuration file nor its variables may colour the figures.

@@ -250,7 +250,13 @@ function toPart(options: ExactnessOptions, cluster: Cluster, outcomes: readonly 
   const text = formatTable([
     ['', 'asked', 'admitted', 'admissible', 'over', 'short %', 'without Redis, per try', 'answers'],
     ...outcomes.map(({ name, asked, admitted, admissible, over, worst, byShare, statuses }) => [
-      ...[name, asked, admitted, admissible, over, round(worst.shortPercent, 2), byShare.join(' ')],
+      name,
+      asked,
+      admitted,
+      admissible,
+      over,
+      round(worst.shortPercent, 2),
+      byShare.join(' '),
       Object.entries(statuses)
         .map(([code, count]) => `${code} x ${count}`)
         .join(', '),
@@ -269,7 +275,13 @@ function toPart(options: ExactnessOptions, cluster: Cluster, outcomes: readonly 
     text: [text, ...missed.map((what) => `The check did not notice ${what}.`)].join('\n'),
     figures: {
       outcomes: outcomes.map(({ name, asked, admitted, admissible, over, byShare, worst }) => ({
-        ...{ name, asked, admitted, admissible, over, byShare, shortPercent: round(worst.shortPercent, 3) },
+        name,
+        asked,
+        admitted,
+        admissible,
+        over,
+        byShare,
+        shortPercent: round(worst.shortPercent, 3),
       })),
       otherAnswers: others,
     },

@@ -49,7 +49,9 @@ export async function proveIsolation(
     const fromMs = Date.now() + 100;
     const span = { ports: cluster.ports, fromMs, untilMs: fromMs + ms };
     const order = (requests: readonly Uint8Array[], connections: number, perSecond: number) => ({
-      ...{ ...span, requests, connections },
+      ...span,
+      requests,
+      connections,
       pace: { kind: 'open', perSecond, patienceMs: 1_000 } as const,
     });
     const [calm, loud] = await Promise.all([
@@ -97,10 +99,15 @@ export async function proveIsolation(
     title: `isolation: ${cluster.nodes.length} node${cluster.nodes.length > 1 ? 's' : ''}`,
     text,
     figures: {
-      ...{ movedPercent: round(paired.movedPercent, 1), noisePercent: round(paired.noisePercent, 1) },
-      ...{ p99WithoutMs: round(paired.p99WithoutMs, 2), p99WithMs: round(paired.p99WithMs, 2) },
-      ...{ p50WithoutMs: round(paired.p50WithoutMs, 2), p50WithMs: round(paired.p50WithMs, 2) },
-      ...{ noisyAskedPerSecond: round(asked), noisyAdmittedPerSecond: round(let_, 1), loadAverage: load },
+      movedPercent: round(paired.movedPercent, 1),
+      noisePercent: round(paired.noisePercent, 1),
+      p99WithoutMs: round(paired.p99WithoutMs, 2),
+      p99WithMs: round(paired.p99WithMs, 2),
+      p50WithoutMs: round(paired.p50WithoutMs, 2),
+      p50WithMs: round(paired.p50WithMs, 2),
+      noisyAskedPerSecond: round(asked),
+      noisyAdmittedPerSecond: round(let_, 1),
+      loadAverage: load,
     },
     goals: [
       atMost('isolation: p99 of the other customer moved by %', round(paired.movedPercent, 1), MOVED_PERCENT_MAX),

@@ -36,8 +36,13 @@ export interface PlanChange {
 
 /** More than anybody here asks for. */
 const PLENTIFUL = {
-  ...{ readCapacity: 1_000_000, readRefillPerSecond: 1_000_000, concurrentRequestsMax: 10_000, streamsMax: 10_000 },
-  ...{ waitMsMax: 250, waitingRequestsMax: 100, mode: 'enforce' },
+  readCapacity: 1_000_000,
+  readRefillPerSecond: 1_000_000,
+  concurrentRequestsMax: 10_000,
+  streamsMax: 10_000,
+  waitMsMax: 250,
+  waitingRequestsMax: 100,
+  mode: 'enforce',
 };
 
 /** Puts a customer on a plan of its own; what `change` leaves out is plenty. */

@@ -114,7 +114,12 @@ async function runOutage(
   const waits = (fromMs: number, toMs: number) => latencies(result, fromMs, toMs);
   const statuses = countStatuses([result]);
   return {
-    ...{ name, before, away, between, after, statuses },
+    name,
+    before,
+    away,
+    between,
+    after,
+    statuses,
     p99BeforeMs: percentile(waits(beginMs + WINDOW_MS, goneMs), 0.99),
     p99AwayMs: percentile(waits(goneMs, backMs), 0.99),
     maxAwayMs: percentile(waits(goneMs, backMs), 1),
@@ -153,8 +158,14 @@ function toPart(outages: readonly Outage[], nodes: number): Part {
   const text = formatTable([
     ['Redis', 'before', 'away', 'changing', 'afterwards', 'refusal p99 ms before', 'away', 'max away', 'answers'],
     ...outages.map((outage) => [
-      ...[outage.name, list(outage.before), list(outage.away), list(outage.between), list(outage.after)],
-      ...[round(outage.p99BeforeMs, 1), round(outage.p99AwayMs, 1), round(outage.maxAwayMs, 1)],
+      outage.name,
+      list(outage.before),
+      list(outage.away),
+      list(outage.between),
+      list(outage.after),
+      round(outage.p99BeforeMs, 1),
+      round(outage.p99AwayMs, 1),
+      round(outage.maxAwayMs, 1),
       Object.entries(outage.statuses)
         .map(([code, count]) => `${code} x ${count}`)
         .join(', '),
@@ -166,18 +177,15 @@ function toPart(outages: readonly Outage[], nodes: number): Part {
     figures: {
       limit: LIMIT,
       outages: outages.map((outage) => ({
-        ...{
-          name: outage.name,
-          mostAway: most(outage.away),
-          leastAway: least(outage.away),
-          mostBetween: most(outage.between),
-        },
-        ...{
-          leastAfter: least(outage.after),
-          mostAfter: most(outage.after),
-          p99BeforeMs: round(outage.p99BeforeMs, 1),
-        },
-        ...{ p99AwayMs: round(outage.p99AwayMs, 1), maxAwayMs: round(outage.maxAwayMs, 1) },
+        name: outage.name,
+        mostAway: most(outage.away),
+        leastAway: least(outage.away),
+        mostBetween: most(outage.between),
+        leastAfter: least(outage.after),
+        mostAfter: most(outage.after),
+        p99BeforeMs: round(outage.p99BeforeMs, 1),
+        p99AwayMs: round(outage.p99AwayMs, 1),
+        maxAwayMs: round(outage.maxAwayMs, 1),
       })),
     },
     goals,

@@ -90,34 +90,26 @@ export async function proveOverload(cluster: Cluster, hammer: Hammer, options: O
   const sent = loud.status.length / options.seconds;
   const calmWaits = waitsOf(calm, 202);
   const figures = {
-    ...{
-      capacityPerSecond: round(capacity),
-      recordsPerBatch: options.recordsPerBatch,
-      offeredPerSecond: round(offered),
-      sentPerSecond: round(sent),
-    },
-    ...{
-      goodputPerSecond: round(goodput),
-      goodputShare: round(goodput / capacity, 3),
-      refused: refused.length,
-      givenUp: loud.givenUp,
-    },
-    ...{
-      acceptedP99Ms: round(percentile(waitsOf(loud, 202), 0.99)),
-      acceptedP99CalmMs: round(percentile(calmWaits, 0.99)),
-    },
-    ...{
-      refusedP50Ms: round(percentile(waitsOf(loud, 429, 503), 0.5), 1),
-      refusedP99Ms: round(percentile(waitsOf(loud, 429, 503), 0.99), 1),
-    },
-    ...{ memoryPeakMiB: round(memoryMiB), memoryBeforeMiB: round(beforeMiB), generatorCpu: round(loud.ownCpu, 2) },
-    ...{
-      probes: probed.count,
-      probesFailed: probed.failures.length,
-      probeMaxMs: round(probed.maxMs),
-      statuses,
-      seconds: options.seconds,
-    },
+    capacityPerSecond: round(capacity),
+    recordsPerBatch: options.recordsPerBatch,
+    offeredPerSecond: round(offered),
+    sentPerSecond: round(sent),
+    goodputPerSecond: round(goodput),
+    goodputShare: round(goodput / capacity, 3),
+    refused: refused.length,
+    givenUp: loud.givenUp,
+    acceptedP99Ms: round(percentile(waitsOf(loud, 202), 0.99)),
+    acceptedP99CalmMs: round(percentile(calmWaits, 0.99)),
+    refusedP50Ms: round(percentile(waitsOf(loud, 429, 503), 0.5), 1),
+    refusedP99Ms: round(percentile(waitsOf(loud, 429, 503), 0.99), 1),
+    memoryPeakMiB: round(memoryMiB),
+    memoryBeforeMiB: round(beforeMiB),
+    generatorCpu: round(loud.ownCpu, 2),
+    probes: probed.count,
+    probesFailed: probed.failures.length,
+    probeMaxMs: round(probed.maxMs),
+    statuses,
+    seconds: options.seconds,
   };
   const text = [
     formatTable([

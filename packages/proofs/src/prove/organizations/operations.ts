@@ -31,8 +31,20 @@ export interface BodyProperty {
 }
 
 export const KINDS = [
-  ...['organization', 'user', 'email', 'slug', 'fleet', 'trailer', 'vin', 'device', 'unit'],
-  ...['plant', 'key', 'receipt', 'serial', 'record'],
+  'organization',
+  'user',
+  'email',
+  'slug',
+  'fleet',
+  'trailer',
+  'vin',
+  'device',
+  'unit',
+  'plant',
+  'key',
+  'receipt',
+  'serial',
+  'record',
 ] as const;
 export type Kind =
   | ('organization' | 'user' | 'email' | 'slug' | 'fleet' | 'trailer' | 'vin' | 'device' | 'unit')
@@ -40,12 +52,24 @@ export type Kind =
 
 /** Path parameters by name; `id` names what the nearest segment before it says. */
 const PATH_KINDS: Readonly<Record<string, Kind>> = {
-  ...{ organization: 'organization', user: 'user', fleet: 'fleet', trailer: 'trailer', device: 'device' },
-  ...{ vin: 'vin', plant: 'plant', plantId: 'plant' },
+  organization: 'organization',
+  user: 'user',
+  fleet: 'fleet',
+  trailer: 'trailer',
+  device: 'device',
+  vin: 'vin',
+  plant: 'plant',
+  plantId: 'plant',
 };
 const SEGMENT_KINDS: Readonly<Record<string, Kind>> = {
-  ...{ fleets: 'fleet', trailers: 'trailer', devices: 'device', deliversafe: 'unit', plants: 'plant' },
-  ...{ 'api-keys': 'key', receipts: 'receipt', users: 'user' },
+  fleets: 'fleet',
+  trailers: 'trailer',
+  devices: 'device',
+  deliversafe: 'unit',
+  plants: 'plant',
+  'api-keys': 'key',
+  receipts: 'receipt',
+  users: 'user',
 };
 /** Path parameters that name what is the installation's, and one there is. */
 export const PLAIN_PATH: Readonly<Record<string, string>> = { plan: 'standard', product: 'traccar' };
@@ -71,27 +95,50 @@ const PLAIN_QUERY = [
   'bucket',
 ];
 const BODY_KINDS: Readonly<Record<string, Kind>> = {
-  ...{
-    fleetId: 'fleet',
-    assetId: 'trailer',
-    allowedPlantIds: 'plant',
-    id: 'plant',
-    vin: 'vin',
-    email: 'email',
-    slug: 'slug',
-  },
+  fleetId: 'fleet',
+  assetId: 'trailer',
+  allowedPlantIds: 'plant',
+  id: 'plant',
+  vin: 'vin',
+  email: 'email',
+  slug: 'slug',
 };
 /**
  * What names nothing of another organization's. Device ids and serial numbers count within an organization only, and
  * taking one on would change what it names in the probes after it.
  */
 const PLAIN_BODY = [
-  ...['name', 'unitNumber', 'isActive', 'product', 'kind', 'role', 'password', 'scopes', 'allowedIps', 'externalId'],
-  ...['allowAnyAddress', 'expiresAt', 'requireSignature', 'overlapSeconds', 'currentPassword', 'newPassword'],
-  ...['partnerId', 'serialNumber'],
+  'name',
+  'unitNumber',
+  'isActive',
+  'product',
+  'kind',
+  'role',
+  'password',
+  'scopes',
+  'allowedIps',
+  'externalId',
+  'allowAnyAddress',
+  'expiresAt',
+  'requireSignature',
+  'overlapSeconds',
+  'currentPassword',
+  'newPassword',
+  'partnerId',
+  'serialNumber',
   // Plans and the limits of products are the installation's.
-  ...['planId', 'mode', 'proposed', 'limit', 'windowSeconds', 'total', 'readCapacity', 'readRefillPerSecond'],
-  ...['concurrentRequestsMax', 'streamsMax', 'waitMsMax', 'waitingRequestsMax'],
+  'planId',
+  'mode',
+  'proposed',
+  'limit',
+  'windowSeconds',
+  'total',
+  'readCapacity',
+  'readRefillPerSecond',
+  'concurrentRequestsMax',
+  'streamsMax',
+  'waitMsMax',
+  'waitingRequestsMax',
 ];
 
 type Json = any;
@@ -123,7 +170,12 @@ export function readOperations(document: Json): { operations: Operation[]; unkno
       const body = schema && readBody(schema, resolve, (name) => unknown.push(`${id}: body property ${name}`));
       const security: Json[] = operation.security ?? [];
       return {
-        ...{ id, method: method.toUpperCase(), path, pathKinds, queryKinds, isIntake },
+        id,
+        method: method.toUpperCase(),
+        path,
+        pathKinds,
+        queryKinds,
+        isIntake,
         isPublic: security.length === 0 || path.endsWith('/authenticate'),
         security: security.flatMap((one) => Object.entries<string[]>(one)),
         queryRequired: parameters.filter((one) => one.in === 'query' && one.required).map((one): string => one.name),

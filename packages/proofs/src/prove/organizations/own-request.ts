@@ -40,25 +40,28 @@ function ownBody(operation: Operation, house: Owner): Record<string, unknown> | 
 
 /** So much that nobody meets it. */
 const LIMITS: Readonly<Record<string, unknown>> = {
-  ...{ mode: 'enforce', limit: 1_000_000, windowSeconds: 60, readCapacity: 1_000_000, readRefillPerSecond: 1_000 },
-  ...{ concurrentRequestsMax: 1_000, streamsMax: 1_000, waitMsMax: 100, waitingRequestsMax: 100 },
+  mode: 'enforce',
+  limit: 1_000_000,
+  windowSeconds: 60,
+  readCapacity: 1_000_000,
+  readRefillPerSecond: 1_000,
+  concurrentRequestsMax: 1_000,
+  streamsMax: 1_000,
+  waitMsMax: 100,
+  waitingRequestsMax: 100,
 };
 
 function example(name: string, property: BodyProperty, house: Owner): unknown {
   const known: Readonly<Record<string, () => unknown>> = {
-    ...{
-      vin: freshVin,
-      slug: freshWord,
-      externalId: freshWord,
-      role: () => 'VIEWER',
-      product: () => 'traccar',
-      kind: () => 'gateway',
-    },
-    ...{
-      scopes: () => ['fleets:read'],
-      password: () => freshWord().padEnd(20, 'x'),
-      email: () => `${freshWord()}-${house.marker}@example.com`,
-    },
+    vin: freshVin,
+    slug: freshWord,
+    externalId: freshWord,
+    role: () => 'VIEWER',
+    product: () => 'traccar',
+    kind: () => 'gateway',
+    scopes: () => ['fleets:read'],
+    password: () => freshWord().padEnd(20, 'x'),
+    email: () => `${freshWord()}-${house.marker}@example.com`,
   };
   if (name in LIMITS) return LIMITS[name];
   const make = known[name];

@@ -34,13 +34,13 @@ let app: App | undefined;
 
 async function open(question: ServerQuestion & { kind: 'open' }): Promise<OpenedServer> {
   const flags = {
-    ...{
-      'http.port': 0,
-      'grpc.port': 0,
-      'data.directory': question.dataDirectory,
-      'database.url': question.databaseUrl,
-    },
-    ...{ 'demo.enabled': false, 'access.tokenTtlSeconds': 86_400, 'intake.requirePowerLossDurability': false },
+    'http.port': 0,
+    'grpc.port': 0,
+    'data.directory': question.dataDirectory,
+    'database.url': question.databaseUrl,
+    'demo.enabled': false,
+    'access.tokenTtlSeconds': 86_400,
+    'intake.requirePowerLossDurability': false,
     // Each request says another client address, so that what is counted by address meets nobody twice.
     'http.trustedProxies': ['127.0.0.1'],
     ...LIMITS_RAISED,
