@@ -15,6 +15,7 @@ import {
 } from '../rig/server-process.ts';
 import { formatTable, round } from '../rig/table.ts';
 import { delay } from '../rig/wait.ts';
+import { measureStoredBytes, type StoredBytes } from './stored.ts';
 
 /**
  * From POST to readable. Three loads on one server: single records as fast as it takes them (its intake ceiling, and
@@ -79,6 +80,7 @@ export async function benchPipeline(scratch: Scratch, options: PipelineBenchOpti
   const batches = await sendBatches(site, seed, load, options.batchRecords);
   const rejected = await readMetric(site, 'gladhand_mapping_records_total{outcome="rejected"}');
   await server.stop();
+  const stored = await measureStoredBytes(scratch);
 
   const { slope, error } = slopeOf(samples);
   const slopeMax = perSecond * SLOPE_SHARE_MAX + 2 * error;
@@ -101,7 +103,7 @@ export async function benchPipeline(scratch: Scratch, options: PipelineBenchOpti
   ]);
   return {
     name: 'pipeline',
-    text: `${rates}\n\nEnvelopes between intake and mapping under ${perSecond}/s (slope ${round(slope, 1)}/s, standard error ${round(error, 1)}):\n${backlog}`,
+    text: `${rates}\n\n${storedText(stored)}\n\nEnvelopes between intake and mapping under ${perSecond}/s (slope ${round(slope, 1)}/s, standard error ${round(error, 1)}):\n${backlog}`,
     figures: {
       ceilingPerSecond: round(ceiling.result.perSecond),
       singleReadablePerSecond: round(ceiling.recordsPerSecond),
@@ -113,6 +115,7 @@ export async function benchPipeline(scratch: Scratch, options: PipelineBenchOpti
       backlogSlopeError: round(error, 1),
       backlogMax: Math.max(...samples.map(({ backlog }) => backlog)),
       backlogLast: samples.at(-1)?.backlog ?? 0,
+      bytesPerRecord: round(stored.perRecord),
       errors,
       rejected,
       samples,
@@ -122,6 +125,11 @@ export async function benchPipeline(scratch: Scratch, options: PipelineBenchOpti
       { name: 'errors and rejects', figure: errors + rejected, goal: '0', isMet: errors + rejected === 0 },
     ],
   };
+}
+
+function storedText({ records, byTable, perRecord }: StoredBytes): string {
+  const tables = [...byTable].map(([table, bytes]) => `${table} ${round(bytes)}`).join(', ');
+  return `Bytes on disk for each of ${records} single records, with indexes: ${round(perRecord)} (${tables}).`;
 }
 
 interface Timed {
