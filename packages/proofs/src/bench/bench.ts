@@ -3,6 +3,7 @@ import { present } from '../rig/report.ts';
 import { benchAuth } from './auth.ts';
 import { benchIntake } from './intake.ts';
 import { benchLimits } from './limits.ts';
+import { benchPages } from './pages.ts';
 import { benchPipeline } from './pipeline.ts';
 
 /** `npm run bench -- <name>`: each prints its figures on its last line and exits with 1 when it falls short. */
@@ -27,6 +28,13 @@ program
   .option('--profile <folder>', 'write a CPU profile of the server there')
   .option('--json', 'one line of JSON on stdout and nothing else')
   .action((options) => present((scratch) => benchPipeline(scratch, { ...options, batchRecords: options.n }), options));
+
+program
+  .command('pages')
+  .description('pages of an installation in use for a year beside one in use for two weeks')
+  .option('--n <times>', 'how often each page is asked for', Number, 21)
+  .option('--json', 'one line of JSON on stdout and nothing else')
+  .action((options) => present((scratch) => benchPages(scratch, { times: options.n }), options));
 
 program
   .command('limits')
