@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { base64url, SignJWT } from 'jose';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
+import { openEpoch } from '../database/epoch.ts';
 import { createLocalDoorbell } from '../doorbell/local.ts';
 import { insertOrganization } from '../organizations/store.ts';
 import { openAccess } from './access.ts';
@@ -24,7 +25,9 @@ async function openWorld() {
   const clock: Clock = { ...systemClock, nowMs: () => nowMs };
   const doorbell = createLocalDoorbell();
   const secrets = createSecrets(SECRET);
-  const around = { database, doorbell, secrets, clock, ids: systemIds, log: silentLogger };
+  const epoch = await openEpoch({ database, doorbell, clock, log: silentLogger });
+  onTestFinished(() => epoch.close());
+  const around = { database, epoch, secrets, clock, ids: systemIds, log: silentLogger };
   const access = await openAccess({ ...around, issuer: 'gladhand', tokenTtlSeconds: 1800 });
   onTestFinished(() => access.close());
   const organizationId = systemIds.uuid();
@@ -40,7 +43,18 @@ async function openWorld() {
   const key = await issue('partner', ['telemetry:write', 'product:traccar']);
   const exchange = async (plaintext = key.plaintext) =>
     (await access.exchange('partner', plaintext, ADDRESS)).accessToken;
-  return { database, access, secrets, issue, key, exchange, pass: (ms: number) => (nowMs += ms), doorbell, clock };
+  return {
+    database,
+    access,
+    secrets,
+    issue,
+    key,
+    exchange,
+    pass: (ms: number) => (nowMs += ms),
+    doorbell,
+    epoch,
+    clock,
+  };
 }
 
 const codeOf = async (attempt: () => unknown) => {
@@ -91,7 +105,7 @@ describe('API keys', () => {
     expect(stolen?.digest.equals(withoutPepper)).toBe(false);
     const other = await openAccess({
       database: world.database,
-      doorbell: world.doorbell,
+      epoch: world.epoch,
       secrets: createSecrets(Buffer.alloc(32, 8)),
       clock: world.clock,
       ids: systemIds,

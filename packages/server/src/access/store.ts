@@ -11,11 +11,6 @@ export interface SecretRow {
   readonly digest: Buffer;
 }
 
-export async function readEpoch(database: Database): Promise<number> {
-  const row = await database.system.selectFrom('access_epoch').select('value').executeTakeFirstOrThrow();
-  return Number(row.value);
-}
-
 export async function findKey(database: Database, keyId: string): Promise<KeyRow | undefined> {
   const key = await database.system
     .selectFrom('api_key as k')

@@ -9,6 +9,7 @@ import { forgetNonces } from '../access/store.ts';
 import { recordAudit } from '../audit/chain.ts';
 import { openRefusals } from '../audit/refused-access.ts';
 import type { Config } from '../config.ts';
+import { openEpoch } from '../database/epoch.ts';
 import { createApiAddresses } from '../edge/api-addresses.ts';
 import type { Http } from '../edge/http.ts';
 import { openListeners } from '../edge/listeners.ts';
@@ -73,17 +74,19 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     await refuseChangedVersions(database, products);
     const metrics = createMetrics(backends);
 
+    const epoch = await openEpoch({ database, clock, log, doorbell });
+    closers.push(() => epoch.close());
     const access = await openAccess({
       ...around,
       database,
-      doorbell,
+      epoch,
       secrets,
       issuer: config.access.issuer,
       tokenTtlSeconds: config.access.tokenTtlSeconds,
       beginAttempt: createAttemptLimit(config, around, { limits, metrics }),
     });
     closers.push(() => access.close());
-    const limitRoom = await openLimitRoom(config, around, { backends, access, products, metrics });
+    const limitRoom = await openLimitRoom(config, around, { backends, epoch, products, metrics });
     closers.push(() => limitRoom.close());
     const signedRequests = createSignedRequests({ database, secrets, clock });
     const refusals = openRefusals({ database, clock, log, findOperatorId: () => findOperatorId(database.system) });
@@ -91,7 +94,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     const sessions = openSessions({
       ...around,
       database,
-      doorbell,
+      epoch,
       limits,
       onRefused: ({ organizationId, personId }, { address, requestId }) =>
         refusals.note({
@@ -113,13 +116,13 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       log,
     });
     const organizations = createOrganizations({ database, clock, ids, onPlanChanged: limitRoom.announceChange });
-    const people = createPeople({ database, clock, ids, doorbell });
+    const people = createPeople({ database, clock, ids, epoch });
     const apiKeys = createApiKeys({
       database,
       clock,
       issueKey: (trx, order) => issueKey(trx, { secrets, clock, ids }, order),
       isProduct: (name) => products.find(name) !== undefined,
-      onChanged: () => access.announceChange(),
+      onChanged: epoch.announceChange,
     });
     const administration = createAdministration({
       database,

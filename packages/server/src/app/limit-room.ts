@@ -1,7 +1,7 @@
 import type { Ids } from '@gladhand/base/ids.ts';
-import type { Access } from '../access/access.ts';
 import { findPublicId } from '../access/api-key.ts';
 import type { Config } from '../config.ts';
+import type { Epoch } from '../database/epoch.ts';
 import { createFixedLimits } from '../edge/fixed-limits.ts';
 import { type BeginKeyAttempt, createKeyAttempts } from '../edge/key-attempts.ts';
 import type { LimitGuardParts } from '../edge/limit-guard.ts';
@@ -54,10 +54,10 @@ function randomOf(ids: Ids): () => number {
 export async function openLimitRoom(
   config: Config,
   around: Surroundings,
-  parts: { backends: Backends; access: Access; products: Products; metrics: Metrics },
+  parts: { backends: Backends; epoch: Epoch; products: Products; metrics: Metrics },
 ): Promise<LimitRoom> {
   const { clock, ids, log } = around;
-  const { access, products, metrics } = parts;
+  const { epoch, products, metrics } = parts;
   const { database, intakeLog, limits } = parts.backends;
   const random = randomOf(ids);
   const { mode } = config.limits;
@@ -65,10 +65,10 @@ export async function openLimitRoom(
     database,
     clock,
     log,
+    epoch,
     findIntakeLimit: (name) => products.find(name)?.intakeLimit,
     mode,
   });
-  const stopListening = access.onChange(() => void planDirectory.refresh());
   const usage = openUsage({ database, clock, log });
   const pressure = openPressure({
     log: intakeLog,
@@ -84,7 +84,7 @@ export async function openLimitRoom(
   });
   metrics.watchIntake(pressure.state);
   const announceChange = async () => {
-    await access.announceChange();
+    await epoch.announceChange();
     await planDirectory.refresh();
   };
   const fixed = createFixedLimits(mode);
@@ -114,7 +114,6 @@ export async function openLimitRoom(
     openStreamSlot: createStreamLimit(guard),
     announceChange,
     async close() {
-      stopListening();
       pressure.close();
       planDirectory.close();
       await usage.close();
