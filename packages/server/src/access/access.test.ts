@@ -12,9 +12,10 @@ import { insertOrganization } from '../organizations/store.ts';
 import { openAccess } from './access.ts';
 import { createApiKey, findPublicId } from './api-key.ts';
 import { issueKey } from './issue-key.ts';
+import { findSecret } from './key-state-store.ts';
 import type { Audience } from './principal.ts';
 import { createSecrets } from './secrets.ts';
-import * as store from './store.ts';
+import { insertSigningKey } from './signing-key-store.ts';
 
 const ADDRESS = '203.0.113.9';
 const SECRET = Buffer.alloc(32, 7);
@@ -100,7 +101,7 @@ describe('API keys', () => {
 
   test('a copy of the database authenticates nothing: digests depend on a secret that is not in it', async () => {
     const world = await openWorld();
-    const stolen = await store.findSecret(world.database, findPublicId(world.key.plaintext)!);
+    const stolen = await findSecret(world.database, findPublicId(world.key.plaintext)!);
     const withoutPepper = createHmac('sha256', '').update(world.key.plaintext).digest();
     expect(stolen?.digest.equals(withoutPepper)).toBe(false);
     const other = await openAccess({
@@ -202,7 +203,7 @@ describe('access tokens', () => {
     const now = world.clock.nowMs();
     await world.database.system
       .transaction()
-      .execute((trx) => store.insertSigningKey(trx, new Date(now), new Date(now + 1860_000)));
+      .execute((trx) => insertSigningKey(trx, new Date(now), new Date(now + 1860_000)));
     world.doorbell.ring('keys');
     await expect.poll(() => world.access.jwks().keys.length).toBe(2);
     const fresh = await world.exchange();

@@ -9,12 +9,13 @@ import { type Admission, createAdmission, productOf, type RefusedKey } from './a
 import { type KeyDirectory, openKeyDirectory } from './key-directory.ts';
 import { deadKey } from './key-refusals.ts';
 import { endsAtMs, overlapOf } from './key-state.ts';
+import { findKey } from './key-state-store.ts';
 import { openKeyUsage } from './key-usage.ts';
 import type { Audience, KeyOverlap, Principal } from './principal.ts';
 import { createKeyRecognition, type KeyRecognition } from './recognize-key.ts';
 import { type RotatedKey, type Rotation, rotateKey } from './rotate-key.ts';
 import type { Secrets } from './secrets.ts';
-import * as store from './store.ts';
+import { readSigningKeys } from './signing-key-store.ts';
 import { createTokens, type Tokens } from './tokens.ts';
 import { openStreamWatch, type StreamWatch } from './watch-streams.ts';
 
@@ -96,7 +97,7 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
 
 /** Gives `tokens` the signing keys, now and after every rise of the epoch; the answer stops it. */
 async function followSigningKeys({ database, clock, epoch, log }: AccessParts, tokens: Tokens): Promise<() => void> {
-  const read = coalesce(async () => tokens.use(await store.readSigningKeys(database, new Date(clock.nowMs()))));
+  const read = coalesce(async () => tokens.use(await readSigningKeys(database, new Date(clock.nowMs()))));
   const stop = epoch.onRise(() => {
     read().catch((error: unknown) => log.warn({ err: error }, 'the signing keys could not be read'));
   });
@@ -113,7 +114,7 @@ function createExchange(
   return async (audience, apiKey, address) => {
     const use = await recognition.recognize(apiKey);
     // From the database, not from memory: a new token is as good as the key is now, whatever node is asked.
-    const key = use && (await store.findKey(database, use.keyId));
+    const key = use && (await findKey(database, use.keyId));
     if (use === undefined || key === undefined) throw deadKey(audience);
     if (key.audience !== audience) room.admission.refuse(key, deadKey(audience));
     room.admission.admit(key, use, address, () => deadKey(audience));

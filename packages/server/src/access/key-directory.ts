@@ -3,7 +3,7 @@ import type { Database } from '../database/database.ts';
 import type { Epoch } from '../database/epoch.ts';
 import { inTime } from '../database/in-time.ts';
 import type { KeyRow } from './key-state.ts';
-import * as store from './store.ts';
+import { findKey } from './key-state-store.ts';
 
 /**
  * What this node knows of the keys in use, in memory. Promise: a change committed anywhere (revocation, rotation,
@@ -53,7 +53,7 @@ export function openKeyDirectory({ database, clock, epoch }: KeyDirectoryParts):
   async function read(keyId: string): Promise<KeyRow | undefined> {
     if (!isLeased()) await epoch.refresh();
     const readUnder = epoch.value;
-    const key = await store.findKey(database, keyId);
+    const key = await findKey(database, keyId);
     // Read before a change that is known by now: good for whoever asked before it, not for the next.
     if (readUnder === epoch.value) {
       if (keys.size >= KEYS_MAX) keys.clear();

@@ -2,8 +2,8 @@ import { LRUCache } from 'lru-cache';
 import type { Database } from '../database/database.ts';
 import type { KnownUse } from './admission.ts';
 import { digestApiKey, findPublicId, isSameDigest, PEPPER_VERSION } from './api-key.ts';
+import { findSecret } from './key-state-store.ts';
 import type { Secrets } from './secrets.ts';
-import * as store from './store.ts';
 
 /** Tells which key and generation an API key is. That never changes, so it is remembered; the key's state is not here. */
 export interface KeyRecognition {
@@ -28,7 +28,7 @@ export function createKeyRecognition({ database, secrets }: { database: Database
   async function recognize(apiKey: string): Promise<KnownUse | undefined> {
     const publicId = findPublicId(apiKey);
     if (publicId === undefined) return undefined;
-    const secret = await store.findSecret(database, publicId);
+    const secret = await findSecret(database, publicId);
     const isRight = isSameDigest(secret?.digest ?? NO_DIGEST, digestApiKey(pepper, apiKey));
     return secret && isRight ? { keyId: secret.keyId, generation: secret.generation, last: undefined } : undefined;
   }

@@ -1,4 +1,4 @@
-import { forgetNonces } from '../access/store.ts';
+import { forgetNonces } from '../access/nonce-store.ts';
 import type { Config } from '../config.ts';
 import { createIntake, type Intake } from '../intake/accept.ts';
 import { forgetSessions } from '../people/sessions.ts';
