@@ -5,6 +5,7 @@ import { issueKey } from '@gladhand/server/access/issue-key.ts';
 import { registerAccessRoutes } from '@gladhand/server/access/routes.ts';
 import { createSecrets, readSecretFile } from '@gladhand/server/access/secrets.ts';
 import { openBackends, secretFile } from '@gladhand/server/app/backends.ts';
+import { openEpoch } from '@gladhand/server/database/epoch.ts';
 import { createGuard } from '@gladhand/server/edge/guard.ts';
 import { createHttp } from '@gladhand/server/edge/http.ts';
 import { insertOrganization } from '@gladhand/server/organizations/store.ts';
@@ -53,7 +54,8 @@ async function open(dataDirectory: string, count: number): Promise<{ port: numbe
   const { database, doorbell } = await openBackends(config, AROUND);
   const secrets = createSecrets(readSecretFile(secretFile(config), (length) => ids.randomBytes(length)));
   const { issuer, tokenTtlSeconds } = config.access;
-  const access = await openAccess({ ...AROUND, database, doorbell, secrets, issuer, tokenTtlSeconds });
+  const epoch = await openEpoch({ ...AROUND, database, doorbell });
+  const access = await openAccess({ ...AROUND, database, epoch, secrets, issuer, tokenTtlSeconds });
   const organizationId = ids.uuid();
   await insertOrganization(database.system, {
     id: organizationId,

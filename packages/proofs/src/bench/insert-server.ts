@@ -4,6 +4,7 @@ import { registerAccessRoutes } from '@gladhand/server/access/routes.ts';
 import { createSecrets, readSecretFile } from '@gladhand/server/access/secrets.ts';
 import { openBackends, secretFile } from '@gladhand/server/app/backends.ts';
 import { PRODUCTS_DIRECTORY } from '@gladhand/server/app/products-directory.ts';
+import { openEpoch } from '@gladhand/server/database/epoch.ts';
 import { createGuard } from '@gladhand/server/edge/guard.ts';
 import { createHttp } from '@gladhand/server/edge/http.ts';
 import { createIntake } from '@gladhand/server/intake/accept.ts';
@@ -24,7 +25,8 @@ async function listen(dataDirectory: string): Promise<number> {
   const { database, partitions, doorbell } = await openBackends(config, AROUND);
   const secrets = createSecrets(readSecretFile(secretFile(config), (length) => ids.randomBytes(length)));
   const { issuer, tokenTtlSeconds } = config.access;
-  const access = await openAccess({ ...AROUND, database, doorbell, secrets, issuer, tokenTtlSeconds });
+  const epoch = await openEpoch({ ...AROUND, database, doorbell });
+  const access = await openAccess({ ...AROUND, database, epoch, secrets, issuer, tokenTtlSeconds });
   const products = loadProducts(PRODUCTS_DIRECTORY);
   const insertEach: Pick<IntakeLog, 'append'> = {
     async append(envelope) {

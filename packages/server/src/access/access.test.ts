@@ -6,14 +6,16 @@ import fc from 'fast-check';
 import { base64url, SignJWT } from 'jose';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
+import { openEpoch } from '../database/epoch.ts';
 import { createLocalDoorbell } from '../doorbell/local.ts';
 import { insertOrganization } from '../organizations/store.ts';
 import { openAccess } from './access.ts';
 import { createApiKey, findPublicId } from './api-key.ts';
 import { issueKey } from './issue-key.ts';
+import { findSecret } from './key-state-store.ts';
 import type { Audience } from './principal.ts';
 import { createSecrets } from './secrets.ts';
-import * as store from './store.ts';
+import { insertSigningKey } from './signing-key-store.ts';
 
 const ADDRESS = '203.0.113.9';
 const SECRET = Buffer.alloc(32, 7);
@@ -24,7 +26,9 @@ async function openWorld() {
   const clock: Clock = { ...systemClock, nowMs: () => nowMs };
   const doorbell = createLocalDoorbell();
   const secrets = createSecrets(SECRET);
-  const around = { database, doorbell, secrets, clock, ids: systemIds, log: silentLogger };
+  const epoch = await openEpoch({ database, doorbell, clock, log: silentLogger });
+  onTestFinished(() => epoch.close());
+  const around = { database, epoch, secrets, clock, ids: systemIds, log: silentLogger };
   const access = await openAccess({ ...around, issuer: 'gladhand', tokenTtlSeconds: 1800 });
   onTestFinished(() => access.close());
   const organizationId = systemIds.uuid();
@@ -40,7 +44,18 @@ async function openWorld() {
   const key = await issue('partner', ['telemetry:write', 'product:traccar']);
   const exchange = async (plaintext = key.plaintext) =>
     (await access.exchange('partner', plaintext, ADDRESS)).accessToken;
-  return { database, access, secrets, issue, key, exchange, pass: (ms: number) => (nowMs += ms), doorbell, clock };
+  return {
+    database,
+    access,
+    secrets,
+    issue,
+    key,
+    exchange,
+    pass: (ms: number) => (nowMs += ms),
+    doorbell,
+    epoch,
+    clock,
+  };
 }
 
 const codeOf = async (attempt: () => unknown) => {
@@ -86,12 +101,12 @@ describe('API keys', () => {
 
   test('a copy of the database authenticates nothing: digests depend on a secret that is not in it', async () => {
     const world = await openWorld();
-    const stolen = await store.findSecret(world.database, findPublicId(world.key.plaintext)!);
+    const stolen = await findSecret(world.database, findPublicId(world.key.plaintext)!);
     const withoutPepper = createHmac('sha256', '').update(world.key.plaintext).digest();
     expect(stolen?.digest.equals(withoutPepper)).toBe(false);
     const other = await openAccess({
       database: world.database,
-      doorbell: world.doorbell,
+      epoch: world.epoch,
       secrets: createSecrets(Buffer.alloc(32, 8)),
       clock: world.clock,
       ids: systemIds,
@@ -188,7 +203,7 @@ describe('access tokens', () => {
     const now = world.clock.nowMs();
     await world.database.system
       .transaction()
-      .execute((trx) => store.insertSigningKey(trx, new Date(now), new Date(now + 1860_000)));
+      .execute((trx) => insertSigningKey(trx, new Date(now), new Date(now + 1860_000)));
     world.doorbell.ring('keys');
     await expect.poll(() => world.access.jwks().keys.length).toBe(2);
     const fresh = await world.exchange();

@@ -3,7 +3,7 @@ import { type Kysely, sql } from 'kysely';
 import { ofOrganization } from '../database/of-organization.ts';
 import type { Schema } from '../database/schema.ts';
 
-/** The SQL of administering API keys. Nothing here reads what a key is recognized by. */
+/** The SQL that shows API keys to whoever administers them. Nothing here reads what a key is recognized by. */
 type Connection = Kysely<Schema>;
 
 export async function countKeys(db: Connection, organizationId: string): Promise<number> {
@@ -39,47 +39,6 @@ export async function findKey(
     .$if(lock, (query) => query.forUpdate('k'))
     .execute();
   return (await withGenerations(db, rows, nowMs))[0];
-}
-
-export async function revokeKey(db: Connection, organizationId: string, id: string, at: Date): Promise<void> {
-  await db
-    .updateTable('api_key')
-    .set({ revoked_at: at, updated_at: at })
-    .where(ofOrganization('organization_id', organizationId))
-    .where('id', '=', id)
-    .execute();
-}
-
-export interface KeyChange {
-  readonly name?: string | undefined;
-  readonly allowedIps?: readonly string[] | undefined;
-  readonly allowedPlantIds?: readonly string[] | null | undefined;
-  readonly expiresAt?: Date | null | undefined;
-  readonly requireSignature?: boolean | undefined;
-}
-
-export async function changeKey(
-  db: Connection,
-  organizationId: string,
-  id: string,
-  change: KeyChange,
-  at: Date,
-): Promise<void> {
-  await db
-    .updateTable('api_key')
-    .set({
-      ...(change.name !== undefined && { name: change.name }),
-      ...(change.allowedIps !== undefined && { allowed_ips: sql<string[]>`${[...change.allowedIps]}::cidr[]` }),
-      ...(change.allowedPlantIds !== undefined && {
-        allowed_plant_ids: change.allowedPlantIds && [...change.allowedPlantIds],
-      }),
-      ...(change.expiresAt !== undefined && { expires_at: change.expiresAt }),
-      ...(change.requireSignature !== undefined && { require_signature: change.requireSignature }),
-      updated_at: at,
-    })
-    .where(ofOrganization('organization_id', organizationId))
-    .where('id', '=', id)
-    .execute();
 }
 
 /** Which of `ids` are plants: of this organization, or with null of any. */

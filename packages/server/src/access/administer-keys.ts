@@ -16,6 +16,7 @@ import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
 import * as store from './administer-keys-store.ts';
 import { readAllowedIps, readExpiry, readScopes, refuseFindings } from './api-key-order.ts';
+import { changeKey, revokeKey } from './key-store.ts';
 import type { Audience, Origin, Person } from './principal.ts';
 
 /**
@@ -173,7 +174,7 @@ export function createApiKeys(parts: ApiKeysParts): ApiKeys {
         if (before.revokedAt !== null)
           throw new Fault('api-key-revoked', 'A revoked key cannot be changed. Make a new one.');
         const at = new Date(clock.nowMs());
-        await store.changeKey(trx, organization.id, before.id, changes, at);
+        await changeKey(trx, organization.id, before.id, changes, at);
         const after = await get(trx, organization, id);
         const target = { kind: 'api-key', id: before.id };
         await recordAudit(trx, {
@@ -194,7 +195,7 @@ export function createApiKeys(parts: ApiKeysParts): ApiKeys {
         const { revokedAt, ...key } = await get(trx, organization, id, true);
         if (revokedAt !== null) return false;
         const at = new Date(clock.nowMs());
-        await store.revokeKey(trx, organization.id, key.id, at);
+        await revokeKey(trx, organization.id, key.id, at);
         const target = { kind: 'api-key', id: key.id };
         const details = { name: key.name, partnerId: key.partnerId, keyPrefix: key.keyPrefix };
         await recordAudit(trx, {

@@ -3,9 +3,9 @@ import type { Ids } from '@gladhand/base/ids.ts';
 import type { Kysely } from 'kysely';
 import type { Schema } from '../database/schema.ts';
 import { createApiKey, digestApiKey, PEPPER_VERSION } from './api-key.ts';
+import { insertKey, type NewSecret } from './key-store.ts';
 import type { Audience } from './principal.ts';
 import type { Secrets } from './secrets.ts';
-import { insertKey, type NewSecret } from './store.ts';
 
 export interface KeyParts {
   readonly secrets: Secrets;

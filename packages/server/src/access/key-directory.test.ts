@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
 import { createManualClock } from '../../test/manual-clock.ts';
 import type { Database } from '../database/database.ts';
+import { openEpoch } from '../database/epoch.ts';
 import { createLocalDoorbell } from '../doorbell/local.ts';
 import { openPostgresDoorbell } from '../doorbell/postgres.ts';
 import { insertOrganization } from '../organizations/store.ts';
@@ -28,8 +29,12 @@ async function openWorld() {
       return database.system;
     },
   };
-  const directory = await openKeyDirectory({ database: cut, clock, doorbell, log: silentLogger });
-  onTestFinished(() => directory.close());
+  const epoch = await openEpoch({ database: cut, clock, doorbell, log: silentLogger });
+  const directory = openKeyDirectory({ database: cut, clock, epoch });
+  onTestFinished(() => {
+    directory.close();
+    epoch.close();
+  });
   const organizationId = systemIds.uuid();
   await insertOrganization(database.owner, {
     id: organizationId,
@@ -56,6 +61,7 @@ async function openWorld() {
       .execute();
   return {
     directory,
+    epoch,
     clock,
     doorbell,
     issue,
@@ -84,10 +90,10 @@ const isNow = <Value>(value: Value | Promise<Value>) => !(value instanceof Promi
 test('a key is answered from memory while the lease holds, and a change is known after the poll without a ring', async () => {
   const world = await openWorld();
   const id = await world.issue();
-  await world.directory.refresh();
+  await world.epoch.refresh();
   expect((await world.directory.find(id))?.revokedAt).toBeNull();
   expect(isNow(world.directory.find(id))).toBe(true);
-  const changed = new Promise<void>((resolve) => world.directory.onChange(resolve));
+  const changed = new Promise<void>((resolve) => world.epoch.onRise(resolve));
   await world.revoke(id);
   world.clock.advance(250);
   await changed;
@@ -99,7 +105,7 @@ test.each(['refused', 'silent'] as const)(
   async (how) => {
     const world = await openWorld();
     const id = await world.issue();
-    await world.directory.refresh();
+    await world.epoch.refresh();
     await world.directory.find(id);
     world.lose(how);
     world.clock.advance(2_000);
@@ -124,7 +130,7 @@ test.each(['refused', 'silent'] as const)(
 test('what was revoked while a node was out of touch is never answered from its memory', async () => {
   const world = await openWorld();
   const id = await world.issue();
-  await world.directory.refresh();
+  await world.epoch.refresh();
   await world.directory.find(id);
   world.lose('refused');
   await world.revoke(id);
@@ -138,21 +144,21 @@ test('what was revoked while a node was out of touch is never answered from its 
 test('a thousand callers cost one read of the key, and a thousand rings two polls', async () => {
   const world = await openWorld();
   const id = await world.issue();
-  await world.directory.refresh();
+  await world.epoch.refresh();
   const before = world.reads;
   await Promise.all(Array.from({ length: 1_000 }, async () => world.directory.find(id)));
   expect(world.reads - before).toBe(1);
-  await Promise.all(Array.from({ length: 1_000 }, () => world.directory.refresh()));
+  await Promise.all(Array.from({ length: 1_000 }, () => world.epoch.refresh()));
   expect(world.reads - before).toBe(3);
 });
 
 test('a key read before a change is not kept after it', async () => {
   const world = await openWorld();
   const id = await world.issue();
-  await world.directory.refresh();
+  await world.epoch.refresh();
   for (let round = 0; round < 20; round += 1) {
     const reading = world.directory.find(id);
-    const changing = world.revoke(id).then(() => world.directory.refresh());
+    const changing = world.revoke(id).then(() => world.epoch.refresh());
     await Promise.all([reading, changing]);
     expect((await world.directory.find(id))?.revokedAt).not.toBeNull();
   }
@@ -168,13 +174,16 @@ test('a ring from another node alone brings a change, with the poll standing sti
       nodeId: systemIds.uuid(),
     });
     // A clock that nobody moves: no poll, so nothing but the ring can reach this directory.
-    const directory = await openKeyDirectory({ database, clock: createManualClock(), doorbell, log: silentLogger });
+    const clock = createManualClock();
+    const epoch = await openEpoch({ database, clock, doorbell, log: silentLogger });
+    const directory = openKeyDirectory({ database, clock, epoch });
     onTestFinished(async () => {
       directory.close();
+      epoch.close();
       await doorbell.close();
     });
-    await directory.refresh();
-    return { doorbell, directory };
+    await epoch.refresh();
+    return { doorbell, epoch, directory };
   };
   const [one, other] = [await node(), await node()];
   const organizationId = systemIds.uuid();
@@ -200,13 +209,13 @@ test('a ring from another node alone brings a change, with the poll standing sti
       { secrets: createSecrets(Buffer.alloc(32, 7)), clock: systemClock, ids: systemIds },
       order,
     );
-    await other.directory.refresh();
+    await other.epoch.refresh();
     expect((await other.directory.find(id))?.revokedAt).toBeNull();
     await database.owner.updateTable('api_key').set({ revoked_at: new Date() }).where('id', '=', id).execute();
     // Committed and not rung: still unknown, which shows that nothing else brings it.
     expect((await other.directory.find(id))?.revokedAt).toBeNull();
     const heard = new Promise<void>((resolve) => {
-      const stop = other.directory.onChange(() => {
+      const stop = other.epoch.onRise(() => {
         stop();
         resolve();
       });

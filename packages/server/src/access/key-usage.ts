@@ -2,7 +2,7 @@ import type { Clock } from '@gladhand/base/clock.ts';
 import type { Logger } from '@gladhand/base/log.ts';
 import { findPlainAddress } from '@gladhand/base/network.ts';
 import type { Database } from '../database/database.ts';
-import * as store from './store.ts';
+import { markUsed } from './key-store.ts';
 
 /**
  * When and from where each generation of a key was last used. Kept in memory and written together, each generation at
@@ -47,7 +47,7 @@ export function openKeyUsage(parts: { database: Database; clock: Clock; log: Log
       use.writtenAtMs = nowMs;
     }
     try {
-      await store.markUsed(
+      await markUsed(
         database,
         due.map((use) => ({
           keyId: use.keyId,

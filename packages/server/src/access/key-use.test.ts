@@ -8,6 +8,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
 import { createManualClock } from '../../test/manual-clock.ts';
 import type { Database } from '../database/database.ts';
+import { openEpoch } from '../database/epoch.ts';
 import { createLocalDoorbell } from '../doorbell/local.ts';
 import { insertOrganization } from '../organizations/store.ts';
 import { insertPerson } from '../people/store.ts';
@@ -32,9 +33,12 @@ async function openWorld() {
       return database.system;
     },
   };
+  const doorbell = createLocalDoorbell();
+  const epoch = await openEpoch({ database: counted, doorbell, clock, log: silentLogger });
+  onTestFinished(() => epoch.close());
   const parts = {
     database: counted,
-    doorbell: createLocalDoorbell(),
+    epoch,
     secrets: createSecrets(Buffer.alloc(32, 7)),
     clock,
     ids: systemIds,
@@ -62,9 +66,9 @@ async function openWorld() {
     issueKey(database.owner, parts, { ...order, ...changes });
   const set = async (id: string, change: Record<string, unknown>) => {
     await database.owner.updateTable('api_key').set(change).where('id', '=', id).execute();
-    await access.announceChange();
+    await epoch.announceChange();
   };
-  return { database, clock, parts, access, organizationId, issue, set, readsNow: () => reads };
+  return { database, clock, parts, epoch, access, organizationId, issue, set, readsNow: () => reads };
 }
 
 const codeOf = async (attempt: () => unknown) => {
@@ -134,7 +138,7 @@ test('of keys sent as they are, only those that are wrong count as tries: not th
 });
 
 test('a busy generation is written once a minute, with its latest use, and the last use at the end', async () => {
-  const { database, access, issue, clock } = await openWorld();
+  const { epoch, database, access, issue, clock } = await openWorld();
   const key = await issue();
   const stored = () =>
     database.owner.selectFrom('api_key_secret').select(['last_used_at', 'last_used_address']).executeTakeFirstOrThrow();
@@ -145,7 +149,7 @@ test('a busy generation is written once a minute, with its latest use, and the l
   await expect.poll(stored).toMatchObject({ last_used_address: '203.0.113.1', last_used_at: new Date(startMs) });
   await use('::ffff:203.0.113.2');
   clock.advance(30_000);
-  await access.announceChange();
+  await epoch.announceChange();
   expect(await stored()).toMatchObject({ last_used_address: '203.0.113.1' });
   const lastMs = clock.nowMs();
   await use('2001:db8::3');
@@ -154,7 +158,7 @@ test('a busy generation is written once a minute, with its latest use, and the l
 });
 
 test('a stream is ended by the clock when its key or its overlap ends, without anybody telling', async () => {
-  const { access, issue, clock } = await openWorld();
+  const { epoch, access, issue, clock } = await openWorld();
   const expiring = await issue({ expiresAt: new Date(clock.nowMs() + 10_000) });
   const rotating = await issue();
   const ended: string[] = [];
@@ -175,7 +179,7 @@ test('a stream is ended by the clock when its key or its overlap ends, without a
     ]);
     await settle();
     clock.advance(ms);
-    await access.announceChange();
+    await epoch.announceChange();
   };
   for (let step = 0; step < 9; step += 1) await pass(1_000);
   await pass(999);
@@ -190,7 +194,7 @@ test('a stream is ended by the clock when its key or its overlap ends, without a
 });
 
 test('the next token signing key is published ten minutes before it signs, and the old one goes 31 minutes after', async () => {
-  const { database, access, issue, clock } = await openWorld();
+  const { epoch, database, access, issue, clock } = await openWorld();
   const { plaintext } = await issue();
   const kidOf = async () => {
     const { accessToken } = await access.exchange('customer', plaintext, HOME);
@@ -203,12 +207,12 @@ test('the next token signing key is published ten minutes before it signs, and t
   const step = async (ms: number) => {
     clock.advance(ms);
     await settle();
-    await access.announceChange();
+    await epoch.announceChange();
   };
   const old = await kidOf();
   expect(published()).toEqual([old.kid]);
   await rotateSigningKey(database, clock.nowMs(), 1800);
-  await access.announceChange();
+  await epoch.announceChange();
   await expect.poll(published).toHaveLength(2);
   await step(599_999);
   const last = await kidOf();

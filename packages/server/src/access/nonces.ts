@@ -1,6 +1,6 @@
 import type { Database } from '../database/database.ts';
 import { createGroupCommit } from '../intake-log/group-commit.ts';
-import { insertNonces, type NonceRow } from './store.ts';
+import { insertNonces, type NonceRow } from './nonce-store.ts';
 
 /**
  * Nonces of signed requests. Promise: of all who `spend` the same nonce of a key, on whatever node and at whatever

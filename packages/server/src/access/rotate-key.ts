@@ -2,8 +2,8 @@ import { Fault } from '@gladhand/base/fault.ts';
 import { recordAudit } from '../audit/chain.ts';
 import type { Database } from '../database/database.ts';
 import { createSecret, deriveSigningKey, type KeyParts } from './issue-key.ts';
+import { insertGeneration, lockKey } from './key-store.ts';
 import type { Principal } from './principal.ts';
-import * as store from './store.ts';
 
 export interface Rotation {
   /** How long the old generation stays good beside the new one; 0: it dies with this answer, and its tokens with it. */
@@ -33,7 +33,7 @@ export async function rotateKey(
   const { database, clock, secrets } = parts;
   const { keyId, organizationId } = principal;
   return database.within(organizationId, async (trx) => {
-    const key = await store.lockKey(trx, keyId);
+    const key = await lockKey(trx, keyId);
     const at = new Date(clock.nowMs());
     if (key === undefined || key.revokedAt !== null)
       throw new Fault('invalid-token', 'The API key behind this token has been revoked.');
@@ -48,7 +48,7 @@ export async function rotateKey(
     const previousEndsAt = new Date(
       Math.min(at.getTime() + rotation.overlapSeconds * 1000, key.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY),
     );
-    await store.insertGeneration(trx, { keyId, generation, at, previousEndsAt, secret });
+    await insertGeneration(trx, { keyId, generation, at, previousEndsAt, secret });
     await recordAudit(trx, {
       organizationId,
       actor: { kind: 'key', id: keyId },

@@ -2,7 +2,7 @@ import { recordAudit } from '../audit/chain.ts';
 import type { Database } from '../database/database.ts';
 import { findOperatorId } from '../organizations/operator.ts';
 import { SYSTEM_ORIGIN } from './principal.ts';
-import * as store from './store.ts';
+import { insertSigningKey, readSigningKeys } from './signing-key-store.ts';
 
 /** Twice as long as a JWK set may be cached (300 s), so that nobody meets a token whose key they have not seen. */
 const PUBLISHED_BEFORE_USE_MS = 600_000;
@@ -29,9 +29,9 @@ export async function rotateSigningKey(
   const lifeMs = Math.max(TOKEN_LIFE_MS_MIN, tokenTtlSeconds * 1000);
   const previousRetireAt = new Date(activatesAt.getTime() + lifeMs + RETIRED_AFTER_TOKENS_MS);
   // On an installation that was never started, the first key is made here, so that there is one before the next.
-  await store.readSigningKeys(database, new Date(nowMs));
+  await readSigningKeys(database, new Date(nowMs));
   const number = await database.system.transaction().execute(async (trx) => {
-    const inserted = await store.insertSigningKey(trx, activatesAt, previousRetireAt);
+    const inserted = await insertSigningKey(trx, activatesAt, previousRetireAt);
     const organizationId = await findOperatorId(trx);
     // An installation without organizations has no audit log yet.
     if (organizationId !== undefined) {

@@ -7,10 +7,10 @@ import { openTestDatabase } from '../../test/database.ts';
 import { AUTHORITY, freshNonce, PATH, type SignOrder, sign } from '../../test/signer.ts';
 import { toFault } from '../edge/problem.ts';
 import { deriveSigningKey } from './issue-key.ts';
+import { forgetNonces } from './nonce-store.ts';
 import type { Principal } from './principal.ts';
 import { createSecrets } from './secrets.ts';
 import { createSignedRequests } from './signed-requests.ts';
-import { forgetNonces } from './store.ts';
 
 const NOW_SECONDS = Date.UTC(2026, 10, 20, 9) / 1000;
 const BODY = '{"speedKph":50}';

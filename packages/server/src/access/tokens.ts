@@ -6,7 +6,7 @@ import { calculateJwkThumbprint, errors, exportJWK, type JWK, jwtVerify, SignJWT
 import { LRUCache } from 'lru-cache';
 import type { Audience } from './principal.ts';
 import type { Secrets } from './secrets.ts';
-import type { SigningKeyRow } from './store.ts';
+import type { SigningKeyRow } from './signing-key-store.ts';
 
 /**
  * Access tokens: JWTs (RFC 7519, RFC 9068 `at+jwt`) signed with Ed25519 (RFC 8032, RFC 9864) and nothing else.

@@ -1,5 +1,4 @@
 import type { Ids } from '@gladhand/base/ids.ts';
-import type { Access } from '../access/access.ts';
 import { findPublicId } from '../access/api-key.ts';
 import type { Config } from '../config.ts';
 import { createFixedLimits } from '../edge/fixed-limits.ts';
@@ -7,13 +6,13 @@ import { type BeginKeyAttempt, createKeyAttempts } from '../edge/key-attempts.ts
 import type { LimitGuardParts } from '../edge/limit-guard.ts';
 import { createLimitUses, type LimitUses } from '../edge/limit-use.ts';
 import { createStreamLimit, type OpenStreamSlot } from '../edge/stream-limit.ts';
-import { openPressure } from '../intake/pressure.ts';
+import { openPressure, type Pressure } from '../intake/pressure.ts';
 import { createWaitingLine } from '../limits/waiting-line.ts';
 import { openPlanDirectory, type PlanDirectory } from '../plans/plan-directory.ts';
 import { createPlans, type Plans } from '../plans/plans.ts';
 import { openUsage, type Usage } from '../plans/usage.ts';
-import type { Products } from '../products/products.ts';
 import type { Backends, Surroundings } from './backends.ts';
+import type { Foundation } from './foundation.ts';
 import type { Metrics } from './metrics.ts';
 
 /** Everything that limits, put together: who may use how much, what was used, and what the wall asks before it lets in. */
@@ -54,37 +53,25 @@ function randomOf(ids: Ids): () => number {
 export async function openLimitRoom(
   config: Config,
   around: Surroundings,
-  parts: { backends: Backends; access: Access; products: Products; metrics: Metrics },
+  { backends, epoch, products, metrics }: Foundation,
 ): Promise<LimitRoom> {
   const { clock, ids, log } = around;
-  const { access, products, metrics } = parts;
-  const { database, intakeLog, limits } = parts.backends;
+  const { database, limits } = backends;
   const random = randomOf(ids);
   const { mode } = config.limits;
   const planDirectory = await openPlanDirectory({
     database,
     clock,
     log,
+    epoch,
     findIntakeLimit: (name) => products.find(name)?.intakeLimit,
     mode,
   });
-  const stopListening = access.onChange(() => void planDirectory.refresh());
   const usage = openUsage({ database, clock, log });
-  const pressure = openPressure({
-    log: intakeLog,
-    isDatabaseReady: () => database.host.state === 'ready',
-    clock,
-    random,
-    backlogEnvelopesMax: config.intake.backlogEnvelopesMax,
-    onRefused: metrics.onOverload,
-    onState: (reason) =>
-      reason === undefined
-        ? log.info('intake is taken again')
-        : log.warn({ reason }, 'intake is refused: more comes in than can be stored'),
-  });
+  const pressure = openIntakePressure(config, around, { backends, metrics, random });
   metrics.watchIntake(pressure.state);
   const announceChange = async () => {
-    await access.announceChange();
+    await epoch.announceChange();
     await planDirectory.refresh();
   };
   const fixed = createFixedLimits(mode);
@@ -114,10 +101,29 @@ export async function openLimitRoom(
     openStreamSlot: createStreamLimit(guard),
     announceChange,
     async close() {
-      stopListening();
       pressure.close();
       planDirectory.close();
       await usage.close();
     },
   };
+}
+
+/** Refuses intake while more comes in than can be stored. */
+function openIntakePressure(
+  config: Config,
+  { clock, log }: Surroundings,
+  { backends, metrics, random }: { backends: Backends; metrics: Metrics; random: () => number },
+): Pressure {
+  return openPressure({
+    log: backends.intakeLog,
+    isDatabaseReady: () => backends.database.host.state === 'ready',
+    clock,
+    random,
+    backlogEnvelopesMax: config.intake.backlogEnvelopesMax,
+    onRefused: metrics.onOverload,
+    onState: (reason) =>
+      reason === undefined
+        ? log.info('intake is taken again')
+        : log.warn({ reason }, 'intake is refused: more comes in than can be stored'),
+  });
 }

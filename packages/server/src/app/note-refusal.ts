@@ -1,14 +1,10 @@
 import type { Fault } from '@gladhand/base/fault.ts';
 import type { FastifyRequest } from 'fastify';
+import type { RefusedKey } from '../access/admission.ts';
 import type { Person } from '../access/principal.ts';
 import type { Refusals } from '../audit/refused-access.ts';
 import { originOf } from '../edge/person-route.ts';
-
-/** A key that was recognized and refused, so that the request has no principal. */
-export interface RefusedKey {
-  readonly keyId: string;
-  readonly organizationId: string;
-}
+import type { Client } from '../people/sign-in.ts';
 
 /**
  * What of an answered fault is refused access, for the audit log: every 401 and 403, too many attempts, and a 404 of
@@ -18,7 +14,7 @@ function isRefusedAccess({ status, code }: Fault, isRecognized: boolean): boolea
   return status === 401 || status === 403 || code === 'too-many-attempts' || (status === 404 && isRecognized);
 }
 
-/** Enters an answered fault of `request` in the audit log when it is refused access; `key`: see `RefusedKey`. */
+/** Enters an answered fault of `request` in the audit log when it is refused access; `key`: one that was recognized and refused. */
 export function noteRefusal(refusals: Refusals, fault: Fault, request: FastifyRequest, key?: RefusedKey): void {
   const caller = request.person ?? request.principal ?? key ?? null;
   if (!isRefusedAccess(fault, caller !== null && !request.is404)) return;
@@ -57,4 +53,20 @@ export function noteStreamRefusal(
     address,
     requestId,
   });
+}
+
+/** The same for a sign-in with the email address of somebody; nobody is recognized by it. */
+export function noteRefusedSignIn(
+  refusals: Refusals,
+): (account: { organizationId: string; personId: string }, from: Client) => void {
+  return ({ organizationId, personId }, { address, requestId }) =>
+    refusals.note({
+      organizationId,
+      actor: { kind: 'anonymous', id: null },
+      target: { kind: 'user', id: personId },
+      code: 'sign-in-refused',
+      route: 'POST /api/v1/auth/sign-in',
+      address,
+      requestId,
+    });
 }

@@ -1,7 +1,7 @@
 import { Fault } from '@gladhand/base/fault.ts';
 import { type TSchema, Type } from 'typebox';
-import { readEpoch } from '../access/store.ts';
 import type { Database } from '../database/database.ts';
+import { readEpoch } from '../database/epoch.ts';
 import type { Http } from '../edge/http.ts';
 import type { Metrics } from './metrics.ts';
 

@@ -6,7 +6,7 @@ import type { NewUser, User, UserChange } from '@gladhand/contract/organizations
 import { type Origin, type Person, ROLES, type Role } from '../access/principal.ts';
 import { recordAudit } from '../audit/chain.ts';
 import type { Database } from '../database/database.ts';
-import type { Doorbell } from '../doorbell/doorbell.ts';
+import type { Epoch } from '../database/epoch.ts';
 import { lockOrganization } from '../organizations/operator.ts';
 import { hashPassword } from './password.ts';
 import { deleteSessionsOf } from './session-store.ts';
@@ -28,7 +28,7 @@ export interface People {
   change(by: Person, organizationId: string, id: string, change: UserChange, origin: Origin): Promise<User>;
 }
 
-export function createPeople(parts: { database: Database; clock: Clock; ids: Ids; doorbell: Doorbell }): People {
+export function createPeople(parts: { database: Database; clock: Clock; ids: Ids; epoch: Epoch }): People {
   const { database, clock, ids } = parts;
   const hash = (password: string | undefined) =>
     password === undefined ? Promise.resolve(undefined) : hashPassword(password, (length) => ids.randomBytes(length));
@@ -90,7 +90,7 @@ export function createPeople(parts: { database: Database; clock: Clock; ids: Ids
         });
         return after;
       });
-      parts.doorbell.ring('keys');
+      await parts.epoch.announceChange();
       return changed;
     },
   };

@@ -102,8 +102,3 @@ export async function deleteSessionsBefore(db: Connection, expiredBefore: Date, 
     .where((where) => where.or([where('expires_at', '<=', expiredBefore), where('last_used_at', '<=', usedBefore)]))
     .execute();
 }
-
-/** See `access_epoch` in the schema: raised by every change that a node must know of before it admits the next request. */
-export async function readEpoch(db: Connection): Promise<number> {
-  return (await db.selectFrom('access_epoch').select('value').executeTakeFirstOrThrow()).value;
-}

@@ -9,7 +9,8 @@ import { Nothing, originOf, personAccess, personSchema } from '../edge/person-ro
 import { refuseKnownCrossSite } from '../edge/same-origin.ts';
 import { readCookie, SESSION_COOKIE, writeCookie } from '../edge/session-cookie.ts';
 import type { IdentityProvider } from './identity-provider.ts';
-import { type Client, SESSION_LIFE_MS, type Sessions, type SignedIn } from './sessions.ts';
+import type { Sessions } from './sessions.ts';
+import { type Client, SESSION_LIFE_MS, type SignedIn } from './sign-in.ts';
 
 /** The doors by which people sign in and out. A browser gets its session as a cookie, a script reads it in the body. */
 export interface AuthRoutesParts {

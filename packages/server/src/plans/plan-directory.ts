@@ -3,13 +3,14 @@ import { coalesce } from '@gladhand/base/coalesce.ts';
 import type { Logger } from '@gladhand/base/log.ts';
 import type { LimitMode as Mode, Plan, ProductLimit } from '@gladhand/contract/limits.ts';
 import type { Database } from '../database/database.ts';
+import type { Epoch } from '../database/epoch.ts';
 import type { FixedWindow, SlotPolicy, TokenBucket } from '../limits/limits.ts';
 import * as store from './store.ts';
 
 /**
  * What everybody may use, in this node's memory, ready for the limits port. Promise: `of` and `intake` answer at once
- * and never ask the database; a change is known here when `refresh`, called for every rise of the access epoch, has
- * resolved, so within a second on every node. Assumes few organizations on a plan of their own (all are held here).
+ * and never ask the database; the tables are read again after every rise of the epoch, so a change is known within a
+ * second on every node. Assumes few organizations on a plan of their own (all are held here).
  * Fails softly: while the database is away, what was known last holds, and it is asked again every `RETRY_MS`.
  */
 export interface PlanDirectory {
@@ -50,6 +51,7 @@ export interface PlanDirectoryParts {
   readonly database: Database;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly epoch: Epoch;
   /** The limit of the product's file. */
   readonly findIntakeLimit: (product: string) => { limit: number; windowSeconds: number } | undefined;
   /** `report`: every limit is only reported, whatever its own mode. */
@@ -96,7 +98,9 @@ export async function openPlanDirectory(parts: PlanDirectoryParts): Promise<Plan
     return limits.get(product) ?? { product, ...own, mode: 'enforce', total: null, proposed: null, setBy: 'product' };
   }
 
-  await load();
+  // Before the first reading, so that no change falls between the two.
+  const stopListening = parts.epoch.onRise(() => void refresh().catch(retry));
+  await refresh();
   return {
     of: (organizationId) => allowances.get(organizationId) ?? standard,
     intake(product) {
@@ -112,6 +116,7 @@ export async function openPlanDirectory(parts: PlanDirectoryParts): Promise<Plan
     refresh: () => refresh().catch(retry),
     close() {
       isClosed = true;
+      stopListening();
       cancelRetry();
     },
   };

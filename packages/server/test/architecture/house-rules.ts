@@ -79,6 +79,45 @@ export const WITHOUT_CONFORMANCE: Readonly<Record<string, string>> = {
   'embedded-postgres': 'runs the suite of database/',
 };
 
+/**
+ * Table -> the one room or port that writes it, in one file, so that whatever has to hold between its rows stands in one
+ * place. Others may read it; who wants it changed calls a verb of that room.
+ */
+export const WRITERS: Readonly<Record<string, string>> = {
+  api_key: 'access',
+  api_key_secret: 'access',
+  arrival: 'processing',
+  asset: 'registry',
+  audit_event: 'audit',
+  audit_head: 'audit',
+  device: 'registry',
+  envelope: 'intake-log',
+  fleet: 'registry',
+  idempotency: 'intake-log',
+  intake_log: 'intake-log',
+  latest: 'telemetry',
+  leaf_paths: 'processing',
+  migration_digest: 'database',
+  organization: 'organizations',
+  person: 'people',
+  plan: 'plans',
+  product_limit: 'plans',
+  product_version: 'products',
+  receipt: 'processing',
+  record: 'telemetry',
+  session: 'people',
+  signature_nonce: 'access',
+  telemetry_position: 'telemetry',
+  token_signing_key: 'access',
+  unclaimed: 'processing',
+  usage_day: 'plans',
+};
+
+/** Table -> why no file writes it. */
+export const WRITTEN_BY_NOBODY: Readonly<Record<string, string>> = {
+  access_epoch: 'triggers raise it, in the transaction of whatever it counts (migrations 0001, 0002, 0004)',
+};
+
 export interface Quarantine {
   readonly what: string;
   /** Package names, or names of things used in code. */

@@ -9,6 +9,7 @@ export interface SourceFile {
   readonly text: string;
   readonly imports: readonly Import[];
   readonly uses: readonly Use[];
+  readonly writes: readonly Write[];
   /** File names in strings that are no imports: programs that are started, modules that are loaded by path. */
   readonly mentions: readonly string[];
   /** Tests and what only tests need: they may look into everything. */
@@ -30,6 +31,12 @@ export interface Use {
   readonly line: number;
 }
 
+/** A statement that writes a table, by the query builder or in SQL. */
+export interface Write {
+  readonly table: string;
+  readonly line: number;
+}
+
 export const ROOT = resolve(import.meta.dirname, '../../../..');
 const PACKAGES = join(ROOT, 'packages');
 
@@ -47,6 +54,7 @@ function readSource(path: string): SourceFile {
   const lineOf = (offset: number) => text.slice(0, offset).split('\n').length;
   const imports: Import[] = [];
   const uses: Use[] = [];
+  const writes: Write[] = [];
   const mentions: string[] = [];
   walk(parseAst(text, { lang: 'ts', astType: 'ts' }) as unknown as Node, (node) => {
     const found = importOf(node);
@@ -54,8 +62,9 @@ function readSource(path: string): SourceFile {
     if (node.type === 'Literal' && String(node.value).endsWith('.ts')) mentions.push(posix.basename(node.value));
     const name = useOf(node);
     if (name !== undefined) uses.push({ name, line: lineOf(node.start) });
+    for (const { table, start } of writesOf(node)) writes.push({ table, line: lineOf(start) });
   });
-  return { path, text, imports, uses, mentions, isTest };
+  return { path, text, imports, uses, writes, mentions, isTest };
 }
 
 function target(from: string, specifier: string): { to: string; isPackage: boolean } {
@@ -132,4 +141,24 @@ function useOf(node: Node): string | undefined {
     default:
       return SINGLE_USES[node.type];
   }
+}
+
+const WRITING_CALLS = /^(insertInto|updateTable|deleteFrom|mergeInto)$/;
+/** `update x set` but not `do update set`, and not `for update of x`. */
+const WRITING_SQL =
+  /\b(?:(?:insert\s+into|delete\s+from|merge\s+into)\s+(?:only\s+)?([a-z_]+)|update\s+(?:only\s+)?([a-z_]+)(?:\s+(?:as\s+)?[a-z_]+)?\s+set\b)/gi;
+
+function writesOf(node: Node): { table: string; start: number }[] {
+  if (node.type === 'CallExpression' && WRITING_CALLS.test(node.callee.property?.name ?? '')) {
+    const [table] = node.arguments as [Node?];
+    // A name that is not written here cannot be told; whoever hands it in is asked to write it out.
+    const name = table?.type === 'Literal' ? String(table.value).split(' ')[0]! : '?';
+    return [{ table: name, start: node.callee.property.start }];
+  }
+  if (node.type !== 'TaggedTemplateExpression' || useOf(node) !== 'sql``') return [];
+  const quasis = node.quasi.quasis as Node[];
+  return quasis.flatMap((quasi) => {
+    const found = [...String(quasi.value.raw).matchAll(WRITING_SQL)];
+    return found.map((match) => ({ table: (match[1] ?? match[2])!, start: quasi.start + match.index }));
+  });
 }
