@@ -1,13 +1,13 @@
 /**
- * Time, handed in. Promise: every reading of the wall clock and every timer in the server comes through a `Clock`,
- * so a test can move time instead of sleeping. Assumes the host's clock is UTC-disciplined (NTP). Fails never.
+ * Time as an argument. Promise: the server reads the wall clock and sets timers only through a `Clock`, so that a test can
+ * move time instead of sleeping. Assumes that the host's clock is synchronized (NTP). Never fails.
  */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   nowMs(): number;
-  /** Milliseconds of a clock that never goes back; only differences mean anything. */
+  /** Milliseconds of a clock that never goes back. Only differences between two readings have a meaning. */
   monotonicMs(): number;
-  /** Calls `run` once after `delayMs`; the answer cancels it. The timer does not keep the process alive. */
+  /** Calls `run` once after `delayMs`. The returned function cancels it. The timer does not keep the process alive. */
   after(delayMs: number, run: () => void): () => void;
 }
 
@@ -21,7 +21,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** Resolves after `delayMs` of the given clock, or rejects at once with the signal's reason when it is aborted. */
+/** Resolves after `delayMs` of the given clock. Rejects with the signal's reason as soon as the signal is aborted. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
@@ -37,7 +37,7 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
   });
 }
 
-/** Keeps the process alive, which no timer of a `Clock` does, until the answer is called. */
+/** Keeps the process alive until the returned function is called. Timers of a `Clock` do not keep it alive. */
 export function holdProcess(): () => void {
   const timer = setInterval(() => {}, 2 ** 30);
   return () => clearInterval(timer);

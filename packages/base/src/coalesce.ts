@@ -1,6 +1,6 @@
 /**
- * Makes of `work` one that runs once at a time: whoever calls while it runs shares one further run after it, so that what
- * each gets began after its call. Fails as the run does; a run that failed does not keep the next one from running.
+ * Returns a function that runs `work` once at a time. All callers that come during a run share one further run, so every
+ * caller gets a run that began after its call. Rejects as that run does. A failed run does not prevent the next one.
  */
 export function coalesce(work: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | undefined;

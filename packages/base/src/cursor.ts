@@ -2,10 +2,10 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { Fault } from './fault.ts';
 
 /**
- * Cursors: opaque, signed, versioned, bound to one organization and one query. Promise: what `seal` gives, `open`
- * takes back for the same organization and query, on every node that shares the installation secret, for ever;
- * anything cut, altered, made for another query or another organization is refused with `invalid-cursor`, and the
- * refusal does not tell which it was. The signature is HMAC-SHA-256 cut to 128 bits.
+ * Cursors are opaque, signed and versioned, and bound to one organization and one query. Promise: `open` accepts what `seal`
+ * made for the same organization and query, on every node with the same installation secret, without expiry. It throws
+ * `invalid-cursor` for a cursor that was cut, altered, or made for another query or organization. The error does not say
+ * which of these it was. The signature is HMAC-SHA-256 truncated to 128 bits.
  */
 export interface Cursors {
   seal(binding: CursorBinding, fields: readonly (string | number)[]): string;
@@ -37,7 +37,7 @@ export function createCursors(key: Buffer): Cursors {
     open(binding, text) {
       const bytes = text.length > CURSOR_CHARS_MAX ? Buffer.alloc(0) : Buffer.from(text, 'base64url');
       const payload = bytes.subarray(1 + SIGNATURE_BYTES);
-      // A lenient decoder maps several texts to the same bytes; only the one that was handed out counts.
+      // The decoder is lenient: several texts give the same bytes. Only the text that `seal` made is accepted.
       const isWhole = payload.length > 0 && bytes[0] === VERSION && bytes.toString('base64url') === text;
       if (!isWhole || !timingSafeEqual(bytes.subarray(1, 1 + SIGNATURE_BYTES), sign(binding, payload))) {
         throw new Fault(

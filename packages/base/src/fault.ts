@@ -2,18 +2,18 @@ import { ERRORS, type ErrorCode, type FieldError } from '@gladhand/contract/erro
 import type { RefusingLimit } from '@gladhand/contract/refusing-limit.ts';
 
 /**
- * The one way the server says no. A `Fault` carries a code of the error registry and text meant for the caller;
- * whatever is internal goes into `cause`, which is logged and never answered. Anything thrown that is not a Fault
- * is a programming error and becomes a plain 500.
+ * The only error that the server answers with its own text. A `Fault` has a code of the error registry and a text for the
+ * caller. Internal details go into `cause`, which is logged and never answered. Anything else that is thrown is a
+ * programming error and becomes a plain 500.
  */
 export class Fault extends Error {
   readonly code: ErrorCode;
   readonly errors: readonly FieldError[];
-  /** Seconds after which a retry makes sense; answered as `Retry-After`. */
+  /** Seconds to wait before a retry; answered as `Retry-After`. */
   readonly retryAfterSeconds: number | undefined;
-  /** The limit that refused, when one did, and when it will let the next request pass. */
+  /** If a limit refused: which limit, and when it will admit the next request. */
   readonly refusal: LimitRefusal | undefined;
-  /** What HTTP says beside the body, such as `allow` of a 405. */
+  /** Headers of the answer, such as `allow` of a 405. */
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
@@ -27,7 +27,7 @@ export class Fault extends Error {
       cause?: unknown;
     } = {},
   ) {
-    // Nobody reads where a refusal came from, and finding out takes longer than the rest of refusing.
+    // Nobody reads the stack trace of a refusal under load, and capturing it costs more than the rest of the refusal.
     const { status } = ERRORS[code];
     const { stackTraceLimit } = Error;
     if (status === 429 || status === 503) Error.stackTraceLimit = 0;
@@ -52,7 +52,7 @@ export interface LimitRefusal {
   readonly retryAtMs: number;
 }
 
-/** Repeats nothing of the request and does not depend on whose the thing may be. */
+/** The one answer for foreign and absent: its text repeats nothing of the request and does not depend on the owner. */
 export function nothingHere(noun: string): Fault {
   return new Fault('not-found', `There is no such ${noun}. Check the id; lists show the ones you have.`);
 }

@@ -1,15 +1,15 @@
 import { randomBytes, randomFillSync } from 'node:crypto';
 import { v7 } from 'uuid';
 
-/** Identifiers and randomness, handed in so that tests can repeat a run. */
+/** Identifiers and randomness as an argument, so that tests can repeat a run. */
 export interface Ids {
-  /** A new UUIDv7 (RFC 9562 5.7): sorts by creation time, monotonic within this process. */
+  /** A new UUIDv7 (RFC 9562 5.7). It sorts by creation time and is monotonic within this process. */
   uuid(): string;
-  /** `length` bytes nobody can guess. */
+  /** `length` random bytes from a cryptographically secure source. */
   randomBytes(length: number): Buffer;
 }
 
-/** Random bytes are drawn for so many ids at a time: asking the system for each one makes up most of an id's cost. */
+/** Random bytes are drawn for this many ids at once, because one system call per id would be most of an id's cost. */
 const POOL_IDS = 512;
 const SEQUENCE_MAX = 2 ** 32 - 1;
 
@@ -18,7 +18,7 @@ let drawn = pool.length;
 let lastMs = 0;
 let sequence = 0;
 
-/** Within one millisecond, or should the clock go back, the sequence rises from a random start. */
+/** Within one millisecond, and if the clock goes back, the sequence rises from a random start. */
 function nextUuid(): string {
   if (drawn === pool.length) {
     randomFillSync(pool);
@@ -42,19 +42,19 @@ export const systemIds: Ids = {
   randomBytes: (length) => randomBytes(length),
 };
 
-/** The UUIDv7 whose time is `atMs` and whose random bits are taken from `entropy` (16 bytes): same input, same id. */
+/** The UUIDv7 with the time `atMs` (Unix ms) and random bits from `entropy` (16 bytes). The same input gives the same id. */
 export function uuidFrom(atMs: number, entropy: Uint8Array): string {
   return v7({ msecs: atMs, random: entropy });
 }
 
-/** The millisecond a UUIDv7 was made in (its first 48 bits). */
+/** The time of a UUIDv7 in Unix ms (its first 48 bits). */
 export function uuidTimeMs(uuid: string): number {
   return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** Whether `text` is written as a UUID (any version, either case). */
+/** Whether `text` has the form of a UUID (any version, upper or lower case). */
 export function isUuid(text: string): boolean {
   return UUID.test(text);
 }

@@ -1,8 +1,8 @@
 import { type Logger as PinoLogger, pino } from 'pino';
 
 /**
- * Structured logs: one JSON object a line on stdout. Promise: no credential is ever written; every place a secret
- * can sit in a logged object is named below and replaced. Callers log ids, never keys, tokens or bodies.
+ * Structured logs: one JSON object per line on stdout. Promise: no credential is written. The fields that may hold a secret
+ * are listed below and replaced. Assumes that callers log ids, never keys, tokens or bodies.
  */
 export type Logger = PinoLogger;
 
@@ -33,5 +33,5 @@ export function createLogger(options: { level: string; destination?: NodeJS.Writ
   );
 }
 
-/** A logger that says nothing: for tests and for verbs whose output is their result. */
+/** A logger that writes nothing, for tests and for commands whose output is their result. */
 export const silentLogger: Logger = pino({ level: 'silent' });

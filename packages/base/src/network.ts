@@ -2,19 +2,19 @@ import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 /**
- * Networks and addresses, read strictly: four decimal numbers without leading zeros, or IPv6 without a zone, and a
- * decimal prefix. Two parsers (ipaddr.js and Node's own) must agree, because `010.0.0.1` is 8.0.0.1 to some software
- * and 10.0.0.1 to other. An IPv4 address written inside IPv6 (`::ffff:10.0.0.1`) is that IPv4 address.
+ * A strict parser of networks and addresses: IPv4 as four decimal numbers without leading zeros, or IPv6 without a zone, and
+ * a decimal prefix. Two parsers (ipaddr.js and Node's own) must agree, because some programs read `010.0.0.1` as 8.0.0.1 and
+ * others as 10.0.0.1. An IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) is read as that IPv4 address.
  */
 export type ReadNetwork =
   | {
-      readonly ok: true /** As PostgreSQL's `cidr` prints it, prefix always there. */;
+      readonly ok: true /** As PostgreSQL's `cidr` prints it, always with the prefix. */;
       readonly cidr: string;
       readonly isEverything: boolean;
     }
   | { readonly ok: false; readonly detail: string };
 
-/** A network in CIDR notation (RFC 4632, RFC 4291 2.3); a bare address is the network of that address alone. */
+/** A network in CIDR notation (RFC 4632, RFC 4291 2.3). An address without a prefix is the network of that address. */
 export function readNetwork(text: string): ReadNetwork {
   const refuse = (detail: string): ReadNetwork => ({ ok: false, detail });
   const match = /^([0-9A-Fa-f.:]{2,45})(?:\/(0|[1-9][0-9]{0,2}))?$/.exec(text);
@@ -39,17 +39,17 @@ export function readNetwork(text: string): ReadNetwork {
   return { ok: true, cidr, isEverything: prefix === 0 };
 }
 
-/** An address in its one form: IPv4 inside IPv6 as IPv4, IPv6 shortened. Undefined for anything else, zones included. */
+/** The canonical form of an address: IPv4-mapped as IPv4, IPv6 shortened. Undefined for anything else, zones included. */
 export function findPlainAddress(text: string): string | undefined {
-  // What nearly every request brings.
+  // Nearly every request has an IPv4 address.
   if (isIPv4(text)) return text;
   const address = parse(text);
   return address && format(address.bytes);
 }
 
 /**
- * Whom an address stands for when clients are counted: an IPv4 address itself, of an IPv6 address its /64, because
- * every host owns at least that. What is not an address stands for itself.
+ * What counts as one client: an IPv4 address, or the /64 of an IPv6 address, because every host has at least a /64. A text
+ * that is not an address is returned unchanged.
  */
 export function networkOf(text: string): string {
   if (isIPv4(text)) return text;
@@ -60,13 +60,13 @@ export function networkOf(text: string): string {
 }
 
 export interface Networks {
-  /** Whether `address` lies in one of them; false for what is not an address. */
+  /** Whether `address` is in one of the networks. False for a text that is not an address. */
   has(address: string): boolean;
 }
 
-/** `cidrs` as `readNetwork` gives them. */
+/** `cidrs` must have the form that `readNetwork` returns. */
 export function createNetworks(cidrs: readonly string[]): Networks {
-  // Two lists, because Node matches IPv4 addresses against IPv6 rules: `::/0` would let in all of IPv4.
+  // Two lists, because Node matches IPv4 addresses against IPv6 rules: `::/0` would admit all of IPv4.
   const lists = { ipv4: new BlockList(), ipv6: new BlockList() };
   for (const cidr of cidrs) {
     const [address, prefix] = cidr.split('/') as [string, string];
@@ -83,7 +83,7 @@ export function createNetworks(cidrs: readonly string[]): Networks {
   };
 }
 
-/** 4 or 16 bytes; undefined where the two parsers do not read the same. */
+/** 4 or 16 bytes. Undefined if the two parsers disagree. */
 function parse(text: string): { bytes: readonly number[] } | undefined {
   if (text.includes('%')) return undefined;
   if (isIPv4(text))

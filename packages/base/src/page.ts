@@ -1,32 +1,32 @@
 /**
- * The pages of all lists. One row more than asked for tells whether there is a next page, so that nobody counts and no
- * last page is empty.
+ * A page of any list. The caller reads one row more than it shows. That row tells whether there is a next page, so no query
+ * counts rows and no last page is empty.
  */
 export interface Page<Row> {
   readonly rows: readonly Row[];
-  /** The row after which the next page starts; null: there is none. */
+  /** The row after which the next page starts; null: this is the last page. */
   readonly last: Row | null;
 }
 
-/** `rows`: at most `take + 1` of them, in the order of the list. */
+/** `rows` are the next `take + 1` rows or fewer, in the order of the list. */
 export function cutPage<Row>(rows: readonly Row[], take: number): Page<Row> {
   return rows.length > take ? { rows: rows.slice(0, take), last: rows[take - 1]! } : { rows, last: null };
 }
 
-/** Where a walk by id is. */
+/** Which page of a list in the order of ids. */
 export interface Walk {
-  /** The `afterId` of the page before; null: from the beginning. */
+  /** The `afterId` of the previous page; null: the first page. */
   readonly afterId: string | null;
   readonly take: number;
 }
 
 export interface Listed<Item> {
   readonly items: readonly Item[];
-  /** Where the next page starts; null: there is none. */
+  /** The `afterId` of the next page; null: this is the last page. */
   readonly afterId: string | null;
 }
 
-/** A page in the order of ids, which is that of creation. `read` gives rows with an id above `afterId`. */
+/** A page in the order of ids, which is the order of creation. `read` returns rows with an id greater than `afterId`. */
 export async function listById<Item extends { readonly id: string }>(
   walk: Walk,
   read: (walk: Walk) => Promise<readonly Item[]>,

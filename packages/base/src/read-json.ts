@@ -3,11 +3,12 @@ import secureJson from 'secure-json-parse';
 import { Fault } from './fault.ts';
 
 /**
- * Reads a partner's bytes as JSON, or says why not. The door and the mapper both read by this function: what the door
- * lets in, the mapper can read. A byte order mark before the JSON is dropped (RFC 8259 8.1). Promise: what passes is valid UTF-8 and JSON (RFC 8259), at most
- * `JSON_DEPTH_MAX` deep, free of keys that reach for prototypes, and can be stored as text: no NUL, no lone surrogate,
- * no number beyond double precision. Of duplicate keys the last one counts (RFC 8259 4 leaves it open). The depth is
- * counted on the bytes before parsing, because parsing a million brackets blocks for 600 ms.
+ * Parses a partner's bytes as JSON. Intake and the mapper both use this function, so the mapper can read everything that
+ * intake accepts. A byte order mark before the JSON is ignored (RFC 8259 8.1). Promise: the result was valid UTF-8 and JSON
+ * (RFC 8259), is at most `JSON_DEPTH_MAX` levels deep, has no key that changes a prototype, and can be stored as text: no
+ * NUL, no lone surrogate, no number beyond double precision. Of duplicate keys the last one counts (RFC 8259 4 leaves it
+ * open). The depth is counted on the bytes before parsing, because parsing a million brackets blocks for 600 ms. Throws a
+ * Fault that says what is wrong.
  */
 export const JSON_DEPTH_MAX = 64;
 
@@ -30,14 +31,14 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const OPENING = [0x5b, 0x7b];
 const CLOSING = [0x5d, 0x7d];
-/** What a byte of JSON opens or closes; 0: nothing, as nearly all of them. */
+/** What a byte of JSON opens or closes: 1 a text, 2 opens a level, 3 closes one, 0 (nearly all bytes) nothing. */
 const KIND = new Uint8Array(256);
 KIND[QUOTE] = 1;
 for (const byte of OPENING) KIND[byte] = 2;
 for (const byte of CLOSING) KIND[byte] = 3;
 
 function refuseDepth(body: Buffer): void {
-  // Most bodies have not even that many brackets, and counting those is several times cheaper than reading every byte.
+  // Most bodies have fewer opening brackets than that, and counting them is several times cheaper than reading every byte.
   if (OPENING.reduce((count, byte) => count + countUpTo(JSON_DEPTH_MAX + 1, byte, body), 0) <= JSON_DEPTH_MAX) return;
   let depth = 0;
   for (let place = 0; place < body.length; place++) {
@@ -54,7 +55,7 @@ function refuseDepth(body: Buffer): void {
   }
 }
 
-/** Where the text that begins at `start` has its closing quote; the body's end when it has none. */
+/** The index of the closing quote of the text that begins at `start`; the length of the body or more if there is none. */
 function endOfText(body: Buffer, start: number): number {
   let place = start + 1;
   while (place < body.length && body[place] !== QUOTE) place += body[place] === BACKSLASH ? 2 : 1;
@@ -82,12 +83,12 @@ function parse(text: string): unknown {
   }
 }
 
-/** Anything that could be an escaped NUL or surrogate, or a number with a large exponent. */
+/** Matches everything that could be an escaped NUL or surrogate, or a number with a large exponent. */
 const SUSPICIOUS = /\\u0000|\\u[dD][89a-fA-F]|[eE]\+?\d{3}/;
-/** A number of fewer digits stays below 1e308, even with an exponent of two digits. */
+/** A number with fewer digits is below 1e308, even with an exponent of two digits. */
 const LONG_DIGITS = 200;
 
-/** So many digits in a row cover at least one of the places looked at, so it is seldom necessary to look elsewhere. */
+/** Looks at every `LONG_DIGITS`-th character only: a row of that many digits covers at least one of them. */
 function hasLongNumber(text: string): boolean {
   for (let place = LONG_DIGITS - 1; place < text.length; place += LONG_DIGITS) {
     let start = place;

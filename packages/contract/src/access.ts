@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 
-/** The answer to an authenticated key (RFC 6749 5.1 in camelCase). */
+/** The answer to an authenticated key: RFC 6749 5.1, with names in camelCase. */
 export const IssuedTokenBody = Type.Object(
   {
     accessToken: Type.String({ description: 'The JWT to send as `Authorization: Bearer`.' }),

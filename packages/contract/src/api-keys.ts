@@ -3,7 +3,7 @@ import { LINE_PATTERN } from './display-name.ts';
 import { ROLE_NAMES } from './organizations.ts';
 import { RefusingLimitSchema, RetryAtSchema } from './refusing-limit.ts';
 
-/** API keys, as an organization's admins make, read and revoke them, and as their owners rotate them. Closed shapes. */
+/** API keys, as an organization's admins make, read and revoke them, and as their owners rotate them. */
 const closed = { additionalProperties: false } as const;
 const uuid = (description: string) => Type.String({ format: 'uuid', description });
 const instant = (description: string) => Type.String({ format: 'date-time', description });
@@ -13,7 +13,7 @@ const line = (description: string) => Type.String({ minLength: 1, maxLength: 100
 
 export const API_KEY_PAGE_LIMIT_MAX = 100;
 export const API_KEY_PAGE_LIMIT_DEFAULT = 20;
-/** Generations that are shown of a key, the newest first. */
+/** At most this many generations of a key are shown, the newest first. */
 export const API_KEY_GENERATIONS_MAX = 10;
 const NETWORKS_MAX = 100;
 const PLANTS_MAX = 1_000;
@@ -174,7 +174,7 @@ export const RevokedApiKeySchema = Type.Object(
   { ...closed, title: 'RevokedApiKey' },
 );
 
-/** The errors of /partner/api-keys: the true status in `statusCode`. */
+/** The errors of /partner/api-keys. `statusCode` is the status of the HTTP answer. */
 export const EnvelopeSchema = Type.Object(
   {
     statusCode: Type.Integer({ minimum: 400, maximum: 599, description: 'The HTTP status' }),

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 
-/** One line a person can read: 1 to 200 characters, not only spaces, no control characters, no half surrogate pairs. */
+/** A name for people, on one line: 1 to 200 characters, not only spaces, no control characters, no half surrogate pairs. */
 export const LINE_PATTERN = '^(?!\\s*$)[^\\p{Cc}\\p{Cs}]+$';
 
 export const DisplayName = () =>

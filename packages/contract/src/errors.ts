@@ -1,8 +1,8 @@
 /**
- * The error registry. Codes are forever: a code is never renamed, reused or given another status. `title` is the
- * public text of the code, `retryable` says whether the same request may succeed later without being changed.
- * Rendered as RFC 9457 problem documents (`application/problem+json`), and for the families of the partner
- * API-key document as `{statusCode, error, code, message, details}` with `envelopeCode`.
+ * The error registry. Codes never change: a code is never renamed, reused or given another status. `title` is the public
+ * text of the code. `retryable` says whether the same request may succeed later without a change. Errors are answered as
+ * RFC 9457 problem documents (`application/problem+json`). The operations of the partner API-key document answer
+ * `{statusCode, error, code, message, details}` instead, with `envelopeCode`.
  */
 export interface ErrorEntry {
   readonly status: number;
@@ -114,14 +114,14 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** One finding in one place of the request: `pointer` is an RFC 6901 JSON Pointer, into the body unless it says more. */
+/** One error in one place of the request. `pointer` is an RFC 6901 JSON Pointer into the body, or `/query/...` and the like. */
 export interface FieldError {
   readonly pointer: string;
   readonly code: string;
   readonly detail: string;
 }
 
-/** Where a code is explained: the `type` of its problem document. */
+/** The `type` of a code's problem document: the URL that explains the code. */
 export function errorType(code: ErrorCode): string {
   return `https://gladhand.dev/errors/${code}`;
 }

@@ -2,8 +2,8 @@ import type { ErrorCode, FieldError } from './errors.ts';
 import type { RefusingLimit } from './refusing-limit.ts';
 
 /**
- * One example of each main body, by the title of its schema: the API reference shows them, and a test holds them
- * against the schemas. They tell one story: a delivery van reverses, and its fleet reads about it.
+ * One example of each main body, by the title of its schema: the API reference shows them, and a test checks them
+ * against the schemas. They belong together: a delivery van reverses, and its fleet reads the data.
  */
 const FLEET = '01a2074c-fe3e-77bb-ae30-47d419e3a9b1';
 const TRAILER = '01a2074c-fe49-7137-904b-e48877e79c65';
@@ -14,7 +14,7 @@ const RECORD = '01a20746-a500-714e-a2fa-ae656443016d';
 const RECEIVED_AT = '2026-11-23T07:27:24.442Z';
 const PROCESSED_AT = '2026-11-23T07:27:24.483Z';
 const OBSERVED_AT = '2026-11-23T07:27:20.000Z';
-/** The request that every example of a refusal answers. */
+/** The request id in every example of a refusal. */
 export const EXAMPLE_REQUEST = '01a2074d-6d13-7618-b0d1-5c3b9ba8ffde';
 
 const kept = { createdAt: '2026-11-23T07:26:56.062Z', updatedAt: '2026-11-23T07:26:56.062Z' };
@@ -148,7 +148,7 @@ export const EXAMPLES = {
   },
 } as const satisfies Record<string, unknown>;
 
-/** What an example of a refusal says beyond the title of its code. */
+/** The text of an example of a refusal, if it says more than the title of its code. */
 export interface RefusalExample {
   readonly detail: string;
   readonly errors?: readonly FieldError[];

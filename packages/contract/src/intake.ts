@@ -1,11 +1,11 @@
 import { type Static, Type } from 'typebox';
 
-/** What a payload may be sent as. */
+/** Content types that every product accepts. */
 export const INTAKE_CONTENT_TYPES = ['application/json'] as const;
-/** What it may be packed with. */
+/** Content encodings that a body may have. */
 export const INTAKE_CONTENT_ENCODINGS = ['gzip', 'br', 'zstd'] as const;
 
-/** Headers of intake beside `Authorization` and `Content-Type: application/json`. */
+/** Headers of intake besides `Authorization` and `Content-Type: application/json`. */
 export const IntakeHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
@@ -32,7 +32,7 @@ export const IntakeHeaders = Type.Object({
   ),
 });
 
-/** The body of intake, as the reference shows it; what it must look like is the product's affair. */
+/** The body of intake in the API reference. Its real schema is the input schema of the product. */
 export const PartnerPayload = Type.Unknown({
   title: 'PartnerPayload',
   description:
@@ -52,11 +52,11 @@ export const AcceptedBody = Type.Object(
   { title: 'Accepted', description: 'The bytes are on disk' },
 );
 
-/** What a reject leaves out, from the smallest to the largest. Everything around it is kept. */
+/** The parts of a payload that a reject can leave out, from the smallest to the largest. Everything around the part is kept. */
 export const REFUSED_PARTS = ['value', 'group', 'element', 'record', 'payload'] as const;
 export type RefusedPart = (typeof REFUSED_PARTS)[number];
 
-/** Why a part of a payload was refused by its mapping. */
+/** Why the mapping refused a part of a payload. */
 export const RejectBody = Type.Object(
   {
     refused: Type.Enum([...REFUSED_PARTS], {
@@ -87,14 +87,14 @@ export const RECEIPT_STATUSES = [
   'unclaimed',
 ] as const;
 
-/** Most rejects that a receipt lists, and most paths of each kind. */
+/** A receipt lists at most this many rejects, and at most this many paths of each kind. */
 export const REJECTS_TOLD_MAX = 100;
 export const LEAF_PATHS_TOLD_MAX = 50;
 
 const leaves = (description: string) => Type.Integer({ minimum: 0, description });
 const leafPaths = (description: string) => Type.Array(Type.String(), { maxItems: LEAF_PATHS_TOLD_MAX, description });
 
-/** What became of every leaf of a payload. A leaf is a text, number, bool or null, or an empty list or object. */
+/** What became of every leaf of a payload. A leaf is a text, number, boolean or null, or an empty list or object. */
 export const LeavesBody = Type.Object(
   {
     taken: leaves('Used by a line of the mapping that made something of it'),

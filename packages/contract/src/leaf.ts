@@ -1,9 +1,9 @@
 import { Type } from 'typebox';
 
 /**
- * The kinds of leaf a signal can be. Every leaf may be null, which means that the device itself said "not available"
- * or "error" (J1939 encodes both); a leaf that was not reported is left out. Units are UCUM codes in `x-unit`.
- * Identity keys tell the elements of a list apart: they are never null.
+ * The kinds of leaf that a signal can be. Every leaf may be null, which means that the device itself said "not available"
+ * or "error" (J1939 has a code for each). A leaf that was not reported is left out. Units are UCUM codes in `x-unit`.
+ * Identity keys identify the elements of a list, and are never null.
  */
 interface Bounds {
   readonly minimum?: number;
@@ -12,8 +12,9 @@ interface Bounds {
 }
 
 /**
- * A measured number. `unit` is a UCUM code ('1' for a pure number); bounds are in that unit, inclusive. `x-cycle` means 0
- * again. `x-counter` only ever counts up, so 65535 is one of its values and not a coded "not available".
+ * A measured number. `unit` is a UCUM code ('1' for a pure number). Bounds are in that unit, inclusive. `x-cycle` is the
+ * value that means the same as 0. `x-counter` marks a counter, whose value only rises: there, 65535 is a value and not the
+ * code for "not available".
  */
 export function quantity(
   description: string,
@@ -23,7 +24,7 @@ export function quantity(
   return Type.Union([Type.Number({ ...bounds, 'x-unit': unit }), Type.Null()], { description, 'x-unit': unit });
 }
 
-/** A whole number that is counted or coded, not measured. `x-not-available` is how its standard codes "not available". */
+/** A whole number that is counted or coded, not measured. `x-not-available` is its standard's code for "not available". */
 export function whole(description: string, bounds: Bounds & { 'x-not-available'?: number } = {}) {
   return Type.Union([Type.Integer({ minimum: 0, ...bounds }), Type.Null()], { description });
 }
@@ -32,7 +33,7 @@ export function flag(description: string) {
   return Type.Union([Type.Boolean(), Type.Null()], { description });
 }
 
-/** Free text from the device; longer text is refused, not cut. */
+/** Free text from the device. Text that is too long is refused, not cut. */
 export function text(description: string, lengthMax: number, options: { pattern?: string } = {}) {
   return Type.Union([Type.String({ minLength: 1, maxLength: lengthMax, ...options }), Type.Null()], { description });
 }

@@ -3,7 +3,7 @@ import { DisplayName } from './display-name.ts';
 import { SLUG_PATTERN } from './organizations.ts';
 import { pageOf } from './registry.ts';
 
-/** Limits as integrators see them and operators set them: plans, the intake of a product, own use now and by day. */
+/** Limits as integrators see them and operators set them: plans, the intake of a product, current use and use by day. */
 const closed = { additionalProperties: false } as const;
 const COUNT_MAX = 1_000_000_000;
 const count = (description: string, minimum = 0) => Type.Integer({ minimum, maximum: COUNT_MAX, description });

@@ -2,14 +2,14 @@ import type { States } from './record.ts';
 import { findSignalTarget, type ListTarget, SIGNAL_TARGETS, type SignalTarget, signalPaths } from './signal-target.ts';
 import type { Signals } from './signals.ts';
 
-/** Metric names: the dotted path of one value in a record, with list elements named by their identity. */
+/** Metric names. A metric is the dotted path of one value in a record; list elements are named by their identity. */
 export type MetricValue = number | string | boolean | null;
 
 /**
  * Every metric of `signals` as [path, value]: `gps.speedKph`, `tires[1.left.outer].pressureKpa`,
  * `reefer.zones[1].setpointC`, `faults[j1939.sa11.spn629.fmi12].active`. Identity keys themselves are not metrics. A list
- * that states what is up has two more: how many are up (`reefer.alarms`: 1), and true for each (`reefer.alarms[63]`). How many
- * is left out where `states` says that not all of the list could be read.
+ * that states what is up has two more kinds: the number of elements (`reefer.alarms`: 1), and true for each element
+ * (`reefer.alarms[63]`). The number is left out if `states` says that a part of the list could not be read.
  */
 export function metricsOf(signals: Signals, states: States = {}): Array<[metric: string, value: MetricValue]> {
   const found: Array<[string, MetricValue]> = [];
@@ -18,8 +18,9 @@ export function metricsOf(signals: Signals, states: States = {}): Array<[metric:
 }
 
 /**
- * The name of an element: its identity values joined by dots. A key that may be absent carries its own name
- * (`sa11`), so that two different elements never share one. What could be taken for syntax is percent-encoded.
+ * The name of a list element: its identity values joined by dots. The value of a key that may be absent has the name of the
+ * key before it (`sa11`), so that two different elements never have the same name. Characters that have a meaning in a path
+ * are percent-encoded.
  */
 export function elementKey(target: ListTarget, element: Readonly<Record<string, unknown>>): string {
   let key = '';
@@ -67,7 +68,7 @@ function collectFields(
   }
 }
 
-/** The paths of the lists that state what is up: each is a metric of its own, the number of its elements. */
+/** The paths of the lists that state what is up. Each is also a metric: the number of its elements. */
 export const STATED_LISTS: readonly string[] = signalPaths().filter((path) => {
   const target = findSignalTarget(path);
   return target?.kind === 'list' && target.isStated;

@@ -2,7 +2,7 @@ import { type Static, Type } from 'typebox';
 import { DisplayName } from './display-name.ts';
 import { pageOf } from './registry.ts';
 
-/** Organizations and the people in them, as administration reads and writes them. Closed shapes on both ways. */
+/** Organizations and their people, as administration reads and writes them. Unknown properties are refused and never answered. */
 const closed = { additionalProperties: false } as const;
 const kept = {
   createdAt: Type.String({ format: 'date-time', description: 'When it was made' }),
@@ -26,7 +26,7 @@ const email = () =>
 const password = (description: string) => Type.String({ minLength: 12, maxLength: 200, description });
 const isActive = () => Type.Boolean({ description: 'False: cannot sign in, and every session has ended' });
 
-/** Starts and ends with a letter or digit, so that it can stand in a host name or a broker user. */
+/** Starts and ends with a letter or digit, so that it can be part of a host name or of a broker's user name. */
 export const SLUG_PATTERN = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
 const slug = () =>
   Type.String({

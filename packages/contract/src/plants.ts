@@ -14,7 +14,7 @@ export const PlantListQuery = Type.Object(
 );
 export type PlantListQuery = Static<typeof PlantListQuery>;
 
-/** Plants by page number, as the families of the API-key document page. */
+/** Plants by page number, in the same form as the lists of the API-key document. */
 export const PlantListSchema = Type.Object(
   {
     data: Type.Array(PlantSchema, { description: 'In the order of registration' }),

@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox';
 import { ProductLimitSchema } from './limits.ts';
 
-/** What an installation takes from its partners, as the partner of each product reads it. Closed shapes. */
+/** Products, as the partner of each product reads it: what the installation accepts. */
 const closed = { additionalProperties: false } as const;
 const seconds = (description: string) => Type.Integer({ minimum: 0, description });
 

@@ -12,7 +12,7 @@ const instant = (description: string) => Type.String({ format: 'date-time', desc
 export const RecordPageSchema = pageOf(RecordSchema, 'RecordPage');
 export type RecordPage = Static<typeof RecordPageSchema>;
 
-/** A record that has a position, cut down to it; everything else is as in the whole record. */
+/** A record with a position, of whose signals only the position is left. All other fields are those of the whole record. */
 export const GpsFixSchema = Type.Object(
   {
     ...RecordSchema.properties,

@@ -1,16 +1,17 @@
 import { type Static, Type } from 'typebox';
 import { SignalsSchema } from './signals.ts';
 
-/** The canonical record: one asset at one instant, in the words of the canonical vocabulary, with its provenance. */
+/** The canonical record: one asset at one instant, in the canonical vocabulary, with its origin. */
 const instant = (description: string) => Type.String({ format: 'date-time', description });
 const uuid = (description: string) => Type.String({ format: 'uuid', description });
 
 export const ASSET_KINDS = ['trailer', 'plant', 'deliversafe'] as const;
 
 /**
- * What is to be known of a signal beside its value. notAvailable, error: the device itself said so (J1939-71 encodes them
- * apart), and the value is null. implausible: the device sent a value outside the bounds of use, which was left out.
- * misfit: it sent something that could not be read (another type, an unknown word or unit), which was left out.
+ * The state of a signal, beside its value:
+ * - notAvailable, error: the device itself said so (J1939-71 has a code for each), and the value is null.
+ * - implausible: the device sent a value outside the bounds of use, which was left out.
+ * - misfit: the device sent something that could not be read (another type, an unknown word or unit), which was left out.
  */
 export const SIGNAL_STATES = ['notAvailable', 'error', 'implausible', 'misfit'] as const;
 export type SignalState = (typeof SIGNAL_STATES)[number];

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox';
 
-/** What a 429 says beyond its code: which limit refused, and when the next request will be accepted. */
+/** What a 429 has besides its code: which limit refused, and when the next request will be accepted. */
 export const RefusingLimitSchema = Type.Object(
   {
     name: Type.String({ description: 'The limit, as the RateLimit fields name it' }),

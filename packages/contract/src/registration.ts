@@ -2,7 +2,7 @@ import { type Static, Type } from 'typebox';
 import { DisplayName, LINE_PATTERN } from './display-name.ts';
 import { pageOf } from './registry.ts';
 
-/** What people send to register what their organization owns, and to change it. A property that is not here is refused. */
+/** Bodies that register what an organization owns, and change it. An unknown property is refused. */
 const closed = { additionalProperties: false } as const;
 const uuid = (description: string) => Type.String({ format: 'uuid', description });
 const orNull = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S, description: string) =>

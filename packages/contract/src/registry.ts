@@ -2,8 +2,8 @@ import { type Static, type TSchema, Type } from 'typebox';
 import { VIN_PATTERN } from './vin.ts';
 
 /**
- * What an organization owns, as its customer keys read it: fleets, trailers, devices and DeliverSafe units. Closed
- * shapes: a field that is not here is never answered. Lists come in pages `{data, next}`.
+ * What an organization owns, as its customer keys read it: fleets, trailers, devices and DeliverSafe units. Fields that are
+ * not here are never answered. Lists are answered in pages `{data, next}`.
  */
 const closed = { additionalProperties: false } as const;
 const uuid = (description: string) => Type.String({ format: 'uuid', description });

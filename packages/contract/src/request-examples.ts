@@ -1,8 +1,8 @@
 import { EXAMPLES } from './examples.ts';
 
 /**
- * One example of each body that is sent, by the title of its schema, to be taken over with few changes. The same story
- * as the answers of examples.ts: a fleet with a trailer, a delivery van and a plant enters what it owns.
+ * One example of each request body, by the title of its schema, that a reader can copy with few changes. The examples
+ * belong together with those of examples.ts: a fleet with a trailer, a delivery van and a plant registers what it owns.
  */
 const { Fleet, Trailer, Device, DeliverSafeUnit } = EXAMPLES;
 const email = 'dispatch@example.com';

@@ -1,39 +1,39 @@
 import { SignalsSchema } from './signals.ts';
 
-/** What a mapping may write to: a look-up of the canonical vocabulary by dotted path, made once from its schema. */
+/** What a mapping may write to: the canonical vocabulary by dotted path, built once from its schema. */
 export interface LeafTarget {
   readonly kind: 'leaf';
   /** Dotted, without element keys: `gps.speedKph`, `tires.pressureKpa`, `reefer.zones.setpointC`. */
   readonly path: string;
   readonly type: 'number' | 'integer' | 'string' | 'boolean';
   readonly description: string;
-  /** UCUM code; absent where the leaf is not measured. */
+  /** UCUM code; absent if the leaf is not measured. */
   readonly unit?: string;
-  /** The values allowed, where they are enumerated. */
+  /** The allowed values, if they are enumerated. */
   readonly values?: readonly string[];
   readonly minimum?: number;
   readonly maximum?: number;
   readonly exclusiveMaximum?: number;
-  /** This value means 0 again (360 degrees). */
+  /** The value that means the same as 0 (360 degrees). */
   readonly cycle?: number;
-  /** Only ever counts up. */
+  /** A counter: its value only rises. */
   readonly isCounter?: boolean;
-  /** How the standard behind it codes "not available". */
+  /** The value that means "not available" in the standard of this signal. */
   readonly notAvailable?: number;
   readonly lengthMax?: number;
   readonly pattern?: string;
-  /** Part of the identity of its list's element: never null. */
+  /** Part of the identity of its list's element; never null. */
   readonly identity: boolean;
 }
 
 export interface IdentityKey {
   readonly name: string;
-  /** An element cannot be without it (a key with a default never is). */
+  /** Every element must have it. (A key with a default always has a value.) */
   readonly required: boolean;
   readonly default?: string;
 }
 
-/** An object: its fields are targets themselves. */
+/** An object, whose fields are targets themselves. */
 export interface GroupTarget {
   readonly kind: 'group';
   readonly path: string;
@@ -41,13 +41,13 @@ export interface GroupTarget {
   readonly fields: ReadonlyMap<string, SignalTarget>;
 }
 
-/** A list of elements told apart by `identity`. */
+/** A list of elements that are identified by `identity`. */
 export interface ListTarget {
   readonly kind: 'list';
   readonly path: string;
   readonly description: string;
   readonly identity: readonly IdentityKey[];
-  /** States what is up: an empty list says that nothing is, and an element says something by being there. */
+  /** States everything that is up: an empty list says that nothing is, and an element has a meaning without other fields. */
   readonly isStated: boolean;
   readonly fields: ReadonlyMap<string, SignalTarget>;
 }
@@ -83,8 +83,8 @@ const byPath = new Map<string, SignalTarget>();
 export const SIGNAL_TARGETS: ReadonlyMap<string, SignalTarget> = readFields(SignalsSchema as unknown as Schema, '', []);
 
 /**
- * The target at a dotted path (`gps.latitude`, `tires`, `tires.pressureKpa`, `reefer.zones.zone`, `grossWeightKg`),
- * or undefined when the canonical model has none.
+ * The target at a dotted path (`gps.latitude`, `tires`, `tires.pressureKpa`, `reefer.zones.zone`, `grossWeightKg`).
+ * Undefined if the canonical model has no such path.
  */
 export function findSignalTarget(path: string): SignalTarget | undefined {
   return byPath.get(path);
@@ -106,7 +106,7 @@ function readFields(schema: Schema, prefix: string, identity: readonly string[])
 
 function readTarget(schema: Schema, path: string, isIdentity: boolean): SignalTarget {
   const description = schema.description ?? '';
-  // Set first: the paths then stand in reading order, a list before its fields.
+  // Set before its fields, so that the paths are in reading order: a list before its fields.
   const put = (make: () => SignalTarget): SignalTarget => {
     byPath.set(path, undefined as unknown as SignalTarget);
     const target = make();

@@ -3,25 +3,26 @@ import { flag, keyOneOf, keyText, keyWhole, oneOf, quantity, text, whole } from 
 import { VIN_PATTERN } from './vin.ts';
 
 /**
- * The canonical vocabulary: what every partner's words become. One source for mapping checks, validation, OpenAPI
- * and documentation. SPN is a SAE J1939 parameter, PGN a J1939 message, VSS the COVESA Vehicle Signal Specification.
- * The unit stands last in a name. Bounds are those of use, not of physics: no trailer is warmer than 150 C inside or has
- * driven 5 million km. A value outside them comes from a broken sensor or a wrong unit, so it is left out with a mark.
+ * The canonical vocabulary, into which mappings translate every partner's words. It is the one source for mapping checks,
+ * validation, OpenAPI and documentation. SPN is a parameter and PGN a message of SAE J1939; VSS is the COVESA Vehicle Signal
+ * Specification. The unit stands last in a name. Bounds are those of use, not of physics: no trailer is warmer than 150 C
+ * inside or has driven 5 million km. A value outside the bounds comes from a broken sensor or a wrong unit, so it is left
+ * out and marked in `states`.
  */
 const closed = { additionalProperties: false } as const;
 const group = <P extends TProperties>(description: string, fields: P, title?: string) =>
   Type.Object(fields, { ...closed, ...(title !== undefined && { title }), description });
 
-/** Most elements one list of one record may have. */
+/** The most elements that one list of one record may have. */
 export const ELEMENTS_PER_LIST_MAX = 256;
 
-/** A list whose elements are told apart by the named keys, in this order, never by their index. */
+/** A list whose elements are identified by the named keys, in this order, never by their index. */
 const list = <E extends TSchema>(identity: readonly string[], element: E, description: string) =>
   Type.Array(element, { 'x-identity': [...identity], maxItems: ELEMENTS_PER_LIST_MAX, description });
 
 /**
- * A list that states what is up: whatever it does not name is not up, and an empty one says that nothing is. Its
- * elements say something by being there, also without any other field.
+ * A list that states everything that is currently up, such as active faults. What it does not name is not up. An empty list
+ * says that nothing is up. An element has a meaning even without any field except its identity.
  */
 const statedList = <E extends TSchema>(identity: readonly string[], element: E, description: string) =>
   Type.Array(element, {
@@ -361,8 +362,9 @@ export type Signals = Static<typeof SignalsSchema>;
 export type SignalGroup = keyof Signals;
 
 /**
- * Every group, in order. The index is the group's bit in a record's bit set, stored in the database: entries are
- * never moved or removed, new ones go to the end, 30 at most (bit 30 is `POSITION_BIT`). Bit 0 is gps.
+ * All groups, in a fixed order. The index of a group is its bit in a record's bit set, which is stored in the database. So
+ * entries are never moved or removed, and new ones go to the end. There can be 30 at most, because bit 30 is
+ * `POSITION_BIT`. Bit 0 is gps.
  */
 export const SIGNAL_GROUPS = [
   'gps',
@@ -391,10 +393,10 @@ export const SIGNAL_GROUPS = [
   'quality',
 ] as const satisfies readonly SignalGroup[];
 
-/** The bit of a record that has a position; groups have the bits below it. */
+/** The bit that says that a record has a position. Groups have the bits below it. */
 export const POSITION_BIT = 1 << 30;
 
-/** The bit set of the groups that `signals` has, and of whether there is a position among them. */
+/** The bit set of a record: one bit for each group in `signals`, and `POSITION_BIT` if there is a position. */
 export function signalBits(signals: Signals): number {
   let bits = signals.gps?.latitude == null ? 0 : POSITION_BIT;
   for (let index = 0; index < SIGNAL_GROUPS.length; index += 1) {

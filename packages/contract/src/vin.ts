@@ -1,6 +1,6 @@
 /**
- * Vehicle identification numbers. ISO 3779 fixes length and alphabet; the check digit in position 9 is law in the
- * United States only (49 CFR 565.15), so a failed one is told, not refused.
+ * Vehicle identification numbers. ISO 3779 defines length and alphabet. The check digit in position 9 is required by law in
+ * the United States only (49 CFR 565.15), so a wrong one is reported, not refused.
  */
 export type VinResult =
   | { readonly ok: true; readonly vin: string; readonly check: 'pass' | 'fail' }
@@ -23,7 +23,7 @@ const VALUES: Readonly<Record<string, number>> = {
 };
 const WEIGHTS = [8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2];
 
-/** Upper-cases and trims `text`, then checks it: 17 characters, no I, O, Q; `check` is the verdict on position 9. */
+/** Trims `text`, converts it to upper case and checks it: 17 characters, no I, O, Q. `check` is the result for position 9. */
 export function normalizeVin(text: string): VinResult {
   const vin = text.trim().toUpperCase();
   if (vin.length !== 17) {
@@ -35,7 +35,7 @@ export function normalizeVin(text: string): VinResult {
   return { ok: true, vin, check: vin[8] === vinCheckDigit(vin) ? 'pass' : 'fail' };
 }
 
-/** The character that 49 CFR 565.15 wants in position 9 of a well-formed, upper-case VIN: 0-9 or X. */
+/** The check digit that 49 CFR 565.15 requires in position 9 of a well-formed, upper-case VIN: 0-9 or X. */
 export function vinCheckDigit(vin: string): string {
   let sum = 0;
   for (let index = 0; index < 17; index += 1) sum += (VALUES[vin[index] ?? ''] ?? 0) * (WEIGHTS[index] ?? 0);
