@@ -52,7 +52,7 @@ export const SHELVES: readonly Shelf[] = [
   {
     title: 'For both',
     guides: {
-      errors: 'every error code and its status, for ever',
+      errors: 'every error code and its status, which never change',
       limits: 'what answers say of limits, how to back off, how operators set and announce them',
       'api-keys': 'keys, what restricts them, rotation',
     },
