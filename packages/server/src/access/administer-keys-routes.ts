@@ -62,25 +62,32 @@ interface Mount {
 
 const OF_ONE: readonly ErrorCode[] = ['invalid-uuid', 'api-key-not-found'];
 
-function mount(http: Http, apiKeys: ApiKeys, { base, errors, noun, refusals, path, ownerOf }: Mount): void {
-  const one = `${base}/:id`;
-  const params = Type.Object(path);
-  const keyParams = Type.Object({ ...path, id: Type.String({ description: 'The id of an API key.' }) });
-  const idOf = (request: FastifyRequest) => (request.params as { id: string }).id;
-  const config = (role: Role) => ({ access: { role }, errors });
-  const schema = <Answers extends Record<number, TSchema>>(
-    operationId: string,
-    summary: string,
-    answers: Answers,
-    own: readonly ErrorCode[] = [],
-  ) => ({ operationId, refusals: [...refusals, ...own], ...personSchema('API keys', summary, answers) });
+function mount(http: Http, apiKeys: ApiKeys, at: Mount): void {
+  mountAll(http, apiKeys, at);
+  mountOne(http, apiKeys, at);
+}
 
+const configOf = ({ errors }: Mount, role: Role) => ({ access: { role }, errors });
+
+function schemaOf<Answers extends Record<number, TSchema>>(
+  { refusals }: Mount,
+  operationId: string,
+  summary: string,
+  answers: Answers,
+  own: readonly ErrorCode[] = [],
+) {
+  return { operationId, refusals: [...refusals, ...own], ...personSchema('API keys', summary, answers) };
+}
+
+function mountAll(http: Http, apiKeys: ApiKeys, at: Mount): void {
+  const { base, noun, path, ownerOf } = at;
+  const params = Type.Object(path);
   http.get(
     base,
     {
-      config: config('VIEWER'),
+      config: configOf(at, 'VIEWER'),
       schema: {
-        ...schema(`list${noun}s`, 'List API keys for the organization', { 200: ApiKeyPageSchema }),
+        ...schemaOf(at, `list${noun}s`, 'List API keys for the organization', { 200: ApiKeyPageSchema }),
         params,
         querystring: ApiKeyPageQuery,
       },
@@ -90,9 +97,11 @@ function mount(http: Http, apiKeys: ApiKeys, { base, errors, noun, refusals, pat
   http.post(
     base,
     {
-      config: config('ADMIN'),
+      config: configOf(at, 'ADMIN'),
       schema: {
-        ...schema(`create${noun}`, 'Create a new API key (plaintext returned once)', { 201: CreatedApiKeySchema }),
+        ...schemaOf(at, `create${noun}`, 'Create a new API key (plaintext returned once)', {
+          201: CreatedApiKeySchema,
+        }),
         params,
         body: NewApiKeyBody,
       },
@@ -103,20 +112,27 @@ function mount(http: Http, apiKeys: ApiKeys, { base, errors, noun, refusals, pat
       return created;
     },
   );
+}
+
+function mountOne(http: Http, apiKeys: ApiKeys, at: Mount): void {
+  const { noun, ownerOf } = at;
+  const one = `${at.base}/:id`;
+  const keyParams = Type.Object({ ...at.path, id: Type.String({ description: 'The id of an API key.' }) });
+  const idOf = (request: FastifyRequest) => (request.params as { id: string }).id;
   http.get(
     one,
     {
-      config: config('VIEWER'),
-      schema: { ...schema(`get${noun}`, 'One API key', { 200: ApiKeySchema }, OF_ONE), params: keyParams },
+      config: configOf(at, 'VIEWER'),
+      schema: { ...schemaOf(at, `get${noun}`, 'One API key', { 200: ApiKeySchema }, OF_ONE), params: keyParams },
     },
     async (request) => apiKeys.get(await ownerOf(request), idOf(request)),
   );
   http.patch(
     one,
     {
-      config: config('ADMIN'),
+      config: configOf(at, 'ADMIN'),
       schema: {
-        ...schema(`update${noun}`, 'Change the restrictions of an API key', { 200: ApiKeySchema }, [
+        ...schemaOf(at, `update${noun}`, 'Change the restrictions of an API key', { 200: ApiKeySchema }, [
           ...OF_ONE,
           'api-key-revoked',
         ]),
@@ -130,9 +146,9 @@ function mount(http: Http, apiKeys: ApiKeys, { base, errors, noun, refusals, pat
   http.delete(
     one,
     {
-      config: config('ADMIN'),
+      config: configOf(at, 'ADMIN'),
       schema: {
-        ...schema(`revoke${noun}`, 'Revoke an API key', { 200: RevokedApiKeySchema }, OF_ONE),
+        ...schemaOf(at, `revoke${noun}`, 'Revoke an API key', { 200: RevokedApiKeySchema }, OF_ONE),
         description: 'For good: the key, its tokens and its streams end. A key that was revoked before stays revoked.',
         params: keyParams,
       },

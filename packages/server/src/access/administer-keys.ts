@@ -16,7 +16,7 @@ import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
 import * as store from './administer-keys-store.ts';
 import { readAllowedIps, readExpiry, readScopes, refuseFindings } from './api-key-order.ts';
-import { changeKey, revokeKey } from './key-store.ts';
+import { endKey, type KeyChange, updateKey } from './key-store.ts';
 import type { Audience, Origin, Person } from './principal.ts';
 
 /**
@@ -76,140 +76,162 @@ export interface ApiKeysParts {
 
 export function createApiKeys(parts: ApiKeysParts): ApiKeys {
   const { database, clock } = parts;
-
-  async function get(db: Kysely<Schema>, organization: KeyOwner, id: string, lock = false): Promise<ApiKey> {
-    if (!isUuid(id))
-      throw new Fault('invalid-uuid', 'Invalid API key UUID', {
-        errors: [{ pointer: '/path/id', code: 'format', detail: 'is not a UUID' }],
-      });
-    const key = await store.findKey(db, organization.id, id, clock.nowMs(), lock);
-    if (key === undefined) throw new Fault('api-key-not-found', 'API key not found');
-    return key;
-  }
-
-  /** Ids as they are stored; a plant that is not there and one of another organization are the same finding. */
-  async function readPlants(
-    organization: KeyOwner,
-    audience: Audience,
-    asked: readonly string[] | null | undefined,
-    findings: FieldError[],
-  ) {
-    if (asked === null || asked === undefined) return asked;
-    const ids = [...new Set(asked.map((id) => id.toLowerCase()))];
-    // The operator's partner keys send for the plants of every organization.
-    const isForAll = organization.kind === 'operator' && audience === 'partner';
-    const found = isForAll
-      ? await store.findPlantIds(database.system, null, ids)
-      : await database.within(organization.id, (db) => store.findPlantIds(db, organization.id, ids), 'read');
-    asked.forEach((id, place) => {
-      if (!found.has(id.toLowerCase()))
-        findings.push({
-          pointer: `/allowedPlantIds/${place}`,
-          code: 'unknown-plant',
-          detail: 'is not a plant of the organization',
-        });
-    });
-    return ids;
-  }
-
   return {
-    list(organization, { page = 1, limit = API_KEY_PAGE_LIMIT_DEFAULT }) {
-      return database.within(
-        organization.id,
-        async (db) => {
-          const total = await store.countKeys(db, organization.id);
-          const totalPages = Math.ceil(total / limit);
-          const slice = { offset: (page - 1) * limit, take: limit };
-          const data = page > totalPages ? [] : await store.listKeys(db, organization.id, slice, clock.nowMs());
-          return { data, meta: { limit, page, total, totalPages } };
-        },
-        'read',
-      );
-    },
-    get: (organization, id) => database.within(organization.id, (db) => get(db, organization, id), 'read'),
-    async create(by, organization, order, origin) {
-      const findings: FieldError[] = [];
-      const { scopes, audience } = readScopes(order.scopes, parts.isProduct, findings);
-      const allowedIps = readAllowedIps(order.allowedIps ?? [], order.allowAnyAddress === true, findings);
-      const expiresAt = readExpiry(order.expiresAt ?? null, clock.nowMs(), findings);
-      const allowedPlantIds = (await readPlants(organization, audience, order.allowedPlantIds, findings)) ?? null;
-      refuseFindings(findings);
-      const { name, partnerId, requireSignature = false } = order;
-      const restrictions = { scopes, allowedIps, allowedPlantIds, requireSignature };
-      return database.within(organization.id, async (trx) => {
-        const issued = await parts.issueKey(trx, {
-          organizationId: organization.id,
-          audience,
-          partnerId,
-          name,
-          ...restrictions,
-          expiresAt,
-          createdBy: by.personId,
-        });
-        const apiKey = await get(trx, organization, issued.id);
-        await recordAudit(trx, {
-          ...origin,
-          organizationId: organization.id,
-          action: 'api-key.created',
-          target: { kind: 'api-key', id: issued.id },
-          details: { name, partnerId, audience, ...restrictions, expiresAt, keyPrefix: issued.prefix },
-          at: new Date(clock.nowMs()),
-        });
-        return { apiKey, key: issued.plaintext, signingKey: issued.signingKey };
-      });
-    },
+    list: (organization, asked) => listKeys(parts, organization, asked),
+    get: (organization, id) =>
+      database.within(organization.id, (db) => getKey(db, clock, { organization, id }), 'read'),
+    create: (by, organization, order, origin) => createKey(parts, by, organization, order, origin),
     async change(organization, id, change, origin) {
-      const audience = (await database.within(organization.id, (db) => get(db, organization, id), 'read')).audience;
-      const findings: FieldError[] = [];
-      const { name, requireSignature } = change;
-      const allowedIps =
-        change.allowedIps && readAllowedIps(change.allowedIps, change.allowAnyAddress === true, findings);
-      const expiresAt =
-        change.expiresAt === undefined ? undefined : readExpiry(change.expiresAt, clock.nowMs(), findings);
-      const allowedPlantIds = await readPlants(organization, audience, change.allowedPlantIds, findings);
-      refuseFindings(findings);
-      const changes = { name, allowedIps, allowedPlantIds, expiresAt, requireSignature };
-      const changed = await database.within(organization.id, async (trx) => {
-        const before = await get(trx, organization, id, true);
-        if (before.revokedAt !== null)
-          throw new Fault('api-key-revoked', 'A revoked key cannot be changed. Make a new one.');
-        const at = new Date(clock.nowMs());
-        await changeKey(trx, organization.id, before.id, changes, at);
-        const after = await get(trx, organization, id);
-        const target = { kind: 'api-key', id: before.id };
-        await recordAudit(trx, {
-          ...origin,
-          organizationId: organization.id,
-          action: 'api-key.changed',
-          target,
-          details: changes,
-          at,
-        });
-        return after;
-      });
+      const changed = await changeKey(parts, { organization, id }, change, origin);
       await parts.onChanged();
       return changed;
     },
     async revoke(organization, id, origin) {
-      const isNews = await database.within(organization.id, async (trx) => {
-        const { revokedAt, ...key } = await get(trx, organization, id, true);
-        if (revokedAt !== null) return false;
-        const at = new Date(clock.nowMs());
-        await revokeKey(trx, organization.id, key.id, at);
-        const target = { kind: 'api-key', id: key.id };
-        const details = { name: key.name, partnerId: key.partnerId, keyPrefix: key.keyPrefix };
-        await recordAudit(trx, {
-          ...origin,
-          organizationId: organization.id,
-          action: 'api-key.revoked',
-          target,
-          details,
-          at,
-        });
-        return true;
-      });
+      const isNews = await revokeKey(parts, { organization, id }, origin);
       await parts.onChanged();
       return isNews;
     },
   };
+}
+
+/** A key that is asked for, by what stands in the path. */
+interface KeyName {
+  readonly organization: KeyOwner;
+  readonly id: string;
+}
+
+/** `lock`: kept from changing until the transaction ends. */
+async function getKey(db: Kysely<Schema>, clock: Clock, { organization, id }: KeyName, lock = false): Promise<ApiKey> {
+  if (!isUuid(id))
+    throw new Fault('invalid-uuid', 'Invalid API key UUID', {
+      errors: [{ pointer: '/path/id', code: 'format', detail: 'is not a UUID' }],
+    });
+  const key = await store.findKey(db, organization.id, id, clock.nowMs(), lock);
+  if (key === undefined) throw new Fault('api-key-not-found', 'API key not found');
+  return key;
+}
+
+function listKeys(
+  { database, clock }: ApiKeysParts,
+  organization: KeyOwner,
+  { page = 1, limit = API_KEY_PAGE_LIMIT_DEFAULT }: { page?: number | undefined; limit?: number | undefined },
+): Promise<ApiKeyPage> {
+  const read = async (db: Kysely<Schema>): Promise<ApiKeyPage> => {
+    const total = await store.countKeys(db, organization.id);
+    const totalPages = Math.ceil(total / limit);
+    const slice = { offset: (page - 1) * limit, take: limit };
+    const data = page > totalPages ? [] : await store.listKeys(db, organization.id, slice, clock.nowMs());
+    return { data, meta: { limit, page, total, totalPages } };
+  };
+  return database.within(organization.id, read, 'read');
+}
+
+async function createKey(
+  parts: ApiKeysParts,
+  by: Person,
+  organization: KeyOwner,
+  order: NewApiKey,
+  origin: Origin,
+): Promise<CreatedApiKey> {
+  const { database, clock } = parts;
+  const findings: FieldError[] = [];
+  const { scopes, audience } = readScopes(order.scopes, parts.isProduct, findings);
+  const allowedIps = readAllowedIps(order.allowedIps ?? [], order.allowAnyAddress === true, findings);
+  const expiresAt = readExpiry(order.expiresAt ?? null, clock.nowMs(), findings);
+  const plantIds = await readPlants(database, { organization, audience }, order.allowedPlantIds, findings);
+  refuseFindings(findings);
+  const { name, partnerId, requireSignature = false } = order;
+  const allowedPlantIds = plantIds ?? null;
+  const about = { name, partnerId, audience, scopes, allowedIps, allowedPlantIds, requireSignature, expiresAt };
+  const organizationId = organization.id;
+  return database.within(organizationId, async (trx) => {
+    const issued = await parts.issueKey(trx, { ...about, organizationId, createdBy: by.personId });
+    const apiKey = await getKey(trx, clock, { organization, id: issued.id });
+    const target = { kind: 'api-key', id: issued.id };
+    const details = { ...about, keyPrefix: issued.prefix };
+    const at = new Date(clock.nowMs());
+    await recordAudit(trx, { ...origin, organizationId, action: 'api-key.created', target, details, at });
+    return { apiKey, key: issued.plaintext, signingKey: issued.signingKey };
+  });
+}
+
+async function changeKey(
+  { database, clock }: ApiKeysParts,
+  named: KeyName,
+  change: ApiKeyChange,
+  origin: Origin,
+): Promise<ApiKey> {
+  const organizationId = named.organization.id;
+  const { audience } = await database.within(organizationId, (db) => getKey(db, clock, named), 'read');
+  const changes = await readChanges({ database, clock }, { ...named, audience }, change);
+  return database.within(organizationId, async (trx) => {
+    const before = await getKey(trx, clock, named, true);
+    if (before.revokedAt !== null)
+      throw new Fault('api-key-revoked', 'A revoked key cannot be changed. Make a new one.');
+    const at = new Date(clock.nowMs());
+    await updateKey(trx, organizationId, before.id, changes, at);
+    const after = await getKey(trx, clock, named);
+    const target = { kind: 'api-key', id: before.id };
+    await recordAudit(trx, {
+      ...origin,
+      organizationId,
+      action: 'api-key.changed',
+      target,
+      details: { ...changes },
+      at,
+    });
+    return after;
+  });
+}
+
+/** What is undefined stays. Throws `validation-failed` with a pointer to everything that is wrong. */
+async function readChanges(
+  { database, clock }: Pick<ApiKeysParts, 'database' | 'clock'>,
+  of: { readonly organization: KeyOwner; readonly audience: Audience },
+  change: ApiKeyChange,
+): Promise<KeyChange> {
+  const findings: FieldError[] = [];
+  const { name, requireSignature } = change;
+  const allowedIps = change.allowedIps && readAllowedIps(change.allowedIps, change.allowAnyAddress === true, findings);
+  const expiresAt = change.expiresAt === undefined ? undefined : readExpiry(change.expiresAt, clock.nowMs(), findings);
+  const allowedPlantIds = await readPlants(database, of, change.allowedPlantIds, findings);
+  refuseFindings(findings);
+  return { name, allowedIps, allowedPlantIds, expiresAt, requireSignature };
+}
+
+/** False: it was revoked before. */
+function revokeKey({ database, clock }: ApiKeysParts, named: KeyName, origin: Origin): Promise<boolean> {
+  const organizationId = named.organization.id;
+  return database.within(organizationId, async (trx) => {
+    const { id, revokedAt, name, partnerId, keyPrefix } = await getKey(trx, clock, named, true);
+    if (revokedAt !== null) return false;
+    const at = new Date(clock.nowMs());
+    await endKey(trx, organizationId, id, at);
+    const target = { kind: 'api-key', id };
+    const details = { name, partnerId, keyPrefix };
+    await recordAudit(trx, { ...origin, organizationId, action: 'api-key.revoked', target, details, at });
+    return true;
+  });
+}
+
+/** Ids as they are stored; a plant that is not there and one of another organization are the same finding. */
+async function readPlants(
+  database: Database,
+  { organization, audience }: { readonly organization: KeyOwner; readonly audience: Audience },
+  asked: readonly string[] | null | undefined,
+  findings: FieldError[],
+): Promise<readonly string[] | null | undefined> {
+  if (asked === null || asked === undefined) return asked;
+  const ids = [...new Set(asked.map((id) => id.toLowerCase()))];
+  // The operator's partner keys send for the plants of every organization.
+  const isForAll = organization.kind === 'operator' && audience === 'partner';
+  const found = isForAll
+    ? await store.findPlantIds(database.system, null, ids)
+    : await database.within(organization.id, (db) => store.findPlantIds(db, organization.id, ids), 'read');
+  asked.forEach((id, place) => {
+    if (found.has(id.toLowerCase())) return;
+    const pointer = `/allowedPlantIds/${place}`;
+    findings.push({ pointer, code: 'unknown-plant', detail: 'is not a plant of the organization' });
+  });
+  return ids;
 }

@@ -100,7 +100,7 @@ export async function insertGeneration(
   await trx.updateTable('api_key').set({ generation, updated_at: at }).where('id', '=', keyId).execute();
 }
 
-export async function revokeKey(db: Kysely<Schema>, organizationId: string, id: string, at: Date): Promise<void> {
+export async function endKey(db: Kysely<Schema>, organizationId: string, id: string, at: Date): Promise<void> {
   await db
     .updateTable('api_key')
     .set({ revoked_at: at, updated_at: at })
@@ -117,7 +117,7 @@ export interface KeyChange {
   readonly requireSignature?: boolean | undefined;
 }
 
-export async function changeKey(
+export async function updateKey(
   db: Kysely<Schema>,
   organizationId: string,
   id: string,

@@ -2,7 +2,7 @@ import { hash, type KeyObject } from 'node:crypto';
 import type { Clock } from '@gladhand/base/clock.ts';
 import { Fault } from '@gladhand/base/fault.ts';
 import type { Ids } from '@gladhand/base/ids.ts';
-import { calculateJwkThumbprint, errors, exportJWK, type JWK, jwtVerify, SignJWT } from 'jose';
+import { calculateJwkThumbprint, errors, exportJWK, type JWK, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { Audience } from './principal.ts';
 import type { Secrets } from './secrets.ts';
@@ -54,14 +54,16 @@ interface SigningKey extends SigningKeyRow {
   readonly jwk: JWK;
 }
 
-export function createTokens(parts: {
-  secrets: Secrets;
-  clock: Clock;
-  ids: Ids;
-  issuer: string;
-  ttlSeconds: number;
-}): Tokens {
-  const { clock, issuer, ttlSeconds } = parts;
+interface TokensParts {
+  readonly secrets: Secrets;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly issuer: string;
+  readonly ttlSeconds: number;
+}
+
+export function createTokens(parts: TokensParts): Tokens {
+  const { clock, ttlSeconds } = parts;
   const verified = new LRUCache<string, TokenClaims>({ max: VERIFIED_TOKENS_MAX });
   let keys: readonly SigningKey[] = [];
 
@@ -69,75 +71,21 @@ export function createTokens(parts: {
   const published = () => keys.filter((key) => key.retiresAt === null || key.retiresAt.getTime() > clock.nowMs());
 
   async function verifyAfresh(token: string, digest: string): Promise<TokenClaims> {
-    try {
-      const { payload } = await jwtVerify(
-        token,
-        (header) => {
-          const key = published().find((known) => known.kid === header.kid);
-          if (key === undefined) throw new errors.JWKSNoMatchingKey();
-          return key.publicKey;
-        },
-        {
-          algorithms: [ALGORITHM],
-          typ: TYPE,
-          issuer,
-          audience: ['partner', 'customer'],
-          requiredClaims: ['sub', 'exp', 'iat', 'nbf', 'jti', 'org', 'scope', 'gen'],
-          currentDate: new Date(clock.nowMs()),
-        },
-      );
-      const claims: TokenClaims = {
-        keyId: String(payload.sub),
-        organizationId: String(payload.org),
-        audience: payload.aud === 'partner' ? 'partner' : 'customer',
-        scopes: String(payload.scope).split(' '),
-        product: typeof payload.product === 'string' ? payload.product : null,
-        generation: Number(payload.gen),
-        expiresAtMs: Number(payload.exp) * 1000,
-      };
-      verified.set(digest, claims);
-      return claims;
-    } catch (error) {
-      if (error instanceof errors.JWTExpired) throw expired(ttlSeconds, error);
-      throw new Fault(
-        'invalid-token',
-        'This is not a token this server has issued for this API. Get a new one with your API key.',
-        { cause: error },
-      );
-    }
+    const claims = await verifyToken(parts, published(), token);
+    verified.set(digest, claims);
+    return claims;
   }
 
   return {
     async mint(claims, endsAtMs) {
       const nowMs = clock.nowMs();
       const key = keys.findLast((candidate) => candidate.activatesAt.getTime() <= nowMs) ?? keys[0];
-      if (key === undefined)
-        throw new Fault('temporarily-unavailable', 'The server is not ready to issue tokens yet.', {
-          retryAfterSeconds: 1,
-        });
+      if (key === undefined) throw notReady();
       const nowSeconds = Math.floor(nowMs / 1000);
       const expiresSeconds = Math.min(nowSeconds + ttlSeconds, Math.floor(endsAtMs / 1000));
-      const token = await new SignJWT({
-        org: claims.organizationId,
-        scope: claims.scopes.join(' '),
-        gen: claims.generation,
-        ...(claims.product !== null && { product: claims.product }),
-      })
-        .setProtectedHeader({ alg: ALGORITHM, typ: TYPE, kid: key.kid })
-        .setIssuer(issuer)
-        .setAudience(claims.audience)
-        .setSubject(claims.keyId)
-        .setJti(parts.ids.uuid())
-        .setIssuedAt(nowSeconds)
-        .setNotBefore(nowSeconds)
-        .setExpirationTime(expiresSeconds)
-        .sign(key.privateKey);
+      const token = await signToken(parts, key, claims, { nowSeconds, expiresSeconds });
       const leftSeconds = Math.max(0, Math.floor((endsAtMs - nowMs) / 1000));
-      return {
-        token,
-        expiresAtMs: expiresSeconds * 1000,
-        expiresInSeconds: Math.min(ttlSeconds, leftSeconds),
-      };
+      return { token, expiresAtMs: expiresSeconds * 1000, expiresInSeconds: Math.min(ttlSeconds, leftSeconds) };
     },
     verify(token) {
       if (token.length > TOKEN_CHARS_MAX)
@@ -161,6 +109,65 @@ export function createTokens(parts: {
   };
 }
 
+function signToken(
+  { ids, issuer }: TokensParts,
+  key: SigningKey,
+  claims: Omit<TokenClaims, 'expiresAtMs'>,
+  { nowSeconds, expiresSeconds }: { nowSeconds: number; expiresSeconds: number },
+): Promise<string> {
+  const { organizationId: org, scopes, generation: gen, product, audience, keyId } = claims;
+  return new SignJWT({ org, scope: scopes.join(' '), gen, ...(product !== null && { product }) })
+    .setProtectedHeader({ alg: ALGORITHM, typ: TYPE, kid: key.kid })
+    .setIssuer(issuer)
+    .setAudience(audience)
+    .setSubject(keyId)
+    .setJti(ids.uuid())
+    .setIssuedAt(nowSeconds)
+    .setNotBefore(nowSeconds)
+    .setExpirationTime(expiresSeconds)
+    .sign(key.privateKey);
+}
+
+/** Throws `token-expired`, `invalid-token`. */
+async function verifyToken(
+  { clock, issuer, ttlSeconds }: TokensParts,
+  keys: readonly SigningKey[],
+  token: string,
+): Promise<TokenClaims> {
+  const findPublicKey = ({ kid }: { kid?: string | undefined }): KeyObject => {
+    const key = keys.find((known) => known.kid === kid);
+    if (key === undefined) throw new errors.JWKSNoMatchingKey();
+    return key.publicKey;
+  };
+  const expected = {
+    algorithms: [ALGORITHM],
+    typ: TYPE,
+    issuer,
+    audience: ['partner', 'customer'],
+    requiredClaims: ['sub', 'exp', 'iat', 'nbf', 'jti', 'org', 'scope', 'gen'],
+    currentDate: new Date(clock.nowMs()),
+  };
+  try {
+    return readClaims((await jwtVerify(token, findPublicKey, expected)).payload);
+  } catch (error) {
+    if (error instanceof errors.JWTExpired) throw expired(ttlSeconds, error);
+    const detail = 'This is not a token this server has issued for this API. Get a new one with your API key.';
+    throw new Fault('invalid-token', detail, { cause: error });
+  }
+}
+
+function readClaims(payload: JWTPayload): TokenClaims {
+  return {
+    keyId: String(payload.sub),
+    organizationId: String(payload.org),
+    audience: payload.aud === 'partner' ? 'partner' : 'customer',
+    scopes: String(payload.scope).split(' '),
+    product: typeof payload.product === 'string' ? payload.product : null,
+    generation: Number(payload.gen),
+    expiresAtMs: Number(payload.exp) * 1000,
+  };
+}
+
 async function deriveKey(secrets: Secrets, row: SigningKeyRow): Promise<SigningKey> {
   const pair = secrets.signingKey(row.number);
   const bare = await exportJWK(pair.publicKey);
@@ -174,4 +181,8 @@ function expired(ttlSeconds: number, cause?: unknown): Fault {
     `The access token has expired. Get a new one with your API key; a token lives ${ttlSeconds} s at most.`,
     { cause },
   );
+}
+
+function notReady(): Fault {
+  return new Fault('temporarily-unavailable', 'The server is not ready to issue tokens yet.', { retryAfterSeconds: 1 });
 }

@@ -10,6 +10,7 @@ import { openPressure, type Pressure } from '../intake/pressure.ts';
 import { createWaitingLine } from '../limits/waiting-line.ts';
 import { openPlanDirectory, type PlanDirectory } from '../plans/plan-directory.ts';
 import { createPlans, type Plans } from '../plans/plans.ts';
+import { createProductLimits, type ProductLimits } from '../plans/product-limits.ts';
 import { openUsage, type Usage } from '../plans/usage.ts';
 import type { Backends, Surroundings } from './backends.ts';
 import type { Foundation } from './foundation.ts';
@@ -19,6 +20,7 @@ import type { Metrics } from './metrics.ts';
 export interface LimitRoom extends LimitGuardParts {
   readonly planDirectory: PlanDirectory;
   readonly plans: Plans;
+  readonly productLimits: ProductLimits;
   readonly limitUses: LimitUses;
   readonly usage: Usage;
   readonly openStreamSlot: OpenStreamSlot;
@@ -74,6 +76,7 @@ export async function openLimitRoom(
     await epoch.announceChange();
     await planDirectory.refresh();
   };
+  const recorded = { database, clock, onChanged: announceChange };
   const fixed = createFixedLimits(mode);
   const guard: LimitGuardParts = {
     limits,
@@ -89,13 +92,8 @@ export async function openLimitRoom(
   return {
     ...guard,
     planDirectory,
-    plans: createPlans({
-      database,
-      clock,
-      ids,
-      findProductLimit: planDirectory.findProductLimit,
-      onChanged: announceChange,
-    }),
+    plans: createPlans({ ...recorded, ids }),
+    productLimits: createProductLimits({ ...recorded, findProductLimit: planDirectory.findProductLimit }),
     limitUses: createLimitUses({ limits, rules: planDirectory, fixed }),
     usage,
     openStreamSlot: createStreamLimit(guard),

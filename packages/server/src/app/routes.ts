@@ -26,6 +26,7 @@ import type { Sessions } from '../people/sessions.ts';
 import { registerAuthRoutes } from '../people/sign-in-routes.ts';
 import { registerLimitRoutes } from '../plans/own-limit-routes.ts';
 import { registerPlanRoutes } from '../plans/plan-routes.ts';
+import { registerProductLimitRoutes } from '../plans/product-limit-routes.ts';
 import { registerReceiptRoutes } from '../processing/receipt-routes.ts';
 import type { Products } from '../products/products.ts';
 import { registerProductRoutes } from '../products/routes.ts';
@@ -105,6 +106,7 @@ export async function openDoors(rooms: Rooms, parts: HttpParts): Promise<Http> {
       registerApiKeyRoutes(scope as Http, { ...rooms, getReachable });
       registerLimitRoutes(scope as Http, { ...rooms, ...rooms.limitRoom, clock: parts.clock });
       registerPlanRoutes(scope as Http, { ...rooms.limitRoom });
+      registerProductLimitRoutes(scope as Http, { ...rooms.limitRoom });
       registerProductRoutes(scope as Http, {
         ...rooms,
         clock: parts.clock,

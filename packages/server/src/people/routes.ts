@@ -25,10 +25,16 @@ export interface UserRoutesParts {
 const params = OrganizationParams;
 const userParams = Type.Object({ ...params.properties, user: Type.String({ description: 'The id of a user.' }) });
 
-export function registerUserRoutes(http: Http, { getReachable, people, cursors }: UserRoutesParts): void {
-  const tag = 'Users';
-  const all = '/organizations/:organization/users';
-  const one = `${all}/:user`;
+const tag = 'Users';
+const all = '/organizations/:organization/users';
+const one = `${all}/:user`;
+
+export function registerUserRoutes(http: Http, parts: UserRoutesParts): void {
+  registerAllUsers(http, parts);
+  registerOneUser(http, parts);
+}
+
+function registerAllUsers(http: Http, { getReachable, people, cursors }: UserRoutesParts): void {
   http.get(
     all,
     {
@@ -68,6 +74,9 @@ export function registerUserRoutes(http: Http, { getReachable, people, cursors }
       return user;
     },
   );
+}
+
+function registerOneUser(http: Http, { getReachable, people }: UserRoutesParts): void {
   http.get(
     one,
     {

@@ -1,21 +1,13 @@
-import {
-  NewPlanBody,
-  PlanChangeBody,
-  PlanListSchema,
-  PlanSchema,
-  ProductLimitBody,
-  ProductLimitSchema,
-} from '@gladhand/contract/limits.ts';
+import { NewPlanBody, PlanChangeBody, PlanListSchema, PlanSchema } from '@gladhand/contract/limits.ts';
 import { Type } from 'typebox';
 import { personOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
 import { Nothing, originOf, personAccess, personSchema } from '../edge/person-route.ts';
 import type { Plans } from './plans.ts';
 
-/** The doors by which platform operators set limits: plans for customers, windows for the intake of products. */
+/** The doors by which platform operators set limits for customers: plans. */
 const tag = 'Limits';
 const planParams = Type.Object({ plan: Type.String({ description: 'The id or slug of a plan.' }) });
-const productParams = Type.Object({ product: Type.String({ description: 'The name of a product.' }) });
 
 export function registerPlanRoutes(http: Http, { plans }: { plans: Plans }): void {
   const config = personAccess('ADMIN');
@@ -95,35 +87,5 @@ export function registerPlanRoutes(http: Http, { plans }: { plans: Plans }): voi
       await plans.remove(personOf(request), request.params.plan, originOf(request));
       return reply.code(204).send(null);
     },
-  );
-  http.get(
-    '/products/:product/limit',
-    {
-      config,
-      schema: {
-        operationId: 'getProductLimit',
-        refusals: ['not-found'],
-        ...personSchema(tag, 'How much intake a product takes', { 200: ProductLimitSchema }),
-        description: 'For platform operators. For each VIN or plant, and each organization that sends.',
-        params: productParams,
-      },
-    },
-    async (request) => plans.getProductLimit(personOf(request), request.params.product),
-  );
-  http.put(
-    '/products/:product/limit',
-    {
-      config,
-      schema: {
-        operationId: 'setProductLimit',
-        refusals: ['not-found'],
-        ...personSchema(tag, 'Set how much intake a product takes', { 200: ProductLimitSchema }),
-        description:
-          "For platform operators. Holds instead of the product file's `intakeLimit`, on every node within a second. Announce with `proposed` first: it is counted and refuses nobody. Left out, `mode` stays, and `total` and `proposed` are null.",
-        params: productParams,
-        body: ProductLimitBody,
-      },
-    },
-    (request) => plans.setProductLimit(personOf(request), request.params.product, request.body, originOf(request)),
   );
 }

@@ -5,12 +5,8 @@ import { sql } from 'kysely';
 import { expect, onTestFinished, test } from 'vitest';
 import { SYSTEM_ORIGIN } from '../../src/access/principal.ts';
 import { CHAIN_START, hashEvent, recordAudit } from '../../src/audit/chain.ts';
-import {
-  openRefusals,
-  REFUSAL_WINDOW_MS,
-  type Refusal,
-  WINDOWS_PER_ORGANIZATION_MAX,
-} from '../../src/audit/refused-access.ts';
+import { REFUSAL_WINDOW_MS, type Refusal, WINDOWS_PER_ORGANIZATION_MAX } from '../../src/audit/refusal-windows.ts';
+import { openRefusals } from '../../src/audit/refused-access.ts';
 import { listAudit, verifyChain } from '../../src/audit/verify.ts';
 import type { Database } from '../../src/database/database.ts';
 import { findOperatorId } from '../../src/organizations/operator.ts';
