@@ -1,8 +1,8 @@
 import { type ListTarget, SIGNAL_TARGETS, type SignalTarget } from '@gladhand/contract/signal-target.ts';
 import type { Compilation } from './compilation.ts';
+import { compileLeaf } from './compile-leaf.ts';
 import { ListSpecSchema, MAPPING_LIMITS } from './document.ts';
 import type { Expression } from './expression.ts';
-import { compileLeaf } from './leaf.ts';
 import type { Scope } from './path.ts';
 import { createReadPlan } from './read-plan.ts';
 import { checkShape, pointerStep } from './schema-errors.ts';
@@ -20,10 +20,10 @@ import { writeNodes } from './write-signals.ts';
 type Lines = Readonly<Record<string, unknown>>;
 type Fields = ReadonlyMap<string, SignalTarget>;
 
-/** A position is a pair. */
+/** Signals that count only as a pair. */
 const POSITION = new Set(['gps.latitude', 'gps.longitude']);
 
-/** The `signals` of a record spec as nodes; every fault goes into `build.errors`. */
+/** Compiles the `signals` of a record spec into nodes. Adds every error to `build.errors`. */
 export function compileSignals(
   lines: Lines,
   pointer: string,
@@ -37,7 +37,11 @@ export function compileSignals(
   }
   const half = [...POSITION].filter((path) => path in lines);
   if (half.length === 1)
-    build.refuse(pointer, 'position-incomplete', `${half[0]} alone is no position: map ${[...POSITION].join(' and ')}`);
+    build.refuse(
+      pointer,
+      'position-incomplete',
+      `${half[0]} alone is not a position: map both ${[...POSITION].join(' and ')}`,
+    );
   return compileFields(entries, SIGNAL_TARGETS, '', pointer, names, build);
 }
 
@@ -73,7 +77,7 @@ function findTarget(path: string, fields: Fields, within: string, at: string, bu
   let level = fields;
   for (const part of path.split('.')) {
     if (current?.kind === 'list') {
-      return build.refuse(at, 'target-is-list', `${current.path} is a list: give its elements under ${current.path}`);
+      return build.refuse(at, 'target-is-list', `${current.path} is a list: write its elements under ${current.path}`);
     }
     current = level.get(part);
     if (current === undefined) {
@@ -93,7 +97,7 @@ function findTarget(path: string, fields: Fields, within: string, at: string, bu
   return current;
 }
 
-/** The nodes of the group that `parts` lead to, made where it is not there yet. */
+/** The nodes of the group at the path `parts`. Missing groups are created. */
 function groupOf(parts: readonly string[], nodes: SignalNode[]): SignalNode[] {
   let level = nodes;
   for (const name of parts) {
@@ -168,11 +172,11 @@ function compileElements(
     const element = compileElement(fields as Lines, target, at, names, build);
     if (element === undefined) return;
     elements.push(element.plan);
-    // Where the identity is constant it is known now whether two elements would be the same one.
+    // With a constant identity, two elements that are the same can be reported at compile time.
     if (element.identity === undefined) return;
     const first = taken.get(element.identity);
     if (first !== undefined)
-      build.refuse(at, 'assigned-twice', `${target.path}[${element.identity}] is already made by ${first}`);
+      build.refuse(at, 'assigned-twice', `${target.path}[${element.identity}] is already mapped by ${first}`);
     taken.set(element.identity, at);
   });
   return { target, place: { pointer, expression: '' }, elements };
@@ -203,14 +207,14 @@ function compileElement(
       build.refuse(
         pointer + pointerStep(key.name),
         'required',
-        `is required: it tells the elements of ${target.path} apart`,
+        `is required: it identifies an element of ${target.path}`,
       );
     }
   }
   const optional = target.identity.filter((key) => !key.required && key.default === undefined);
   if (optional.length > 0 && !optional.some((key) => fields[key.name] !== undefined)) {
     const choices = optional.map((key) => key.name).join(', ');
-    build.refuse(pointer, 'required', `one of ${choices} is required: it tells the elements of ${target.path} apart`);
+    build.refuse(pointer, 'required', `one of ${choices} is required: it identifies an element of ${target.path}`);
   }
   const nodes = compileFields(rest, target.fields, `${target.path}.`, pointer, names, build);
   if (build.errors.length > before) return undefined;

@@ -204,7 +204,7 @@ test.each<[string, Record<string, unknown>, string, string]>([
   expect(inSignals(signals)).toMatchObject([{ pointer, code }]);
 });
 
-test('every fault of a document is answered at once, each with what was expected', () => {
+test('all errors of a document are reported together, each with what was expected', () => {
   const errors = inRecord({
     when: 'nope',
     signals: { 'gps.lat': 'item.lat', 'gps.speedKph': { value: 'item.s +', unit: 'kPa' } },

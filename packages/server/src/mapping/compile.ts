@@ -20,9 +20,9 @@ import { checkShape, pointerStep } from './schema-errors.ts';
 import { linesOf, type SignalNode } from './signal-node.ts';
 
 /**
- * From a mapping document to something that runs. Promise: whatever can be known from the document alone is known here
- * and answered as JSON Pointers into it, all of them at once; a mapping that compiles can only fail on payloads.
- * Assumes nothing of `document` but that it is plain data.
+ * Compiles a mapping document. Every error that the document alone can show is found here, and all errors are returned
+ * together, each with a JSON Pointer (RFC 6901) into the document. After that, only a payload can make the mapping fail.
+ * `document` may be any plain data. Does not throw for a wrong document.
  */
 export function compileMapping(document: unknown, options: { product: ProductRules }): CompileResult {
   const shape = checkShape(MappingDocumentSchema, document, '');
@@ -81,7 +81,10 @@ function compileRecord(spec: RecordSpec, pointer: string, build: Compilation): R
   };
 }
 
-/** `when` is evaluated before the lets, which may not fit an element that is left out, unless it names one of them. */
+/**
+ * Compiles `when`. It is evaluated before the lets, because a let may fail on an element that `when` leaves out. If it
+ * names a let, it is evaluated after them.
+ */
 function compileWhen(
   source: string,
   pointer: string,
@@ -105,7 +108,7 @@ function compileAsset(
   return expression && { expression, place: { pointer, expression: source } };
 }
 
-/** The lists that nodes go through, and what keeps their elements out. */
+/** The `each` and `when` expressions of all lists in `nodes`. */
 function* listsOf(nodes: readonly SignalNode[]): Generator<Expression> {
   for (const node of nodes) {
     if (node.kind === 'group') yield* listsOf(node.nodes);
@@ -113,7 +116,7 @@ function* listsOf(nodes: readonly SignalNode[]): Generator<Expression> {
   }
 }
 
-/** The names the loops bind, whether they compile or not: one wrong loop is one fault, not one for each line below. */
+/** The names that the loops bind, also those of a wrong loop: one wrong loop gives one error, not one for each line in it. */
 function namesOf(each: unknown): string[] {
   if (!Array.isArray(each)) return each === undefined ? [] : ['item'];
   return each.flatMap((loop: unknown) =>

@@ -40,14 +40,14 @@ test('a base name alone is the name of the value', () => {
   expect(items).toEqual([{ name: '', time: 1_795_000_000, values: { temperature: { v: 4, u: 'Cel' } } }]);
 });
 
-test('two devices of one instant stay two, in whole names as in base names', () => {
+test('two devices at one time give two items, with full names and with base names', () => {
   const whole = ['a1', 'b2'].map((id) => ({ n: `urn:dev:mac:${id}:x`, t: 1_795_000_000, v: 1 }));
   const split = ['a1', 'b2'].map((id) => ({ bn: `urn:dev:mac:${id}:`, bt: 1_795_000_000, n: 'x', v: 1 }));
   expect(decodeSenml(whole, NOW).items).toEqual(decodeSenml(split, NOW).items);
   expect(decodeSenml(whole, NOW).items).toHaveLength(2);
 });
 
-test('a time under 2^28 counts from receivedAt, also negative and also when there is none', () => {
+test('a time under 2^28 is relative to receivedAt, also if it is negative or missing', () => {
   const { items } = decodeSenml(
     [
       { n: 'a', v: 1, t: -42 },
@@ -59,7 +59,7 @@ test('a time under 2^28 counts from receivedAt, also negative and also when ther
   expect(items?.map((item) => item.time)).toEqual([NOW / 1000 - 42, NOW / 1000, 2 ** 28]);
 });
 
-test('the same name twice at one instant stays twice', () => {
+test('the same name twice at one time gives two values', () => {
   const { items } = decodeSenml(
     [
       { bt: 1_795_000_000, n: 'a', v: 1 },
@@ -70,7 +70,7 @@ test('the same name twice at one instant stays twice', () => {
   expect(items).toHaveLength(2);
 });
 
-test('an entry that cannot be resolved is told with its place and its siblings go on', () => {
+test('an entry that cannot be resolved is reported with its place, and the other entries are resolved', () => {
   const { items, faults } = decodeSenml(
     [{ n: 'a', v: '1' }, { v: 1 }, { n: '__proto__', v: 1 }, { n: 'c' }, { n: 'd', v: 1, vs: '1' }, { n: 'b', v: 2 }],
     NOW,

@@ -14,33 +14,37 @@ import {
 } from './senml-record.ts';
 
 /**
- * SenML (RFC 8428): a pack of records whose base fields (bn, bt, bu, bv, bs) carry over to those that follow. Resolved
- * here into one item for each asset or device and time, so that a mapping sees plain objects. Times under 2^28 are relative
- * to `receivedAt` (4.5.3). Promise: a record that cannot be read is told as a fault, and never changes whose or of when
- * another one is: its base fields stand, and where one of them cannot be read, everything that would need it is a fault
- * too. A pack of an unknown version, or with a field that must be understood (a label that ends in "_", 4.4), is refused whole.
+ * Resolves a SenML pack (RFC 8428) into plain objects for the mapping: one item for each asset or device and time. Base
+ * fields (bn, bt, bu, bv, bs) of a record apply to it and to the records after it. Times under 2^28 are relative to
+ * `receivedAt` (4.5.3).
+ *
+ * A record that cannot be read becomes a fault. It never moves another record to another asset or time:
+ * - Its readable base fields still apply to the records after it.
+ * - If a base field cannot be read, every later record that needs it becomes a fault too.
+ *
+ * The whole pack is refused if its version is unknown, or if a label ends in "_": such a field must be understood (4.4).
  */
 export interface SenmlItem {
-  /** The device: its URN, or else the base name, `bn`; '' where there is none, and for a vehicle. */
+  /** The device's URN, or else the base name `bn`. Empty for a vehicle, or if there is neither. */
   readonly name: string;
-  /** Set where the name claims to name a vehicle (`urn:vin:...`): its VIN, or what stands in its place. */
+  /** Set if the name has a vehicle's form (`urn:vin:...`): the text in place of the VIN, not checked yet. */
   readonly vin?: string;
   /** Seconds since the epoch. */
   readonly time: number;
-  /** By the name of the signal: what stands after the VIN, or after the device. */
+  /** Keyed by signal name: the part of the name after the VIN or the device. */
   readonly values: Record<string, SenmlValue>;
 }
 
 export interface SenmlValue {
-  /** `v`, `vs`, `vb` or `vd`, whichever the record has. */
+  /** The value of `v`, `vs`, `vb` or `vd`; a record has at most one of them. */
   v?: number | string | boolean;
   /** Sum (4.5.4). */
   s?: number;
-  /** Unit, `bu` where the record has none of its own. */
+  /** Unit: `u`, or `bu` if the record has no `u`. */
   u?: string;
 }
 
-/** What became of one record of the pack. */
+/** The outcome of one record of the pack. `base`: it has base fields and no value. */
 export interface SenmlEntry {
   readonly record: unknown;
   readonly outcome:
@@ -57,8 +61,10 @@ export interface DecodedPack {
   readonly dependsOnArrival: boolean;
 }
 
+/** Seconds. A time below this is relative to `receivedAt` (RFC 8428 4.5.3). */
 const RELATIVE_BELOW = 2 ** 28;
 
+/** Resolves `pack`, the parsed JSON. Never throws: everything that cannot be read is in `faults`. */
 export function decodeSenml(pack: unknown, receivedAtMs: number): DecodedPack {
   if (!Array.isArray(pack)) {
     const fault: DecodeFault = {
@@ -81,7 +87,7 @@ class Decoder implements DecodedPack {
   dependsOnArrival = false;
   readonly #receivedAtMs: number;
   #bases: Bases = newBases();
-  /** The item that is being filled, by what it is about. */
+  /** The newest item for each asset or device and time. */
   readonly #open = new Map<string, SenmlItem>();
 
   constructor(receivedAtMs: number) {
@@ -92,14 +98,14 @@ class Decoder implements DecodedPack {
     return { items: undefined, faults: this.faults.slice(-1), entries: [], dependsOnArrival: false };
   }
 
-  /** False when the whole pack is refused. */
+  /** Resolves one record. Returns false if the whole pack is refused. */
   take(record: unknown): boolean {
     const read = readSenmlRecord(record);
     if (read.kind === 'refuses-pack') {
       this.#fault(record, read.detail, 'payload');
       return false;
     }
-    // First of all: the records that follow are about these, whatever is wrong with this one.
+    // First, because the base fields apply to later records even if this record is a fault.
     this.#bases = read.kind === 'none' ? brokenBases() : applyBases(this.#bases, read.bases);
     if (read.kind !== 'record') this.#fault(record, read.detail);
     else this.#resolve(read.record);
@@ -111,13 +117,13 @@ class Decoder implements DecodedPack {
     const hasName = record.n !== undefined;
     const value = resolveValue(record, bases);
     if (value === undefined) {
-      if (hasName) this.#fault(record, 'expected a value: one of v, vs, vb, vd and s');
+      if (hasName) this.#fault(record, 'expected a value: one of v, vs, vb, vd or s');
       else this.entries.push({ record, outcome: 'base' });
       return;
     }
     const broken = value === BROKEN ? 'bv, bs or bu' : isBroken(bases.name) ? 'bn' : isBroken(bases.time) ? 'bt' : '';
     if (value === BROKEN || isBroken(bases.name) || isBroken(bases.time)) {
-      return this.#fault(record, `${broken} of an earlier record, which counts for this one, could not be read`);
+      return this.#fault(record, `${broken} of an earlier record applies to this record and could not be read`);
     }
     const { vin, device, signal } = readSenmlName(bases.name, record.n ?? '');
     if (signal === '' || signal === '__proto__') {
@@ -135,7 +141,7 @@ class Decoder implements DecodedPack {
     return this.#receivedAtMs / 1000 + time;
   }
 
-  /** The same signal twice at one instant: both stay, in items of their own. */
+  /** The item to write `signal` into. If the current item already has it, a new item keeps both values. */
   #itemOf(name: string, vin: string | undefined, time: number, signal: string): SenmlItem {
     const key = vin === undefined ? `${time} device ${name}` : `${time} vehicle ${vin}`;
     const known = this.#open.get(key);
@@ -152,12 +158,12 @@ class Decoder implements DecodedPack {
   }
 }
 
-/** Undefined where the record has no value: then it is there for its base fields alone. */
+/** Undefined if the record has no value: then it only sets base fields. `BROKEN` if it needs an unreadable base field. */
 function resolveValue(record: SenmlRecord, bases: Bases): SenmlValue | typeof BROKEN | undefined {
   const value: SenmlValue = {};
   const own = record.vs ?? record.vb ?? record.vd;
   const isNumber = own === undefined && (record.v !== undefined || isBaseValueAlone(record, bases));
-  // Where only one of value and base value is there, the other is zero (4.5.4). The same goes for sums.
+  // If only one of value and base value is present, the other counts as zero (4.5.4). Sums follow the same rule.
   if (isNumber) {
     if (isBroken(bases.value)) return BROKEN;
     value.v = (bases.value ?? 0) + (record.v ?? 0);
@@ -173,18 +179,21 @@ function resolveValue(record: SenmlRecord, bases: Bases): SenmlValue | typeof BR
   return value;
 }
 
-/** A record that names what was measured and has no value of its own has the base value. */
+/** A record with a name and without a value or sum has the base value as its value. */
 function isBaseValueAlone(record: SenmlRecord, bases: Bases): boolean {
   return record.n !== undefined && record.s === undefined && bases.value !== undefined;
 }
 
-/** Labels that were read to resolve a record; any other one is not used. */
+/** Labels that resolving a record reads. All other labels count as unused. */
 const LABELS: ReadonlySet<Key> = new Set('bn bt bu bv bs bver n u v vs vb vd s t'.split(' '));
 const LABELS_BUT_UNIT: ReadonlySet<Key> = new Set([...LABELS].filter((label) => label !== 'u'));
 
 /**
- * Carries what the mapping marked over to the pack: a record shares the fate of its value, a record of base fields is
- * taken, one that could not be read is rejected. Unused records are called by their signal.
+ * Copies the marks that the mapping set on decoded values back to the records of the pack:
+ * - A record gets the state of its value.
+ * - A record with base fields only is taken.
+ * - A fault is rejected.
+ * - An unused record is listed under its signal name.
  */
 export function accountForPack(pack: readonly unknown[], entries: readonly SenmlEntry[], leaves: Leaves): void {
   for (const [index, { record, outcome }] of entries.entries()) {

@@ -4,14 +4,14 @@ import type { ProductRules } from './document.ts';
 import type { Leaves } from './leaves.ts';
 import type { MappingInput } from './mapped-record.ts';
 
-/** A payload after the decode step of its product: what the mapping sees of it. */
+/** A payload after its product's decode step. This is what the mapping reads. */
 export interface Decoded {
-  /** Undefined when the whole payload is refused. */
+  /** Undefined if the whole payload is refused. */
   readonly payload: unknown;
   readonly faults: readonly DecodeFault[];
-  /** The same bytes at another time would be decoded to something else. */
+  /** True if the decoded payload depends on `receivedAt`. */
   readonly dependsOnArrival: boolean;
-  /** Carries what was marked in the decoded payload over to the leaves that were sent. Call it after mapping. */
+  /** Copies the marks from the decoded payload to the leaves of the payload that was sent. Call it after mapping. */
   account(leaves: Leaves): void;
 }
 
@@ -23,7 +23,7 @@ export interface DecodeFault {
   readonly detail: string;
 }
 
-/** Undefined for a product without a decode step. */
+/** Runs the product's decode step. Returns undefined if the product has none. */
 export function decodePayload(steps: ProductRules['decode'], input: MappingInput): Decoded | undefined {
   if (steps === undefined || steps.length === 0) return undefined;
   const { items, faults, entries, dependsOnArrival } = decodeSenml(input.payload, input.receivedAtMs);

@@ -1,12 +1,12 @@
 import { type Static, Type } from 'typebox';
 
 /**
- * The two documents a partner's format is described by: the product (what is accepted) and a mapping version (what it
- * means). The shapes here carry no alternatives, so that a wrong document is answered with one plain sentence for
- * each place; where a line may be written in two ways, compile.ts looks at it and checks it against the right shape.
+ * Schemas of the two documents that describe a partner's format. The product says what is accepted. A mapping version
+ * says what it means. The schemas have no alternatives (`anyOf`), so that a wrong document gives one clear error for each
+ * place. If a part can be written in two ways, the compiler picks the form first and checks it against that schema.
  */
 export const MAPPING_LIMITS = {
-  /** Records of one payload, stored or rejected; elements that a `when` leaves out do not count. */
+  /** Records of one payload, mapped or rejected. Elements that a `when` leaves out do not count. */
   recordsPerPayloadMax: 5000,
   /** Elements of one list of one record. */
   elementsPerListMax: 256,
@@ -17,8 +17,8 @@ export const MAPPING_LIMITS = {
   linesPerRecordMax: 400,
   valuesPerTableMax: 1000,
   /**
-   * Elements of outer lists that the expressions of one payload go through. A filter over the whole payload for every
-   * element of it would take the square of its size; 250,000 elements take some 30 ms.
+   * Elements of outer lists that all expressions together may visit in one payload. Without this limit, a filter over the
+   * whole payload inside a loop over the payload takes quadratic time. 250,000 elements take about 30 ms.
    */
   outerElementsMax: 250_000,
 } as const;
@@ -26,7 +26,7 @@ export const MAPPING_LIMITS = {
 const closed = { additionalProperties: false } as const;
 const expression = (description: string) => Type.String({ minLength: 1, description });
 
-/** A name that an expression may use: a CEL identifier. */
+/** A name that a loop or let binds: a CEL identifier. */
 const VARIABLE_PATTERN = '^[a-z][A-Za-z0-9_]{0,39}$';
 export const SLUG_PATTERN = '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$';
 
@@ -47,7 +47,7 @@ export const InstantSchema = Type.Object(
     format: Type.Enum([...INSTANT_FORMATS], {
       type: 'string',
       description:
-        'How it is written; iso8601 also takes +0100, +01 and no separators; epoch-auto tells s, ms, us and ns apart by magnitude',
+        'Format of the timestamp; iso8601 also accepts +0100, +01 and no separators; epoch-auto finds s, ms, us or ns by magnitude',
     }),
   },
   closed,
@@ -59,7 +59,7 @@ export const DeviceClockSchema = Type.Object(
     identifies: Type.Optional(
       Type.Boolean({
         description:
-          'true: two records that differ in nothing but this clock are two readings. Leave it out where it is the time of sending, which a retry changes',
+          'true: two records that differ only in this clock are two records. Leave it out if the clock is the time of sending, because a retry changes it',
       }),
     ),
   },
@@ -82,7 +82,7 @@ export const RecordSpecSchema = Type.Object(
     each: Type.Optional(
       Type.Unknown({ description: 'CEL: the list whose elements are bound to `item`; or a list of {as, in}' }),
     ),
-    when: Type.Optional(expression('CEL: a bool; anything but true leaves the candidate out')),
+    when: Type.Optional(expression('CEL: a bool; false or a missing input leaves the element out')),
     let: Type.Optional(
       Type.Record(Type.String({ pattern: VARIABLE_PATTERN }), expression('CEL'), {
         maxProperties: 20,
@@ -111,7 +111,7 @@ export const MappingDocumentSchema = Type.Object(
 );
 export type MappingDocument = Static<typeof MappingDocumentSchema>;
 
-/** A signal line with options. A plain string is the same as `{value: string}`. */
+/** A signal line with options. A plain string is short for `{value: string}`. */
 export const LineSchema = Type.Object(
   {
     value: Type.Optional(expression('CEL: the value')),
@@ -119,24 +119,25 @@ export const LineSchema = Type.Object(
     unit: Type.Optional(
       Type.Unknown({
         description:
-          'UCUM code of the value, or {senml: CEL, untold: UCUM code} for a unit that is told in the data and what it is where it is not told',
+          'UCUM code of the value; or {senml: CEL, untold: UCUM code}: the payload names the unit, and `untold` is the unit if it does not',
       }),
     ),
     values: Type.Optional(
       Type.Record(Type.String(), Type.Unknown(), {
         minProperties: 1,
         maxProperties: MAPPING_LIMITS.valuesPerTableMax,
-        description: "The partner's value, as text -> ours; null leaves the signal out",
+        description: "The partner's value as text -> the canonical value; null leaves the signal out",
       }),
     ),
     otherwise: Type.Optional(
       Type.Unknown({
-        description: 'What a value that is not in `values` becomes; default: it is refused and left out',
+        description: 'The canonical value for a value that is not in `values`; default: it is rejected and left out',
       }),
     ),
     default: Type.Optional(
       Type.Unknown({
-        description: 'Stands in for a missing identity key; a measured value has none, for absent is not a value',
+        description:
+          'Used for a missing identity key; not allowed for a measured value, because a missing value is not a reading',
       }),
     ),
     notAvailable: Type.Optional(
@@ -148,20 +149,20 @@ export const LineSchema = Type.Object(
 );
 export type Line = Static<typeof LineSchema>;
 
-/** A unit that the data tells by a name of SenML (RFC 8428 12.1, RFC 8798). */
+/** A unit that the payload names, as a SenML unit (RFC 8428 12.1, RFC 8798). */
 export const ToldUnitSchema = Type.Object(
   {
     senml: expression('CEL: the name of the unit'),
-    untold: Type.Optional(Type.String({ description: 'UCUM code of the unit where the data tells none' })),
+    untold: Type.Optional(Type.String({ description: 'UCUM code of the unit if the payload names none' })),
   },
   closed,
 );
 
-/** The options of a list that is made from a list in the payload; every other key is a field of the element. */
+/** The options of a list that is mapped from a list in the payload. Every other key is a field of the element. */
 export const ListSpecSchema = Type.Object({
   each: expression('CEL: the list to go through'),
   as: Type.String({ pattern: VARIABLE_PATTERN, description: 'Name the element is bound to' }),
-  when: Type.Optional(expression('CEL: a bool; anything but true leaves the element out')),
+  when: Type.Optional(expression('CEL: a bool; false or a missing input leaves the element out')),
 });
 
 export const DecodeStepSchema = Type.Object(
@@ -179,7 +180,7 @@ export const ClockSkewSchema = Type.Object(
   closed,
 );
 
-/** A structured syntax suffix says that it is JSON, whatever else it is (RFC 6839 3.1). */
+/** The suffix `+json` says that the body is JSON (RFC 6839 3.1). */
 const MEDIA_TYPE_PATTERN = '^[a-z]+/[a-z0-9!#$&^_.-]+\\+json$';
 
 export const VIN_CHECKS = ['mark', 'strict'] as const;
@@ -197,14 +198,14 @@ export const ProductDocumentSchema = Type.Object(
     ),
     vinCheck: Type.Enum([...VIN_CHECKS], {
       type: 'string',
-      description: 'A failed VIN check digit is marked, or refused',
+      description: 'mark: a VIN with a wrong check digit is accepted and marked; strict: it is rejected',
     }),
     clockSkew: ClockSkewSchema,
     mediaTypes: Type.Optional(
       Type.Array(Type.String({ pattern: MEDIA_TYPE_PATTERN }), {
         minItems: 1,
         maxItems: 10,
-        description: 'Media types taken beside application/json; each ends in +json (RFC 6839)',
+        description: 'Media types accepted beside application/json; each ends in +json (RFC 6839)',
       }),
     ),
     decode: Type.Optional(
@@ -225,5 +226,5 @@ export const ProductDocumentSchema = Type.Object(
 );
 export type ProductDocument = Static<typeof ProductDocumentSchema>;
 
-/** What of a product a mapping is compiled against. */
+/** The parts of a product that its mappings need. */
 export type ProductRules = Pick<ProductDocument, 'vinCheck' | 'clockSkew'> & Partial<Pick<ProductDocument, 'decode'>>;

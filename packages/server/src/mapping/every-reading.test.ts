@@ -9,7 +9,7 @@ import { compileMapping } from './compile.ts';
 import type { ProductRules } from './document.ts';
 import type { MappingOutcome } from './mapped-record.ts';
 
-/** Rules that hold for every product and every payload, each over the fixtures and what becomes of them when they are spoilt. */
+/** Rules for every product and every payload, tested on the fixtures and on damaged copies of them. */
 const DIRECTORY = join(import.meta.dirname, '../../products');
 const products = loadProducts(DIRECTORY);
 const RECEIVED_AT = Date.parse('2026-11-20T17:05:00Z');
@@ -25,7 +25,7 @@ const fixtures = products.all.flatMap(({ name, mapping }) =>
       return { name: `${name} ${file}`, product: name, mapping, payload, isSound };
     }),
 );
-/** Those that nothing is wrong with: what is spoilt in them is what a property has spoilt. */
+/** Fixtures without rejects: the damage in a copy is only what the test has put there. */
 const sound = fixtures.filter(({ isSound }) => isSound);
 const run = (mapping: (typeof fixtures)[0]['mapping'], payload: unknown) =>
   mapping.run({ payload, vin: PATH_VIN, receivedAtMs: RECEIVED_AT });
@@ -43,7 +43,7 @@ function pointersIn(value: unknown, at: Pointer = []): Pointer[] {
 
 const GONE = Symbol('taken out');
 
-/** A copy in which one place has another value, or is gone. */
+/** Returns a copy in which one place has another value or is removed. */
 function spoil(payload: unknown, pointer: Pointer, value: unknown): unknown {
   const copy = structuredClone(payload);
   let container = copy as Record<string | number, unknown>;
@@ -76,7 +76,7 @@ describe('a receipt accounts for everything', () => {
       expect(told(run(mapping, payload)), name).toBe(countLeaves(payload));
   });
 
-  test('whatever is spoilt, every leaf is counted once, and an outcome of nothing says why', () => {
+  test('in a damaged payload every leaf is counted once, and an outcome without records gives the reason', () => {
     fc.assert(
       fc.property(anyPlace, ({ fixture, pointer, value }) => {
         const payload = spoil(fixture.payload, pointer, value);
@@ -111,18 +111,18 @@ describe('a receipt accounts for everything', () => {
 
 describe('absent is not a value', () => {
   /**
-   * These say whether another value counts, or say it better, or tell an element apart: without them that one appears.
+   * Fields that hide another value, replace it by a better one, or identify an element: removing one shows that value.
    */
   const FLAGS = /valid|outdated|Time$|unit_type|substateValue|^door$|^(spn|fmi|sa)$/;
 
-  test('whatever is taken out of a payload, no value appears that was not there', () => {
+  test('removing a field of a payload never adds a value to its records', () => {
     fc.assert(
       fc.property(anyPlace, ({ fixture, pointer }) => {
-        // In SenML a base field stands in for what an entry leaves out; senml-pack.test.ts looks at that.
+        // In SenML a base field replaces a field that an entry leaves out; senml-pack.test.ts tests that.
         fc.pre(fixture.product !== 'senml' && !FLAGS.test(String(pointer.at(-1))));
         const values = (outcome: MappingOutcome) =>
           outcome.records.flatMap(({ signals }) =>
-            // A list that states what is up counts its elements: one less is another number.
+            // For a list of alarms or faults the metric is its length, which changes with each element.
             metricsOf(signals).flatMap(([metric, value]) =>
               value === null || /alarms$|faults$/.test(metric) ? [] : [`${metric} ${value}`],
             ),
@@ -152,11 +152,11 @@ describe('absent is not a value', () => {
 });
 
 describe('one bad part does not cost the good ones', () => {
-  /** What decides about a whole record: whose it is, when it was, which device said it, and where. */
+  /** Fields that decide about a whole record: its asset, time, device and position. */
   const DECIDES =
     /vin|VIN|externalIds|samsara|serial|ident$|device|uniqueId|time|Time|^at$|received_at|latitude|longitude|valid|outdated|^lat$|^lon$|bn|bt|^n$|^t$|^data$|reports|position$|unit_type|decoded_payload|uplink_message|end_device_ids|asset$|location$|attributes$|^unit$/;
 
-  test('a value that is spoilt costs at most itself: as many records as before, with all their other values', () => {
+  test('a damaged value is lost alone: at most the record that had no other value is missing, and no record changes its time', () => {
     fc.assert(
       fc.property(anyPlace, ({ fixture, pointer, value }) => {
         fc.pre(fixture.product !== 'senml' && !pointer.some((step) => DECIDES.test(String(step))));
@@ -165,7 +165,7 @@ describe('one bad part does not cost the good ones', () => {
         fc.pre(!isElement);
         const before = run(fixture.mapping, fixture.payload);
         const after = run(fixture.mapping, spoil(fixture.payload, pointer, value));
-        // A reading that is nothing but this value is gone with it.
+        // A record that has only this value is missing too.
         expect(after.records.length).toBeGreaterThanOrEqual(before.records.length - 1);
         const instants = new Set(before.records.map(({ observedAtMs }) => observedAtMs));
         for (const record of after.records) expect(instants).toContain(record.observedAtMs);
@@ -181,7 +181,7 @@ describe('one bad part does not cost the good ones', () => {
     samsara: (payload) => payload.data,
   };
 
-  test('whatever one element of a list is, the others become what they became without it', () => {
+  test('the value of one list element does not change the records of the other elements', () => {
     const ofLists = sound.filter(({ product }) => product in LISTS);
     fc.assert(
       fc.property(fc.constantFrom(...ofLists), spoilt, fc.nat(), (fixture, value, place) => {
@@ -196,7 +196,7 @@ describe('one bad part does not cost the good ones', () => {
     );
   });
 
-  test('a spoilt element is never stored for another vehicle than its own or the one of the path', () => {
+  test('a damaged element is only stored for its own vehicle or for the vehicle of the request path', () => {
     const ofLists = sound.filter(({ product }) => product in LISTS);
     fc.assert(
       fc.property(fc.constantFrom(...ofLists), fc.nat(), spoilt, fc.nat(), (fixture, place, value, index) => {
@@ -209,7 +209,7 @@ describe('one bad part does not cost the good ones', () => {
         const whole = run(fixture.mapping, fixture.payload);
         const owners = new Set(whole.records.map(({ assetRef }) => JSON.stringify(assetRef)));
         owners.add(JSON.stringify({ vin: PATH_VIN }));
-        // An element that was left out names a vehicle of its own.
+        // A damaged element may name another vehicle correctly.
         for (const [vin] of JSON.stringify(elements[at]).matchAll(/[A-HJ-NPR-Z0-9]{17}/g))
           owners.add(JSON.stringify({ vin }));
         for (const { assetRef } of run(fixture.mapping, payload).records)
@@ -241,7 +241,7 @@ const valueAt = (record: { signals: unknown } | undefined, path: string) =>
 const leaves = signalPaths()
   .map(findSignalTarget)
   .filter((target): target is LeafTarget => target?.kind === 'leaf')
-  // Leaves of lists need their identity too; a position is a pair. The check is the same one.
+  // Leaves of lists also need an identity, and a position is a pair. Their check is the same.
   .filter(
     ({ path }) => !/^(batteries|tires|lights|doors|axles|brakes|faults|cameras|reefer\.(zones|alarms))\./.test(path),
   )
@@ -276,7 +276,7 @@ describe('plausible', () => {
   );
 });
 
-test('a second clock never costs a reading: in range it is kept, otherwise left out with a trace', () => {
+test('a wrong device clock never costs the record: in range it is kept, otherwise it is left out and reported', () => {
   const document = {
     format: 'gladhand.mapping/v1',
     records: [
@@ -343,7 +343,7 @@ describe('work stays linear', () => {
     expect(run(compiled([spec]), items)).toMatchObject({ rejectsTotal: 0, records: { length: 5000 } });
   });
 
-  test('going through the whole payload for each element ends with a reject, and small payloads may', () => {
+  test('a filter over the whole payload for each element ends with a reject, except in small payloads', () => {
     const spec = {
       each: 'payload',
       let: { same: 'payload.filter(other, other.id == item.id)' },
@@ -357,7 +357,7 @@ describe('work stays linear', () => {
     expect(run(compiled([spec]), items.slice(0, 400)).records).toHaveLength(400);
   });
 
-  test('a loop over a list outside of it is counted too, also when a `when` leaves everything out', () => {
+  test('a loop over a list outside of the loop around it is counted too, even if `when` leaves out every element', () => {
     const spec = {
       each: [
         { as: 'item', in: 'payload' },

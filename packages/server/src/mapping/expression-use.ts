@@ -2,37 +2,37 @@ import type { ASTNode } from '@marcbachmann/cel-js';
 import { isNode } from './null-branches.ts';
 import { type CompileKey, findPath, type Step } from './path.ts';
 
-/** Stands for every element of a list, as a step of a `Read`. */
+/** A step of a `Read` that stands for every element of a list. */
 export const EVERY = Symbol('every element');
 
-/** A place that an expression reads: where its value comes from, and what a missing input is. */
+/** A path that an expression reads. It is used to mark leaves and to detect missing inputs. */
 export interface Read {
   readonly root: string;
   readonly steps: ReadonlyArray<Step | typeof EVERY>;
 }
 
-/** The variables that every expression may use; loop and let names come on top. */
+/** The variables of every expression. Names of loops and lets are added to them. */
 const BASE_VARIABLES = ['payload', 'vin', 'pathAsset', 'receivedAt'];
-/** Those that no payload has a part in. */
+/** Variables whose value does not come from the payload. */
 export const OUTSIDE_PAYLOAD: ReadonlySet<string> = new Set(['vin', 'pathAsset', 'receivedAt']);
-/** Type names are identifiers too: `type(item.x) == string`. */
+/** CEL uses type names as identifiers, as in `type(item.x) == string`. */
 const TYPE_NAMES = ['int', 'uint', 'double', 'bool', 'string', 'bytes', 'list', 'map', 'null_type', 'type'];
 
 const MACROS = new Set(['all', 'exists', 'exists_one', 'map', 'filter', 'bind']);
-/** A regular expression can run for ever on a few bytes, a join can grow a payload a thousandfold. */
+/** A regular expression can run for ever on a few bytes. A join can make a result 1000 times as large as the payload. */
 const REFUSED_FUNCTIONS = new Set(['matches', 'join']);
-/** These look at a null or missing operand themselves, so it does not make them a miss. */
-const LOOKING = new Set(['==', '!=', 'in', '&&', '||', '?:', '.?', '[?]']);
+/** Operators that handle a null or missing operand themselves, so that it does not make the expression a miss. */
+const HANDLES_MISSING = new Set(['==', '!=', 'in', '&&', '||', '?:', '.?', '[?]']);
 
-/** Names that a comprehension binds, each with what its elements are read from where that is a plain path. */
+/** Names that comprehensions bind. The value is the path of their elements, or undefined if there is no plain path. */
 type Hidden = ReadonlyMap<string, Read | undefined>;
 
-/** What an expression reads and does, read off its syntax tree. */
+/** What an expression reads and which functions it calls, collected from its syntax tree. */
 export class ExpressionUse {
   readonly reads: Read[] = [];
-  /** Lists that a comprehension goes through. */
+  /** Lists that comprehensions visit. */
   readonly walked: Read[] = [];
-  /** Every path must have a value for the expression to have one. */
+  /** True if the expression has a value only when every path it reads has one. */
   strict = true;
   refused: { code: string; detail: string } | undefined;
   readonly #known: ReadonlySet<string>;
@@ -44,16 +44,16 @@ export class ExpressionUse {
   }
 
   visit(node: ASTNode, hidden: Hidden = new Map(), inMacro = false): void {
-    if (LOOKING.has(node.op)) this.strict = false;
+    if (HANDLES_MISSING.has(node.op)) this.strict = false;
     const path = this.#pathOf(node, hidden);
     if (path !== undefined) this.#visitPath(path, hidden);
     else if (node.op === 'call' || node.op === 'rcall') this.#visitCall(node, hidden, inMacro);
     else for (const child of children(node.args)) this.visit(child, hidden, inMacro);
-    // The key of a computed step is read too.
+    // A computed key such as `item[payload.key]` is an expression with reads of its own.
     if (path !== undefined && node.op !== 'id') this.#visitKeys(node, hidden, inMacro);
   }
 
-  /** A computed key that uses a name of a comprehension cannot be computed outside of it. */
+  /** The path of `node`. Undefined if a computed key needs a name that only exists inside a comprehension. */
   #pathOf(node: ASTNode, hidden: Hidden) {
     return findPath(node, (index) =>
       namesIn(index).some((name) => hidden.has(name)) ? undefined : this.#compileKey(index),
@@ -75,7 +75,7 @@ export class ExpressionUse {
     } else if (this.#known.has(path.root)) {
       this.reads.push(path);
     } else if (!TYPE_NAMES.includes(path.root) || path.steps.length > 0) {
-      const detail = `there is no ${path.root} here; known: ${[...this.#known].join(', ')}`;
+      const detail = `there is no variable ${path.root} here; known: ${[...this.#known].join(', ')}`;
       this.refused ??= { code: 'expression-variable', detail };
     }
   }
@@ -83,9 +83,9 @@ export class ExpressionUse {
   #visitCall(node: ASTNode & { op: 'call' | 'rcall' }, hidden: Hidden, inMacro: boolean): void {
     const name = node.args[0];
     const isMacro = node.op === 'rcall' && MACROS.has(name);
-    if (REFUSED_FUNCTIONS.has(name)) this.#refuse(`${name}() is not offered: its cost has no bound`);
+    if (REFUSED_FUNCTIONS.has(name)) this.#refuse(`${name}() is not available: its cost has no limit`);
     if (isMacro && inMacro && name !== 'bind')
-      this.#refuse(`${name}() inside another comprehension is not offered: its cost is not linear`);
+      this.#refuse(`${name}() inside another comprehension is not available: its cost is not linear`);
     if (isMacro || name === 'has' || name === 'dyn' || name === 'type') this.strict = false;
     if (isMacro && node.op === 'rcall') this.#visitMacro(node, hidden, inMacro);
     else for (const child of children(node.args)) this.visit(child, hidden, inMacro);
@@ -108,7 +108,7 @@ export class ExpressionUse {
     for (const argument of rest) this.visit(argument, inner, true);
   }
 
-  /** What a list or value is read from, also through a filter. */
+  /** The path that a list or value comes from. Looks through `filter`, whose elements come from its operand. */
   #sourceOf(node: ASTNode, hidden: Hidden): Read | undefined {
     if (node.op === 'rcall' && node.args[0] === 'filter') return this.#sourceOf(node.args[1], hidden);
     const path = this.#pathOf(node, hidden);

@@ -7,25 +7,29 @@ import { pruneNullBranches, wrapNullBranches } from './null-branches.ts';
 import { type CompileKey, compilePath, findPath, type Path, type Scope } from './path.ts';
 
 /**
- * CEL, compiled once. Promise: an expression either compiles and then never does more than linear work in the size of
- * the payload, or is refused with a reason. At run time a missing or null input makes the expression a miss
- * (undefined); an input of the wrong type throws `Misfit`. Numbers of JSON are doubles; beside standard CEL a double
- * and an int may be mixed in arithmetic, % works on doubles (a payload does not tell 3 from 3.0), a branch of `?:` may be
- * null, and `epochSeconds(text)` reads an ISO 8601 instant.
+ * A compiled CEL expression. Its work is at most linear in the size of the payload; other expressions are refused at
+ * compile time, with a reason. At run time a missing or null input makes the expression a miss (undefined). An input of
+ * the wrong type throws `Misfit`.
+ *
+ * Numbers of JSON are doubles. Four things are added to standard CEL:
+ * - Arithmetic may mix a double and an int.
+ * - `%` works on doubles, because JSON does not tell 3 from 3.0.
+ * - A branch of `?:` may be null.
+ * - `epochSeconds(text)` reads an ISO 8601 instant.
  */
 export interface Expression {
   readonly source: string;
-  /** What CEL says the result is: `dyn` when it depends on the payload. */
+  /** The CEL type of the result. It is `dyn` if it depends on the payload. */
   readonly type: string;
-  /** Set when the expression only walks into a variable. */
+  /** Set if the expression is nothing but a path into a variable. */
   readonly path?: Path;
-  /** Without a value in each place it reads there is no result. */
+  /** True if every path it reads must have a value. Otherwise the result is a miss. */
   readonly strict: boolean;
-  /** Every place it reads. */
+  /** Every path it reads. */
   readonly reads: readonly Read[];
-  /** Lists that it goes through. */
+  /** Lists whose elements it visits. */
   readonly walked: readonly Read[];
-  /** The value (bigint and uint as number), null, or undefined for a miss. Throws `Misfit`. */
+  /** Returns the value (bigint and uint as number), null, or undefined for a miss. Throws `Misfit`. */
   evaluate(scope: Scope): unknown;
 }
 
@@ -35,10 +39,13 @@ export type ExpressionResult =
 
 type Parsed = ReturnType<Environment['parse']>;
 
-/** One for all: an environment of its own for each set of names costs 15 ms each. */
+/** Shared by all expressions: a separate environment for each set of names costs 15 ms each. */
 const environment = createEnvironment();
 
-/** Compiles `source`, which may use the base variables and `names`; `pointer` is where it stands. */
+/**
+ * Compiles `source`, which may use the base variables and `names`. `pointer` is its place in the mapping document (RFC
+ * 6901). Returns the expression, or a code and a sentence that says why it is refused.
+ */
 export function compileExpression(source: string, pointer: string, names: readonly string[]): ExpressionResult {
   const bytes = Buffer.byteLength(source);
   if (bytes > MAPPING_LIMITS.expressionBytesMax) {
@@ -83,7 +90,7 @@ function asDyn(node: ASTNode): ASTNode {
   return call;
 }
 
-/** The type of an expression some branches of which are null, as the other branches have it. */
+/** The type of an expression with null branches: the type of its other branches. */
 function typeWithoutNull(source: string): string | undefined {
   const parsed = environment.parse(source);
   const root = pruneNullBranches(parsed.ast);
@@ -91,13 +98,13 @@ function typeWithoutNull(source: string): string | undefined {
   return environment.parse(textOf(source, root)).check().type;
 }
 
-/** A node's own text. Nodes do not keep their parentheses, and do not need them outside of others. */
+/** The source text of a node, without parentheses around it. The text stands alone, so it needs none. */
 function textOf(source: string, node: ASTNode): string {
   return source.slice(node.start, node.end);
 }
 
 function createEnvironment(): Environment {
-  // Unlisted names pass here and are refused by `ExpressionUse`, which knows the loops around an expression.
+  // cel-js accepts unknown names here. `ExpressionUse` refuses them: it knows the loops around the expression.
   const environment = new Environment({ unlistedVariablesAreDyn: true, homogeneousAggregateLiterals: false });
   environment.registerVariable('receivedAt', 'google.protobuf.Timestamp');
   environment.registerFunction('epochSeconds(dyn): dyn', (text: unknown) => {
@@ -126,13 +133,13 @@ function compileCel(run: (scope: Scope) => unknown, use: ExpressionUse, place: P
   );
   const isMiss = (scope: Scope) => inputs.some((read) => (read(scope) ?? null) === null);
   return (scope) => {
-    // Looking first is far cheaper than the exception a missing operand would be.
+    // A check before evaluation is far cheaper than the exception that cel-js throws for a missing operand.
     if (use.strict && isMiss(scope)) return undefined;
     let value: unknown;
     try {
       value = run(scope);
     } catch (error) {
-      // Reading the inputs once more throws where a step of theirs is the trouble: that says it better.
+      // Reads the inputs again. If one of their steps is the cause, this throws a more exact `Misfit`.
       isMiss(scope);
       return missOrMisfit(error as EvaluationError, place);
     }
@@ -140,16 +147,16 @@ function compileCel(run: (scope: Scope) => unknown, use: ExpressionUse, place: P
   };
 }
 
-/** Undefined when the expression failed for want of an input; throws otherwise. */
+/** Returns undefined if a missing input made the expression fail. Throws `Misfit` for any other cause. */
 function missOrMisfit(error: EvaluationError, place: Place): undefined {
   if (error.code === 'no_such_key' || error.code === 'index_out_of_bounds') return undefined;
-  // cel-js puts types into its sentences, never values: "no such overload: dyn<null> * int".
+  // The messages of cel-js contain types, never values: "no such overload: dyn<null> * int".
   if (/\bnull\b/.test(celDetail(error))) return undefined;
   const code = /overload|_type$|operand|range$/.test(error.code ?? '') ? 'wrong-type' : 'expression-failed';
   throw new Misfit(code, place, 'an expression that could not be computed', shorten(celDetail(error)));
 }
 
-/** cel-js has a class for uint, which it does not export; nothing that JSON.parse makes has a prototype like it. */
+/** cel-js does not export its class for uint. A value from JSON.parse never has that prototype. */
 function isUint(value: unknown): value is { valueOf(): bigint } {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   return Object.getPrototypeOf(value) !== Object.prototype && typeof value.valueOf() === 'bigint';

@@ -2,19 +2,21 @@ import { LEAF_PATHS_TOLD_MAX, type LeavesBody } from '@gladhand/contract/intake.
 import { pointerStep } from './schema-errors.ts';
 
 /**
- * What became of every leaf of one payload. Promise: each leaf (a text, number, bool or null, or an empty list or
- * object) is counted once, so that the counts always add up to all leaves. While a payload is mapped, containers are
- * marked with the keys that a record reads of them: one entry for each container, not for each leaf. At the end the
- * payload is walked once and each leaf looks up its mark. Measured: see docs/benchmarks.md.
+ * The outcome of every leaf of one payload. A leaf is a text, a number, a bool, null, or an empty list or object. Each leaf
+ * is counted once, so the counts always add up to the number of leaves.
+ *
+ * While a payload is mapped, each container is marked with the keys that a record reads from it. This costs one entry for
+ * each container, not for each leaf. At the end the payload is walked once, and each leaf looks up its mark. For
+ * measurements see docs/benchmarks.md.
  */
 export type LeafState = keyof typeof RANK;
 
-/** Of several marks on one leaf the highest counts. */
+/** If a leaf has several marks, the highest rank counts. */
 const RANK = { skipped: 1, leftOut: 2, rejected: 3, taken: 4 } as const;
 
 export type Key = string | number;
 
-/** Keys of a container; undefined stands for all of them. */
+/** Keys of a container. Undefined means all keys. */
 type Keys = ReadonlySet<Key> | undefined;
 
 interface Mark {
@@ -25,15 +27,16 @@ interface Mark {
 export class Leaves {
   readonly #marks = new Map<object, Mark[]>();
   readonly #walked = new Map<object, Map<object, LeafState>>();
-  /** Single places of lists, so that many of them in one list cost a look-up each. */
+  /** Marks of single list elements. A map by index makes each look-up cheap, however many elements a list has. */
   readonly #cells = new Map<readonly unknown[], Map<number, LeafState>>();
-  /** Empty lists that say that nothing is up. */
+  /** Empty lists that count as a value: they say that no alarm or fault is active. */
   readonly #statements = new Set<object>();
-  /** Containers with everything inside them. */
+  /** Marks that apply to everything inside a container. */
   readonly #inside = new Map<object, 'skipped' | 'rejected'>();
-  /** What an element is called instead of `*`. */
+  /** Names that paths use for an element instead of `*`. */
   readonly #names = new Map<object, string>();
 
+  /** Marks `keys` of a container. An existing higher mark stays. */
   mark(container: object, keys: Keys, state: LeafState): void {
     const marks = this.#marks.get(container);
     if (marks === undefined) {
@@ -46,8 +49,8 @@ export class Leaves {
   }
 
   /**
-   * Whether everything that `what` reads of this list has such a mark, or a higher one, already. It has from now on. A
-   * list outside of a loop is read again for each of its elements, and would be walked as often.
+   * Whether everything that `what` reads from this list already has this mark or a higher one. If not, records that it has
+   * from now on. Without this, a list outside of a loop would be walked once for each element of the loop.
    */
   isWalked(what: object, list: object, state: LeafState): boolean {
     const known = this.#walked.get(what);
@@ -58,7 +61,7 @@ export class Leaves {
     return false;
   }
 
-  /** Marks one place of a list; where a container stands there, that says nothing about what is inside. */
+  /** Marks one element of a list. If the element is a container, the mark does not apply to what is inside it. */
   markCell(list: readonly unknown[], index: number, state: LeafState): void {
     let cells = this.#cells.get(list);
     if (cells === undefined) this.#cells.set(list, (cells = new Map()));
@@ -66,12 +69,12 @@ export class Leaves {
     if (known === undefined || RANK[state] > RANK[known]) cells.set(index, state);
   }
 
-  /** An empty list that was taken as a statement; any other empty container is left out. */
+  /** Counts an empty list as a value that may be taken. Any other empty container is left out. */
   keepStatement(list: object): void {
     this.#statements.add(list);
   }
 
-  /** Marks everything inside, as far as nothing else is known of it. */
+  /** Marks everything inside a container that has no mark of its own. */
   markInside(container: object, state: 'skipped' | 'rejected'): void {
     this.#inside.set(container, state);
   }
@@ -80,12 +83,12 @@ export class Leaves {
     return this.#inside.get(container) === 'skipped';
   }
 
-  /** Calls an element of a list `name` where a path would say `*`, and its unused leaves by that name alone. */
+  /** Uses `name` instead of `*` for a list element in paths. Its unused leaves are all listed under that name alone. */
   name(element: object, name: string): void {
     this.#names.set(element, name);
   }
 
-  /** What the marks say of one leaf; undefined: nothing. */
+  /** The state of one leaf, or undefined if it has no mark. */
   stateOf(container: object, key: Key): LeafState | undefined {
     const marks = this.#marks.get(container);
     const state =
@@ -93,7 +96,7 @@ export class Leaves {
     return marks === undefined ? state : highest(marks, key, state);
   }
 
-  /** Walks the payload and counts. */
+  /** Walks the payload once. Returns the counts and the first paths of left-out and unused leaves. */
   count(payload: unknown): LeavesBody {
     const counts = { taken: 0, skipped: 0, leftOut: 0, rejected: 0, unused: 0 };
     const root = createTrail();
@@ -121,7 +124,7 @@ export class Leaves {
     return { ...counts, leftOutPaths: pathsOf(root, 'leftOut'), unusedPaths: pathsOf(root, 'unused') };
   }
 
-  /** Of a leaf: null, or a container, which is empty then. */
+  /** Whether a leaf has no value: null, or an empty container that is not a statement. */
   #saysNothing(value: unknown): boolean {
     return typeof value === 'object' && (value === null || !this.#statements.has(value));
   }
@@ -136,7 +139,7 @@ function highest(marks: readonly Mark[], key: Key, known: LeafState | undefined)
   return state;
 }
 
-/** A container's place with every index as `*`, shared by all elements of a list. */
+/** A container's path with `*` for every index. All elements of a list share one trail. */
 interface Trail {
   readonly children: Map<string, Trail>;
   readonly unused: Set<string>;
@@ -169,8 +172,9 @@ function pathsOf(root: Trail, kind: 'unused' | 'leftOut'): string[] {
   return [...new Set(paths)];
 }
 
-/** Keys come from the payload and may be long, or not fit for a database: NUL and half a surrogate pair become U+FFFD. */
+/** Keys come from the payload and may be very long. */
 const PATH_CHARS_MAX = 200;
+/** PostgreSQL cannot store NUL or a lone surrogate. Each becomes U+FFFD. */
 const UNSTORABLE = /[\0\ud800-\udfff]/;
 
 function shortened(path: string): string {
@@ -179,7 +183,7 @@ function shortened(path: string): string {
   return text.toWellFormed().replaceAll('\0', '\ufffd');
 }
 
-/** Whether a value has no values of its own. */
+/** Whether a value has no values inside it: a scalar, or an empty list or object. */
 export function isLeaf(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return true;
   for (const _key in value) return false;

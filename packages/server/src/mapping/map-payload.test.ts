@@ -44,7 +44,7 @@ describe('one record that does not fit leaves its siblings alone', () => {
     expect(outcome.rejects).toMatchObject([{ code: 'wrong-type', found: 'number 5' }]);
   });
 
-  test('nothing to tell: the reject names the keys that were there', () => {
+  test('an element without a known signal: the reject names its keys', () => {
     const outcome = run({ signals: { 'gps.hdop': 'item.h' } }, [
       { ts: NOW, h: 1 },
       { ts: NOW, hdop: 1 },
@@ -142,7 +142,7 @@ test('not available and error become null with a state, also in elements, named 
   expect(records[2]).not.toHaveProperty('states');
 });
 
-test('a value that is not in the table is left out with a mark, unless the table says what otherwise', () => {
+test('a value that is not in the table is left out and marked, unless the line has `otherwise`', () => {
   const values = { 0: 'off', 1: 'on', 9: null };
   const strict = run({ signals: { 'motion.ignition': { value: 'item.i', values }, 'gps.hdop': 'item.h' } }, [
     { ts: NOW, i: 1 },
@@ -215,7 +215,7 @@ test('a plant of the path is the asset of its records', () => {
   ]);
 });
 
-test('elements are told apart by identity: the same one twice, or one without it, is left out alone', () => {
+test('an element with a duplicate identity, or without one, is left out and the others stay', () => {
   const spec = {
     signals: { doors: { each: 'item.d', as: 'door', id: 'door.id', state: 'door.s' }, 'gps.hdop': 'item.h' },
   };
@@ -246,7 +246,7 @@ test('elements are told apart by identity: the same one twice, or one without it
   expect(outcome.records[3]?.states).toEqual({ doors: 'misfit' });
 });
 
-test('nested loops bind every name, and the element that failed is named through all of them', () => {
+test('nested loops bind every name, and a reject points to the failed element through all loops', () => {
   const spec = {
     each: [
       { as: 'asset', in: 'payload.data' },
@@ -276,7 +276,7 @@ test('nested loops bind every name, and the element that failed is named through
   ]);
 });
 
-test('when leaves out what does not satisfy it, counted; a missing input does not satisfy', () => {
+test('`when` leaves out and counts elements that do not satisfy it, such as those with a missing input', () => {
   const outcome = run({ ...latitude, when: 'item.ok' }, [
     { ts: NOW, lat: 1, ok: true },
     { ts: NOW, lat: 1, ok: false },
@@ -287,7 +287,7 @@ test('when leaves out what does not satisfy it, counted; a missing input does no
   expect(outcome.rejects).toEqual([]);
 });
 
-test('let names a value once; where it is null, what is read from it is left out', () => {
+test('`let` names a value for several lines; signals that are read from a null are left out', () => {
   const spec = {
     let: { fix: 'item.valid ? item : null' },
     signals: { 'gps.altitudeM': 'fix.lat', 'gps.hdop': 'item.h' },

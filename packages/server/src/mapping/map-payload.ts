@@ -1,11 +1,11 @@
 import { type Decoded, decodePayload } from './decode.ts';
 import { MAPPING_LIMITS, type ProductRules } from './document.ts';
-import { isWanted } from './is-wanted.ts';
 import { type Key, Leaves } from './leaves.ts';
 import { elementOf, mapRecord, type RecordFrame } from './map-record.ts';
 import type { CompiledMapping, MappedRecord, MappingInput, MappingOutcome } from './mapped-record.ts';
 import { markRecord, type Nest } from './mark-record.ts';
 import { describe, Misfit, type Place } from './misfit.ts';
+import { passesWhen } from './passes-when.ts';
 import { readKey, type Scope } from './path.ts';
 import { markReads } from './read-plan.ts';
 import type { LoopPlan, RecordPlan } from './record-plan.ts';
@@ -13,13 +13,17 @@ import { Rejects } from './rejects.ts';
 import { pointerStep } from './schema-errors.ts';
 import type { RecordWriting } from './signal-node.ts';
 import { Skips } from './skips.ts';
-import { beginWork, countOuter } from './work.ts';
+import { beginWork, countOuter } from './work-limit.ts';
 
 /**
- * The mapping engine at run time. Promise: pure and deterministic, so the same payload, asset, receivedAt and mapping
- * version always give the same outcome; a part that does not fit becomes a reject and everything around it goes on; every
- * leaf of the payload is accounted for; no payload makes it throw. Assumes a payload that readJson made, and a VIN that is
- * already normalised. A record that fails never changes what another one says, whose it is or when it was.
+ * Runs a compiled mapping on payloads.
+ *
+ * - Pure and deterministic: the same payload, asset, `receivedAt` and mapping version always give the same outcome.
+ * - No payload makes it throw. A part that does not fit becomes a reject, and the rest of the payload is still mapped.
+ * - A record that fails never changes the values, asset or time of another record.
+ * - Every leaf of the payload is counted in the outcome.
+ *
+ * The payload must come from `readJson`, and the VIN must be normalised.
  */
 export function createMapping(
   plans: readonly RecordPlan[],
@@ -29,7 +33,7 @@ export function createMapping(
   return { run: (input) => new Run(rules, input, readsArrival).outcome(plans) };
 }
 
-/** Where in the payload the elements of the loops stand; undefined where that is not one place. */
+/** JSON Pointer (RFC 6901) to the element of a loop. Undefined if it is not at one place in the payload. */
 type Element = string | undefined;
 
 class Run {
@@ -40,12 +44,13 @@ class Run {
   readonly #records: MappedRecord[] = [];
   readonly #rejects = new Rejects();
   readonly #skips = new Skips(this.#leaves);
-  /** Elements by their place that are no object, where a loop looks for a list. */
+  /** Pointers of elements that are not objects although a loop expects a list inside them. */
   readonly #refusedAt = new Set<string>();
   #candidates = 0;
+  /** True once `recordsPerPayloadMax` is exceeded: no further record is made. */
   #full = false;
   readonly #nest: Nest = [];
-  /** The lets whose names are bound in the scope, for record specs that share them. */
+  /** The `letsKey` of the lets that are bound in the scope. Record specs with the same lets need not bind them again. */
   #boundLets: string | undefined;
 
   constructor(rules: ProductRules, input: MappingInput, readsArrival: boolean) {
@@ -62,7 +67,7 @@ class Run {
     const { vin = null, plantId = null, receivedAtMs } = this.#input;
     const scope: Scope = { payload, vin, pathAsset: vin ?? plantId, receivedAt: new Date(receivedAtMs) };
     beginWork(scope);
-    // What stands where in a decoded payload says nothing about the bytes that were sent.
+    // A pointer into a decoded payload is not a pointer into the payload that was sent.
     const element = decoded === undefined ? '' : undefined;
     if (payload !== undefined)
       for (const plan of plans) this.#loop(plan, 0, scope, new Map([['payload', element]]), element);
@@ -90,11 +95,11 @@ class Run {
   #rejectAll(unusedPaths: readonly string[]): void {
     const found = unusedPaths.length === 0 ? describe(this.#input.payload) : unusedPaths.join(', ');
     const place: Place = { pointer: '/records', expression: '' };
-    const misfit = new Misfit('nothing-taken', place, found, 'expected something that the mapping reads');
+    const misfit = new Misfit('nothing-taken', place, found, 'expected at least one value that the mapping reads');
     this.#rejects.add(0, misfit, 'payload', undefined);
   }
 
-  /** Goes through loop number `depth` of a plan, or makes a record when every loop has its element. */
+  /** Runs loop number `depth` of a plan. After the innermost loop, makes the record. */
   #loop(plan: RecordPlan, depth: number, scope: Scope, places: Map<string, Element>, element: Element): void {
     const loop = plan.loops[depth];
     if (loop === undefined) return this.#candidate(plan, scope, element);
@@ -119,7 +124,7 @@ class Run {
     this.#nest.length = depth;
   }
 
-  /** Null where the payload says null instead of a list, undefined where it says nothing. */
+  /** The list of a loop: null if the payload has null there, undefined if it has nothing. Throws `Misfit`. */
   #readList(loop: LoopPlan, scope: Scope): readonly unknown[] | null | undefined {
     const list = loop.list.evaluate(scope);
     if (list === null || list === undefined) return list;
@@ -131,7 +136,7 @@ class Run {
     return list;
   }
 
-  /** An element that is no object is refused once, and not again for every list that a record spec looks for in it. */
+  /** Rejects an element that is not an object once, not once for every list that record specs expect inside it. */
   #rejectLoop(error: unknown, places: ReadonlyMap<string, Element>, element: Element): void {
     const cell = this.#nest.findLast(({ as }) => element !== undefined && places.get(as) === element);
     if (element !== undefined && cell !== undefined && !isObject(cell.list[cell.index])) {
@@ -145,7 +150,7 @@ class Run {
     const writing: RecordWriting = { drops: [], failed: new Map(), elements: [], statements: [], refused: [] };
     try {
       if (plan.when?.usesLets) this.#bindLets(plan, scope);
-      if (plan.when !== undefined && !isWanted(plan.when.expression, plan.when.place, scope)) {
+      if (plan.when !== undefined && !passesWhen(plan.when.expression, plan.when.place, scope)) {
         return this.#skips.add(element, { element: elementOf(plan, scope), cell: this.#nest.at(-1) });
       }
       if (this.#isFull(plan, element)) return;
@@ -173,7 +178,7 @@ class Run {
     if (this.#candidates < MAPPING_LIMITS.recordsPerPayloadMax) return false;
     if (!this.#full) {
       this.#full = true;
-      const detail = `a payload has at most ${MAPPING_LIMITS.recordsPerPayloadMax} records; what comes after is not mapped`;
+      const detail = `a payload has at most ${MAPPING_LIMITS.recordsPerPayloadMax} records; the rest is not mapped: send smaller payloads`;
       const place: Place = { pointer: plan.pointer, expression: '' };
       this.#rejects.add(this.#candidates, new Misfit('too-many-records', place, 'more', detail), 'payload', element);
     }
@@ -189,12 +194,12 @@ function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The place of a loop's list in the payload, when its expression is a path from a known place. */
+/** JSON Pointer to a loop's list. Undefined unless its expression is a path from a place that is known. */
 function listPlace(loop: LoopPlan, scope: Scope, places: ReadonlyMap<string, Element>): Element {
   const { path } = loop.list;
   const base = path === undefined ? undefined : places.get(path.root);
   if (base === undefined || path === undefined) return undefined;
-  // The list was read by these steps, so each of them has a key.
+  // The list was read along these steps, so every computed step has a key.
   const keys = path.steps.map((step) => (typeof step === 'object' ? readKey(step, scope) : step));
   return base + keys.map((key) => pointerStep(key as Key)).join('');
 }

@@ -11,17 +11,17 @@ import type { DeviceClockPlan, InstantPlan, RecordPlan } from './record-plan.ts'
 import type { RecordWriting, Writing } from './signal-node.ts';
 import { writeNodes } from './write-signals.ts';
 
-/** What a record is held against beside its own line of the mapping. */
+/** What mapping a record needs beside the mapping and the payload. */
 export interface RecordFrame {
   readonly rules: ProductRules;
-  /** The asset of the request path: it counts where the mapping lets the data name nobody. */
+  /** The asset of the request path. It is used if the mapping has no `asset` expression. */
   readonly pathAsset: AssetRef;
   readonly receivedAtMs: number;
 }
 
 /**
- * One record of one element. Whose it is, when it was, which device said it and where it was decide: what does not fit
- * there throws `Misfit`, and there is no record. Any other part that does not fit is noted in `writing` and left out.
+ * Makes one record from one element. Throws `Misfit` if the asset, `observedAt`, the device id, a latitude or a longitude
+ * does not fit, or if no signal is left. Any other part that does not fit is left out and added to `writing`.
  */
 export function mapRecord(plan: RecordPlan, scope: Scope, frame: RecordFrame, writing: RecordWriting): MappedRecord {
   const assetRef = plan.asset === undefined ? frame.pathAsset : readAsset(plan.asset, scope, frame);
@@ -33,7 +33,7 @@ export function mapRecord(plan: RecordPlan, scope: Scope, frame: RecordFrame, wr
   const signals = written && checkPosition(written, plan, inside);
   if (signals === undefined || inside.found === 0) {
     const place: Place = { pointer: `${plan.pointer}/signals`, expression: '' };
-    const detail = 'expected at least one value of the payload that the mapping knows';
+    const detail = 'expected at least one value that the mapping reads';
     throw new Misfit('no-signals', place, foundKeys(plan, scope), detail);
   }
   return {
@@ -47,7 +47,7 @@ export function mapRecord(plan: RecordPlan, scope: Scope, frame: RecordFrame, wr
   };
 }
 
-/** The element a plan makes its record from. */
+/** The element that a record is made from: of the innermost loop, or the whole payload if there is no loop. */
 export function elementOf(plan: RecordPlan, scope: Scope): unknown {
   const innermost = plan.loops.at(-1);
   return scope[innermost === undefined ? 'payload' : innermost.as];
@@ -59,14 +59,14 @@ function foundKeys(plan: RecordPlan, scope: Scope): string {
   return `keys ${Object.keys(element).join(', ') || '(none)'}`;
 }
 
-/** Whatever claims to name an asset names it, or is refused: it never falls back to another one. */
+/** Reads the asset that the payload names. A wrong VIN is rejected and never replaced by the asset of the request path. */
 function readAsset(asset: NonNullable<RecordPlan['asset']>, scope: Scope, frame: RecordFrame): AssetRef {
   const text = asset.expression.evaluate(scope) ?? undefined;
   if (text === undefined) {
     throw new Misfit('asset-missing', asset.place, 'nothing', 'expected the VIN that this record belongs to');
   }
-  if (typeof text !== 'string') throw new Misfit('wrong-type', asset.place, describe(text), 'expected a VIN, text');
-  // `pathAsset`: a plant has no VIN.
+  if (typeof text !== 'string') throw new Misfit('wrong-type', asset.place, describe(text), 'expected a VIN as text');
+  // The mapping may use the variable `pathAsset`. It may be a plant, which has no VIN to check.
   if (text === scope['pathAsset']) return frame.pathAsset;
   const result = normalizeVin(text);
   if (!result.ok) throw new Misfit('vin-invalid', asset.place, describe(text), result.detail);
@@ -79,13 +79,13 @@ function readAsset(asset: NonNullable<RecordPlan['asset']>, scope: Scope, frame:
 function readObservedAt(plan: InstantPlan, scope: Scope, frame: RecordFrame): number {
   const ms = readPlan(plan, scope);
   if (ms === undefined) {
-    throw new Misfit('observed-at-missing', plan.place, 'nothing', 'expected the instant of the observation');
+    throw new Misfit('observed-at-missing', plan.place, 'nothing', 'expected the time of the observation');
   }
   checkRange(ms, 'observed-at-out-of-range', plan.place, frame);
   return ms;
 }
 
-/** A bad second clock is left out with a trace. It does not cost the reading. */
+/** Reads the device's clock. If it does not fit, it is left out and reported, and the record is kept. */
 function readDeviceAt(
   plan: DeviceClockPlan,
   scope: Scope,

@@ -3,15 +3,15 @@ import type { LeavesBody, RefusedPart } from '@gladhand/contract/intake.ts';
 import type { States } from '@gladhand/contract/record.ts';
 import type { Signals } from '@gladhand/contract/signals.ts';
 
-/** What comes out of mapping one envelope. Plain data: no identity of ours yet, that is the mapper loop's work. */
+/** One record mapped from an envelope, as plain data. The record id and position are assigned later, when it is stored. */
 export interface MappedRecord {
-  /** Whose record it is: a normalised VIN, or the plant of the request path. */
+  /** The asset of the record: a normalised VIN, or the plant of the request path. */
   readonly assetRef: AssetRef;
   readonly device?: { readonly externalId: string; readonly kind: string };
   /** Milliseconds since the epoch, as are all `...AtMs`. */
   readonly observedAtMs: number;
   readonly deviceAtMs?: number;
-  /** Two records that differ in nothing but `deviceAtMs` are two. */
+  /** If true, two records that differ only in `deviceAtMs` are two records. */
   readonly isIdentifiedByDeviceAt?: true;
   readonly signals: Signals;
   readonly states?: States;
@@ -19,25 +19,25 @@ export interface MappedRecord {
 
 export type AssetRef = { readonly vin: string } | { readonly plantId: string };
 
-/** One part of a payload that could not be taken, and why. Nothing around it is touched by it. */
+/** One part of a payload that could not be mapped, and why. It does not affect the parts around it. */
 export interface Reject {
   readonly refused: RefusedPart;
-  /** Which candidate of the payload, counted from 0 in the order of the mapping document. */
+  /** The number of the record in the payload, from 0, in the order of the mapping document. Rejected records count too. */
   readonly record: number;
   readonly code: RejectCode;
-  /** RFC 6901, into the mapping document: the line that failed. */
+  /** JSON Pointer (RFC 6901) into the mapping document: the line that failed. */
   readonly pointer: string;
-  /** RFC 6901, into the payload: the element the record was made from; absent where it is not one place. */
+  /** JSON Pointer into the payload: the element that the record was made from. Absent if it is not at one place. */
   readonly element?: string;
-  /** The CEL expression that failed or gave the value; '' where the line has none. */
+  /** The CEL expression that failed or gave the value. Empty if the line has none. */
   readonly expression: string;
-  /** What was found, shortened to `FOUND_LENGTH_MAX`. */
+  /** What was found, shortened to `FOUND_LENGTH_MAX` characters. */
   readonly found: string;
   /** What was expected, in a sentence. */
   readonly detail: string;
 }
 
-/** Codes are forever, as in the error registry. */
+/** A code never changes its meaning and is never removed, as in the error registry. */
 export const REJECT_CODES = [
   'wrong-type',
   'out-of-bounds',
@@ -75,7 +75,7 @@ export type RejectCode = (typeof REJECT_CODES)[number];
 export interface MappingInput {
   /** The JSON body, as readJson gives it. */
   readonly payload: unknown;
-  /** The asset of the request path: exactly one of the two. */
+  /** The asset of the request path: exactly one of `vin` and `plantId` is set. */
   readonly vin?: string;
   readonly plantId?: string;
   readonly receivedAtMs: number;
@@ -86,15 +86,15 @@ export interface MappingOutcome {
   readonly rejects: Reject[];
   /** Elements that every `when` of the mapping left out. */
   readonly skipped: number;
-  /** The first `REJECTS_TOLD_MAX` of them are in `rejects`. */
+  /** The number of all rejects. `rejects` holds the first `REJECTS_TOLD_MAX` of them. */
   readonly rejectsTotal: number;
-  /** What became of every leaf of the payload. */
+  /** The counts of the payload's leaves by outcome. */
   readonly leaves: LeavesBody;
-  /** `receivedAtMs` went into the records: the same bytes at another time would give others. */
+  /** True if the records depend on `receivedAtMs`: the same payload received later would give other records. */
   readonly dependsOnArrival: boolean;
 }
 
-/** A mapping version ready to run: pure, deterministic, never throws. */
+/** A mapping version that is ready to run. `run` is pure and deterministic, and never throws. */
 export interface CompiledMapping {
   run(input: MappingInput): MappingOutcome;
 }

@@ -4,7 +4,7 @@ import { markReads, type ReadPlan } from './read-plan.ts';
 import type { RecordPlan } from './record-plan.ts';
 import type { ElementReads, Line, RecordWriting } from './signal-node.ts';
 
-/** The elements that the loops around a record stand at, outermost first. */
+/** The current element of each loop around a record, outermost loop first. */
 export type Nest = Array<Cell & { readonly as: string }>;
 
 export interface Cell {
@@ -12,15 +12,15 @@ export interface Cell {
   readonly index: number;
 }
 
-/** An element that a `when` leaves out, and where it stands in its list. */
+/** An element that a `when` leaves out, and its place in its list. */
 export interface Skipped {
   readonly element: unknown;
   readonly cell: Cell | undefined;
 }
 
 /**
- * Marks the leaves a record reads. Where lines of it failed, each line's own leaves; otherwise all at once. A record that is
- * refused takes the elements of its lists with it.
+ * Marks the leaves that a record reads. If some of its lines failed, the leaves of each line get that line's state.
+ * Otherwise all leaves get `state` at once. If the record is rejected, the elements of its lists are rejected too.
  */
 export function markRecord(
   plan: RecordPlan,
@@ -72,7 +72,7 @@ function markLines(
   for (const line of lines) markReads(line.plan, scope, leaves, failed.get(line) ?? state);
 }
 
-/** Elements that are texts or numbers are leaves themselves. One that is refused need not have been read as a whole. */
+/** Marks loop elements that are leaves themselves, such as texts or numbers. A rejected element is marked in any case. */
 function markCells(plan: ReadPlan, nest: Nest, leaves: Leaves, state: LeafState): void {
   for (const { as, list, index } of nest) {
     if (isLeaf(list[index]) && (state === 'rejected' || plan.whole.has(as))) leaves.markCell(list, index, state);

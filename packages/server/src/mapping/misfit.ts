@@ -1,15 +1,15 @@
 import type { RejectCode } from './mapped-record.ts';
 
-/** Characters of `found` and of texts quoted from a payload. */
+/** Maximum length in characters of `found` and of text quoted from a payload. */
 export const FOUND_LENGTH_MAX = 120;
 
-/** The line of a mapping document that is being run. */
+/** A line of the mapping document, for the reject that it may cause. */
 export interface Place {
   readonly pointer: string;
   readonly expression: string;
 }
 
-/** Thrown inside the engine when a value does not fit; always caught by it and answered as a reject. */
+/** Thrown when a value does not fit. The mapping engine always catches it and reports a reject. */
 export class Misfit extends Error {
   readonly code: RejectCode;
   readonly place: Place;
@@ -23,7 +23,7 @@ export class Misfit extends Error {
   }
 }
 
-/** A value in a few words: its type, and the value itself as far as it is short. */
+/** Describes a value in a few words: its type, and the value itself if it is short. */
 export function describe(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';

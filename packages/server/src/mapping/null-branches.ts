@@ -1,12 +1,12 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
 
 /**
- * `cond ? "open" : null` leaves a signal out in so many words. CEL wants both branches of one type and refuses it, which
- * drives authors to invent a value. So a branch that is null is let through as `dyn(null)`, and what the whole
- * expression gives is told by its other branch.
+ * Lets a mapping write `cond ? "open" : null` to leave a signal out. CEL refuses this, because both branches must have the
+ * same type, and authors would then invent a value instead of null. So a null branch is replaced by `dyn(null)`, and the
+ * type of the expression is the type of its other branch.
  */
 
-/** Wraps each branch that is null, in place; `wrapped` makes the node of `dyn(...)`. Tells whether there was one. */
+/** Wraps each null branch in place. `wrapped` makes the `dyn(...)` node. Returns whether there was a null branch. */
 export function wrapNullBranches(root: ASTNode, wrapped: (node: ASTNode) => ASTNode): boolean {
   let found = false;
   for (const node of nodesOf(root)) {
@@ -20,7 +20,7 @@ export function wrapNullBranches(root: ASTNode, wrapped: (node: ASTNode) => ASTN
   return found;
 }
 
-/** Replaces each such expression by its other branch, in place; gives the root back, which may be another node then. */
+/** Replaces each `?:` that has a null branch by its other branch, in place. Returns the root, which may be a new node. */
 export function pruneNullBranches(root: ASTNode): ASTNode {
   if (root.op === '?:') {
     const [, left, right] = root.args;

@@ -4,12 +4,12 @@ import type { RecordPlan } from './record-plan.ts';
 import { linesOf, type SignalNode, type Writing } from './signal-node.ts';
 import { setState, stateOf } from './signal-state.ts';
 
-/** Receivers without a fix report 0, 0 or nearly so. The nearest coast is 500 km away, so no vehicle is ever there. */
+/** Degrees. A receiver without a fix reports 0, 0 or close to it. No vehicle is there: the nearest coast is 500 km away. */
 const NULL_ISLAND_DEG = 0.1;
 
 /**
- * A position is a pair, and 0, 0 is none. Where it is half or none, the whole gps group goes, since its speed and heading
- * come from the same receiver; the rest of the record stays. Gives the signals back, or undefined when nothing is left.
+ * Checks that latitude and longitude come together and are not 0, 0. If not, the whole gps group is left out, because its
+ * speed and heading come from the same receiver. The other signals stay. Returns the signals, or undefined if none is left.
  */
 export function checkPosition(signals: Signals, plan: RecordPlan, writing: Writing): Signals | undefined {
   const misfit = findMisfit(signals.gps, plan);
@@ -40,5 +40,10 @@ function findMisfit(gps: Signals['gps'], plan: RecordPlan): Misfit | undefined {
   }
   if (latitude == null || longitude == null) return undefined;
   if (Math.abs(latitude) >= NULL_ISLAND_DEG || Math.abs(longitude) >= NULL_ISLAND_DEG) return undefined;
-  return new Misfit('position-implausible', place, found, '0, 0 is what a receiver reports without a fix');
+  return new Misfit(
+    'position-implausible',
+    place,
+    found,
+    'expected a position other than 0, 0, which a receiver reports without a fix',
+  );
 }

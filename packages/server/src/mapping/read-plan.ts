@@ -4,22 +4,22 @@ import { Misfit } from './misfit.ts';
 import { readKey, type Scope, type Step } from './path.ts';
 
 /**
- * Which leaves a record, or one element of a list of it, reads: the places of all its expressions, put together once by
- * the container they stand in. Marking then costs one entry for each container.
+ * The leaves that a record, or one element of its lists, reads. The paths of all its expressions are merged into one tree
+ * at compile time, so that marking costs one entry for each container.
  */
 export interface ReadPlan {
   readonly roots: ReadonlyMap<string, ReadNode>;
-  /** Variables that are read themselves: the element of a list of texts or numbers. */
+  /** Variables that are read without a step, such as the element of a list of texts. */
   readonly whole: ReadonlySet<string>;
 }
 
 interface ReadNode {
-  /** Keys that are read: those at which a read ends, and those on its way, where there may be no container. */
+  /** Keys of all steps. A key before the last step counts too, because the payload may have a leaf there. */
   readonly keys: Set<Key>;
   readonly computed: Array<{ readonly step: Step & object; readonly node: ReadNode | undefined }>;
   readonly children: Map<Key, ReadNode>;
   every: ReadNode | undefined;
-  /** Every element is read itself. */
+  /** True if a path ends with every element of this list. */
   endsAtEvery: boolean;
 }
 
@@ -61,12 +61,12 @@ function addRead(node: ReadNode, steps: Read['steps']): void {
   }
 }
 
-/** Marks every leaf that the plan reads from `scope`. */
+/** Marks every leaf that the plan reads from `scope`. Never throws. */
 export function markReads(plan: ReadPlan, scope: Scope, leaves: Leaves, state: LeafState): void {
   for (const [root, node] of plan.roots) markNode(node, scope[root], scope, leaves, state);
 }
 
-/** Whether any of these places has a value: then what an expression gives comes from the payload. Of a list, any element will do. */
+/** Whether any of these paths has a value, so that the result comes from the payload. A list counts if it is not empty. */
 export function isAnyPresent(reads: readonly Read[], scope: Scope): boolean {
   return reads.some(({ root, steps }) => isPresent(scope[root], steps, scope));
 }
@@ -101,7 +101,7 @@ function own(value: object, key: Key): unknown {
   return Object.hasOwn(value, key) ? (value as Record<Key, unknown>)[key] : undefined;
 }
 
-/** Marking never fails: a key that cannot be computed leads nowhere. */
+/** The key of a computed step. Undefined if it cannot be computed: marking must not throw. */
 function keyOf(step: Step & object, scope: Scope): Key | undefined {
   try {
     return readKey(step, scope);

@@ -4,7 +4,7 @@ import type { Place } from './misfit.ts';
 import type { ReadPlan } from './read-plan.ts';
 import type { Line, SignalNode } from './signal-node.ts';
 
-/** One record spec of a mapping document, compiled. */
+/** A compiled record spec of a mapping document. */
 export interface RecordPlan {
   readonly pointer: string;
   readonly loops: readonly LoopPlan[];
@@ -15,26 +15,26 @@ export interface RecordPlan {
   readonly observedAt: InstantPlan;
   readonly deviceAt?: DeviceClockPlan;
   readonly nodes: readonly SignalNode[];
-  /** Every line of them. */
+  /** Every line in `nodes`. */
   readonly lines: readonly Line[];
-  /** Record specs without loops that have the same lets share them. */
+  /** Record specs with the same key have the same lets, so their values are computed once. */
   readonly letsKey: string | undefined;
-  /** Everything that is read beside the lines of the signals and the device's clock. */
+  /** Everything that the record reads, without signal lines and the device's clock. */
   readonly frame: ReadPlan;
-  /** Everything that is read. */
+  /** Everything that the record reads. */
   readonly whole: ReadPlan;
 }
 
 export interface LoopPlan {
   readonly as: string;
   readonly list: Expression;
-  /** The same list for every element of the loop around it. */
+  /** True if the list is the same for every element of the loop around it. */
   readonly isOuter: boolean;
   readonly place: Place;
   readonly reads: ReadPlan;
 }
 
-/** A name for a value; null where there is none, which makes what is read from it a miss. */
+/** A name for a value. A missing value becomes null, and a path into null is a miss. */
 export interface LetPlan {
   readonly as: string;
   readonly expression: Expression;
@@ -47,7 +47,7 @@ export interface InstantPlan {
 }
 
 export interface DeviceClockPlan extends InstantPlan {
-  /** Two records that differ in nothing but this clock are two readings. */
+  /** If true, two records that differ only in this clock are two records. */
   readonly identifies: boolean;
   readonly reads: ReadPlan;
 }

@@ -3,7 +3,7 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.
 import formats from 'ajv-formats';
 import type { TSchema } from 'typebox';
 
-/** JSON Schema findings as JSON Pointers with one sentence each. */
+/** Maximum number of schema errors that one answer lists. */
 export const FIELD_ERRORS_MAX = 20;
 
 const CODES: Readonly<Record<string, string>> = {
@@ -17,14 +17,14 @@ const CODES: Readonly<Record<string, string>> = {
   pattern: 'format',
 };
 
-/** Of the schema of the canonical model. */
+/** Our own `x-` annotations in the schema of the canonical model. */
 const ANNOTATIONS = 'unit cycle counter not-available stated identity identity-default'
   .split(' ')
   .map((name) => `x-${name}`);
 
 /**
- * An Ajv for JSON Schema 2020-12 with formats. Making one costs 50 ms, so there are two for everything; schemas are not
- * kept by their `$id`, which partners may choose alike; `x-` annotations of our own schemas are let through.
+ * Makes an Ajv for JSON Schema 2020-12 with formats and our `x-` annotations. This takes 50 ms, so the whole process
+ * shares two of them. Schemas are not registered by `$id`, because two partners may choose the same `$id`.
  */
 export function createAjv(options: { allErrors: boolean }): Ajv2020 {
   const ajv = new Ajv2020({
@@ -39,23 +39,23 @@ export function createAjv(options: { allErrors: boolean }): Ajv2020 {
   return ajv;
 }
 
-/** Finds everything: for what is small or was found wrong already. */
+/** Reports all errors. For small values, or for values that are known to be wrong. */
 export const allErrorsAjv = createAjv({ allErrors: true });
 const compiled = new WeakMap<TSchema, ValidateFunction>();
 
-/** Checks one of our documents (small, written by people) against its schema: every finding. `at` is where it stands. */
+/** Checks a product or mapping document against its schema. Returns all errors; `at` is prepended to their pointers. */
 export function checkShape(schema: TSchema, value: unknown, at: string): FieldError[] {
   let validate = compiled.get(schema);
   if (validate === undefined) compiled.set(schema, (validate = allErrorsAjv.compile(schema)));
   return validate(value) ? [] : fieldErrors(validate.errors ?? [], at, Number.POSITIVE_INFINITY);
 }
 
-/** At most `max` findings, each place once. */
+/** Turns Ajv errors into a JSON Pointer and a sentence each: at most `max`, and one for each pointer. */
 export function fieldErrors(errors: readonly ErrorObject[], at = '', max = FIELD_ERRORS_MAX): FieldError[] {
   const found = new Map<string, FieldError>();
   for (const error of errors) {
     if (found.size >= max) break;
-    // Wrappers say that something inside them failed; the inside says it better.
+    // `if` and `allOf` only say that a schema inside them failed. That schema has an error of its own.
     if (error.keyword === 'if' || error.keyword === 'allOf') continue;
     const pointer = at + error.instancePath + innerPointer(error);
     if (!found.has(pointer)) {
@@ -65,7 +65,7 @@ export function fieldErrors(errors: readonly ErrorObject[], at = '', max = FIELD
   return [...found.values()];
 }
 
-/** RFC 6901 escaping of one step. */
+/** One step of a JSON Pointer: a slash and the escaped name (RFC 6901 3). */
 export function pointerStep(name: string | number): string {
   const text = String(name);
   return /[~/]/.test(text) ? `/${text.replaceAll('~', '~0').replaceAll('/', '~1')}` : `/${text}`;

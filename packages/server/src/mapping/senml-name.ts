@@ -1,32 +1,35 @@
 import { normalizeVin } from '@gladhand/contract/vin.ts';
 
-/** What a resolved SenML name says: whose value it is, and which. */
+/** The parts of a resolved SenML name: the vehicle or device, and the signal. */
 export interface SenmlName {
-  /** What stands where a VIN should; it may be none. Undefined where the name names no vehicle. */
+  /** The text in place of the VIN, which may be invalid. Undefined if the name does not have a vehicle's form. */
   readonly vin: string | undefined;
-  /** The device, where the name names no vehicle; '' where it names nothing but the signal. */
+  /** The device. Empty if the name has a vehicle's form, or if it is only a signal. */
   readonly device: string;
   readonly signal: string;
 }
 
-/** A name that begins so speaks of a vehicle (URN schemes and namespaces are case-insensitive, RFC 8141 3.1). */
-const CLAIM = /^\s*(?:urn:vin|vin(?![a-z0-9]))/i;
+/** The beginning of a vehicle's name. URN schemes and namespaces are case-insensitive (RFC 8141 3.1). */
+const VEHICLE_PREFIX = /^\s*(?:urn:vin|vin(?![a-z0-9]))/i;
 const VEHICLE = /^\s*(?:urn:)?vin:([^:/]*)(?:[:/](.*))?$/is;
-/** A base name that ends with its VIN, the colon after it left out. */
+/** A base name that ends with the VIN, without the colon that should follow it. */
 const BASE_VEHICLE = /^\s*(?:urn:)?vin:([^:/]+)$/i;
 
-/** A device's name (RFC 9039) ends before the next `:`, `/` or `_`; the signal is what stands after that. */
+/** A device's name (RFC 9039) ends before the next `:`, `/` or `_`. The rest is the signal. */
 const DEVICE = /^\s*(urn:dev:[^:]+:[^:/_]+)(?:[:/_](.*))?$/is;
 
 /**
- * The name of a value is the base name and its own name put together, and only the whole has a meaning (RFC 8428 4.5.1).
- * A name that claims to name a vehicle always gives a `vin`, so that a wrong one is refused and never taken for nobody's.
- * A device's URN may be split over both in the same way. Any other base name is a device's, and the signal is what stands
- * after it.
+ * Splits a SenML name. The full name is the base name followed by the record's own name; only the full name has a meaning
+ * (RFC 8428 4.5.1), so a VIN or a device's URN may be split over both.
+ *
+ * - A name with a vehicle's form always gives a `vin`. A wrong VIN is then rejected later and never ignored.
+ * - A device's URN gives the device.
+ * - Any other base name is the device, and the own name is the signal.
  */
 export function readSenmlName(base: string, own: string): SenmlName {
   const whole = base + own;
-  if (!CLAIM.test(base) && !CLAIM.test(whole)) return { vin: undefined, ...readDeviceName(base, own) };
+  if (!VEHICLE_PREFIX.test(base) && !VEHICLE_PREFIX.test(whole))
+    return { vin: undefined, ...readDeviceName(base, own) };
   const [, text = whole, signal = ''] = VEHICLE.exec(whole) ?? [whole, whole, own];
   const vin = normalizeVin(text);
   if (vin.ok) return { vin: vin.vin, device: '', signal };
@@ -38,7 +41,7 @@ export function readSenmlName(base: string, own: string): SenmlName {
 
 function readDeviceName(base: string, own: string): { device: string; signal: string } {
   const [, deviceOfBase = '', after] = DEVICE.exec(base) ?? [];
-  // A base name that ends with its device, the separator after it left out.
+  // The base name ends with the device, and the separator after it is missing.
   if (deviceOfBase !== '' && after === undefined && !/^[:/_]/.test(own)) return { device: deviceOfBase, signal: own };
   const [, device, signal = ''] = DEVICE.exec(base + own) ?? [];
   if (device !== undefined) return { device, signal };

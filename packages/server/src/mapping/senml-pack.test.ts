@@ -21,7 +21,7 @@ const METRICS = {
 };
 const UNITS = { temperature: 'Cel', humidity: '%RH', odometer: 'm', cargo: '%' };
 
-/** What one entry says when it is resolved by hand: whose value, of when, and which. */
+/** The content of one entry, resolved by the test itself. */
 interface Said {
   readonly vin: string;
   readonly at: number;
@@ -31,7 +31,7 @@ interface Said {
 
 const seconds = (at: number) => NOW / 1000 - 3600 + at;
 
-/** A valid pack of a few vehicles and instants; each value is another number, by which it is known again. */
+/** A valid pack of a few vehicles and times. Each value is a different number, so that the test can find it again. */
 const packs = fc
   .array(
     fc.record({
@@ -58,7 +58,7 @@ const packs = fc
     return { entries, said };
   });
 
-/** Every value that was stored, with the vehicle and the instant it was stored for. */
+/** Every value that was stored, with its vehicle and time. */
 function stored(payload: unknown) {
   return run(payload).records.flatMap(({ assetRef, observedAtMs, signals }) =>
     metricsOf(signals).map(([metric, value]) => ({ assetRef, at: observedAtMs / 1000, metric, value })),
@@ -76,7 +76,7 @@ test('a pack is stored as RFC 8428 resolves it', () => {
   );
 });
 
-test('a resolved pack, whole names and absolute times, says the same as one with base fields', () => {
+test('a resolved pack (full names, absolute times) gives the same records as one with base fields', () => {
   fc.assert(
     fc.property(packs, ({ said }) => {
       const resolved = said.map(({ vin, at, signal, value }) => ({
@@ -88,7 +88,7 @@ test('a resolved pack, whole names and absolute times, says the same as one with
   );
 });
 
-describe('no mutation of one entry moves another one to another vehicle or instant', () => {
+describe('changing one entry never moves another entry to another vehicle or time', () => {
   const spoilt = fc.constantFrom<unknown>(null, '', 'text', 5.5, true, [], {}, [1], { a: 1 }, -1e300);
   const fields = fc.constantFrom(
     'bn',
@@ -109,7 +109,7 @@ describe('no mutation of one entry moves another one to another vehicle or insta
     'other',
   );
 
-  /** Values of other entries are stored where they belong, or not at all. */
+  /** Expects the values of all other entries to be stored for the right vehicle and time, or not at all. */
   function expectUnmoved(payload: readonly unknown[], said: readonly Said[], spoiltIndex: number): void {
     const right = said.map(asStored);
     for (const value of stored(payload)) {
@@ -123,7 +123,7 @@ describe('no mutation of one entry moves another one to another vehicle or insta
     fc.assert(
       fc.property(packs, fc.nat(), fields, spoilt, ({ entries, said }, place, field, value) => {
         const index = place % entries.length;
-        // A base field that is right says something else of the entries after it, and they are stored for that.
+        // Another valid base field changes the meaning of the entries after it, so it is not a damage.
         const isRight =
           (field === 'bt' && typeof value === 'number') || (['bv', 'bs'].includes(field) && typeof value === 'number');
         const isOtherName = (field === 'bn' || field === 'bu') && value === 'text';
@@ -139,7 +139,7 @@ describe('no mutation of one entry moves another one to another vehicle or insta
     );
   });
 
-  test('a field that is missing, but for the base fields, which RFC 8428 then takes from the entry before', () => {
+  test('a missing field; not a base field, which RFC 8428 then takes from an earlier entry', () => {
     fc.assert(
       fc.property(packs, fc.nat(), fc.constantFrom('n', 'u', 'v', 't'), ({ entries, said }, place, field) => {
         const index = place % entries.length;
@@ -152,7 +152,7 @@ describe('no mutation of one entry moves another one to another vehicle or insta
     );
   });
 
-  test('an entry that is no record at all', () => {
+  test('an entry that is not a SenML record', () => {
     fc.assert(
       fc.property(packs, fc.nat(), spoilt, ({ entries, said }, place, value) => {
         const index = place % entries.length;
@@ -166,7 +166,7 @@ describe('no mutation of one entry moves another one to another vehicle or insta
   });
 });
 
-test('a name that claims to name a vehicle and does not is refused, and never given to the vehicle of the path', () => {
+test("a vehicle's name with a wrong VIN is rejected, and never stored for the vehicle of the request path", () => {
   const names = fc.oneof(
     fc.constantFrom(
       '',
@@ -205,7 +205,7 @@ test.each([
   ]);
 });
 
-test('a base field that cannot be read counts until the next one that can', () => {
+test('after an unreadable base field, entries that need it are rejected until the next readable one', () => {
   const outcome = stored([
     { bn: `urn:vin:${VINS[0]}:`, bt: seconds(0), n: 'temperature', u: 'Cel', v: 1 },
     { bn: null, n: 'humidity', u: '%RH', v: 2 },
@@ -215,7 +215,7 @@ test('a base field that cannot be read counts until the next one that can', () =
   expect(outcome.map(({ value }) => value)).toEqual([1, 4]);
 });
 
-test('a value of the wrong kind is refused and told, and its neighbours are stored', () => {
+test('a value of the wrong type is rejected and reported, and the values around it are stored', () => {
   const outcome = run([
     { bn: `urn:vin:${VINS[0]}:`, bt: seconds(0), n: 'humidity', u: '%RH', v: 60 },
     { n: 'moving', v: 1 },
@@ -231,14 +231,14 @@ test('a value of the wrong kind is refused and told, and its neighbours are stor
   expect(outcome.leaves.unusedPaths).toEqual(['/tire~120~1pressure']);
 });
 
-test('a base value alone is the value, and a record of base fields alone is none', () => {
+test('an entry without a value has the base value, and an entry with base fields only has no value', () => {
   const base = { bn: `urn:vin:${VINS[0]}:`, bt: seconds(0), bv: 20, bu: 'Cel' };
   expect(stored([base, { n: 'temperature' }]).map(({ value }) => value)).toEqual([20]);
   expect(stored([base, { n: 'temperature', v: 1.5 }]).map(({ value }) => value)).toEqual([21.5]);
   expect(run([base]).rejects).toMatchObject([{ code: 'nothing-taken' }]);
 });
 
-test('a unit that is told is converted or refused, for a position too', () => {
+test('a unit in the payload is converted or rejected, also for a position', () => {
   const position = (u: string | undefined, lat: number, lon: number) =>
     run([
       { bn: `urn:vin:${VINS[0]}:`, bt: seconds(0), n: 'lat', v: lat, ...(u !== undefined && { u }) },

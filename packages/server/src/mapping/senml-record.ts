@@ -1,6 +1,6 @@
 import { describe } from './misfit.ts';
 
-/** One record of a SenML pack (RFC 8428 4), its fields checked, apart from the base fields that later ones share. */
+/** A SenML record (RFC 8428 4) with checked fields, without its base fields. */
 export interface SenmlRecord {
   readonly n?: string;
   readonly u?: string;
@@ -12,7 +12,7 @@ export interface SenmlRecord {
   readonly t?: number;
 }
 
-/** A base field that was sent and cannot be read: nobody knows what the records after it are about. */
+/** Stands for a base field that was sent and cannot be read. Records that need it cannot be resolved. */
 export const BROKEN = Symbol('a base field that could not be read');
 export type Broken = typeof BROKEN;
 
@@ -26,11 +26,11 @@ export interface Bases {
 
 export type ReadRecord =
   | { readonly kind: 'record'; readonly record: SenmlRecord; readonly bases: Partial<Bases> }
-  /** A field is wrong: the record is refused, and its base fields stand. */
+  /** A field is wrong. The record is rejected, and its base fields still apply. */
   | { readonly kind: 'misfit'; readonly detail: string; readonly bases: Partial<Bases> }
-  /** Not a record at all: it may have had any base field. */
+  /** Not a SenML record. It may have been meant to set any base field, so all base fields become unreadable. */
   | { readonly kind: 'none'; readonly detail: string }
-  /** It must be understood and is not. */
+  /** Has an unknown version, or an unknown field that must be understood (RFC 8428 4.4). */
   | { readonly kind: 'refuses-pack'; readonly detail: string };
 
 const VERSION_MAX = 10;
@@ -73,16 +73,19 @@ export function isBroken(base: unknown): base is Broken {
 
 export function readSenmlRecord(record: unknown): ReadRecord {
   if (typeof record !== 'object' || record === null || Array.isArray(record)) {
-    return { kind: 'none', detail: 'expected a SenML record, an object' };
+    return { kind: 'none', detail: 'expected a SenML record: an object' };
   }
   const fields = record as Record<string, unknown>;
   const unknown = Object.keys(fields).find((label) => label.endsWith('_'));
   if (unknown !== undefined)
-    return { kind: 'refuses-pack', detail: `the field ${unknown} must be understood, and is not` };
+    return {
+      kind: 'refuses-pack',
+      detail: `the field ${unknown} must be understood (it ends in "_") and is unknown: leave it out`,
+    };
   if (!Object.keys(fields).some((label) => label in TYPES || label in BASE_TYPES))
-    return { kind: 'none', detail: 'expected a SenML record, an object with its labels' };
+    return { kind: 'none', detail: 'expected a SenML record: an object with at least one label of RFC 8428' };
   if ((fields['bver'] as number) > VERSION_MAX)
-    return { kind: 'refuses-pack', detail: `expected SenML version ${VERSION_MAX} at most` };
+    return { kind: 'refuses-pack', detail: `expected bver, the SenML version, to be at most ${VERSION_MAX}` };
   const { bases, problem } = readBases(fields);
   const detail = problem ?? findProblem(fields);
   return detail === undefined ? { kind: 'record', record: fields, bases } : { kind: 'misfit', detail, bases };
@@ -94,11 +97,11 @@ function readBases(fields: Record<string, unknown>): { bases: Partial<Bases>; pr
   for (const [label, { field, type }] of Object.entries(BASE_TYPES)) {
     if (!Object.hasOwn(fields, label)) continue;
     const value = fields[label];
-    // An empty base name would hand the records after it to nobody in particular.
+    // An empty text is wrong: with an empty base name, the records after it would have no asset or device.
     const isRight = typeof value === type && (typeof value !== 'string' || value.trim() !== '');
     bases[field] = isRight ? value : BROKEN;
     if (!isRight)
-      problem ??= `expected ${label} to be a ${type}${type === 'string' ? ', not empty' : ''}, found ${describe(value)}`;
+      problem ??= `expected ${label} to be a ${type}${type === 'string' ? ' that is not empty' : ''}, found ${describe(value)}`;
   }
   return { bases, problem };
 }

@@ -7,7 +7,7 @@ import type { Misfit, Place } from './misfit.ts';
 import type { Scope } from './path.ts';
 import type { ReadPlan } from './read-plan.ts';
 
-/** Why a leaf is null. A class of its own, so that no value of a payload can be mistaken for it. */
+/** Why a signal is null. It is a class so that no value of a payload can be mistaken for it. */
 export class SignalState {
   readonly state: 'notAvailable' | 'error';
   constructor(state: 'notAvailable' | 'error') {
@@ -17,22 +17,22 @@ export class SignalState {
 export const NOT_AVAILABLE = new SignalState('notAvailable');
 export const DEVICE_ERROR = new SignalState('error');
 
-/** What a leaf reader answers beside a value: undefined leaves it out, a state makes it null. Throws `Misfit`. */
+/** Reads the value of a line. Undefined leaves the signal out, and a state makes it null. Throws `Misfit`. */
 export type LeafReader = (scope: Scope) => number | string | boolean | SignalState | undefined;
 
-/** One line of a mapping that gives one value. */
+/** A compiled signal line. It gives one value. */
 export interface Line {
   readonly read: LeafReader;
-  /** Comes from no payload: a literal, or an expression of constants. It says nothing by itself. */
+  /** True if it reads nothing of the payload. A record or element with only constant lines is not written. */
   readonly constant: boolean;
-  /** The value, when it is a literal. */
+  /** The value, if the line is a literal. */
   readonly literal?: unknown;
-  /** What it reads of the payload. */
+  /** The paths that it reads from the payload. */
   readonly reads: readonly Read[];
   readonly plan: ReadPlan;
-  /** May make nothing of a value that is there: its table or its expression leaves some out. */
+  /** True if its table or expression may leave out a value that is present. */
   readonly mayLeaveOut: boolean;
-  /** Set where a value may come about without any input: whether the payload had one. */
+  /** Whether the payload has an input for it. Set if the line may give a value without any input. */
   readonly isPresent?: (scope: Scope) => boolean;
 }
 
@@ -48,11 +48,11 @@ export interface ListPlan {
   readonly target: ListTarget;
   readonly place: Place;
   readonly elements: readonly ElementPlan[];
-  /** Set when the elements come from a list of the payload; then there is one ElementPlan. */
+  /** Set if the elements come from a list in the payload. `elements` then has one entry. */
   readonly loop?: {
     readonly as: string;
     readonly list: Expression;
-    /** The same list for every record of a loop. */
+    /** True if the list is the same for every element of the loop around the record. */
     readonly isOuter: boolean;
     readonly listPlace: Place;
     readonly when?: Expression;
@@ -62,36 +62,36 @@ export interface ListPlan {
 
 export interface ElementPlan {
   readonly place: Place;
-  /** The identity keys that are mapped, by name. */
+  /** The lines of the identity keys that are mapped, by key name. */
   readonly identity: ReadonlyMap<string, Line>;
   readonly nodes: readonly SignalNode[];
-  /** Writes the nodes into an element, which has its identity already. */
+  /** Writes the nodes into an element that already has its identity keys. */
   write(scope: Scope, prefix: string, writing: Writing, into: Values): void;
-  /** Every line of it. */
+  /** Every line of the element. */
   readonly lines: readonly Line[];
-  /** What an element of a loop reads, all lines together. */
+  /** Everything that the lines and `when` of an element read. */
   readonly whole: ReadPlan;
 }
 
-/** Where the signals of one record, or of one element of a list of it, are being written. */
+/** The state of writing the signals of one record, or of one element of its lists. */
 export interface Writing {
   states: States | undefined;
-  /** How many lines took something from the payload. */
+  /** The number of lines that took a value from the payload. */
   found: number;
   readonly record: RecordWriting;
 }
 
-/** What belongs to the record as a whole. */
+/** The part of the state that all elements of a record share. */
 export interface RecordWriting {
-  /** Parts that did not fit and were left out, while the record goes on. */
+  /** Parts that did not fit and were left out of the record. */
   readonly drops: Drop[];
-  /** Lines (and the device's clock) whose leaves were not taken, in this record or element. */
+  /** Lines of this record or element whose leaves were not taken. The plan of the device's clock may be among them. */
   readonly failed: Map<object, LeafState>;
-  /** Elements of lists, whose leaves are marked when the fate of the record is known. */
+  /** List elements. Their leaves are marked once it is known whether the record is taken or rejected. */
   readonly elements: ElementReads[];
-  /** Empty lists of the payload that say that nothing is up. */
+  /** Empty lists of the payload that count as a value: they say that no alarm or fault is active. */
   readonly statements: object[];
-  /** Containers of the payload that are no lists, where a list should be. */
+  /** Objects of the payload that stand where a list is expected. */
   readonly refused: object[];
 }
 
@@ -109,7 +109,7 @@ export interface ElementReads {
   readonly failed: ReadonlyMap<object, LeafState>;
 }
 
-/** Every line of these nodes, also those of elements that are written out; not those of loops over a list. */
+/** Every line of these nodes, also of list elements that are written one by one. Lines of loops over a list are not included. */
 export function linesOf(nodes: readonly SignalNode[]): Line[] {
   return nodes.flatMap((node) => {
     if (node.kind === 'leaf') return [node.line];

@@ -8,7 +8,7 @@ export function setState(writing: Writing, metric: string, state: StateName): vo
 
 const IMPLAUSIBLE: ReadonlySet<RejectCode> = new Set(['out-of-bounds', 'number-too-large', 'position-implausible']);
 
-/** How a part that was left out is marked in the record. */
+/** The state that a record shows for a part that was left out. */
 export function stateOf(code: RejectCode): StateName {
   if (code === 'all-bits-set') return 'notAvailable';
   return IMPLAUSIBLE.has(code) ? 'implausible' : 'misfit';

@@ -1,9 +1,9 @@
 import type { Leaves } from './leaves.ts';
 import { markSkipped, type Skipped } from './mark-record.ts';
 
-/** Elements that a `when` leaves out: they count when no record spec takes or refuses them. */
+/** Elements that a `when` leaves out. They count as skipped unless another record spec takes or rejects them. */
 export class Skips {
-  /** By their place in the payload; undefined: a record spec has taken or refused it. */
+  /** Keyed by JSON Pointer into the payload. Undefined if a record spec has taken or rejected the element. */
   readonly #at = new Map<string, Skipped | undefined>();
   readonly #leaves: Leaves;
   #elsewhere = 0;
@@ -12,7 +12,7 @@ export class Skips {
     this.#leaves = leaves;
   }
 
-  /** `place` is undefined where the element is not at one place; it then counts each time. */
+  /** Adds an element. If it is not at one place in the payload, `place` is undefined and it counts each time. */
   add(place: string | undefined, skipped: Skipped): void {
     if (place === undefined) {
       markSkipped(skipped, this.#leaves);
@@ -20,12 +20,12 @@ export class Skips {
     } else if (!this.#at.has(place)) this.#at.set(place, skipped);
   }
 
-  /** A record spec has taken or refused what stands there. */
+  /** Records that a record spec has taken or rejected the element at `place`. */
   settle(place: string | undefined): void {
     if (place !== undefined) this.#at.set(place, undefined);
   }
 
-  /** Marks the leaves of what is left, and counts it. */
+  /** Marks the leaves of the skipped elements and returns how many there are. */
   mark(): number {
     const left = [...this.#at.values()].filter((skipped) => skipped !== undefined);
     for (const skipped of left) markSkipped(skipped, this.#leaves);

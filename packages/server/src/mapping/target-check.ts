@@ -1,10 +1,10 @@
 import type { LeafTarget } from '@gladhand/contract/signal-target.ts';
 import { describe, Misfit, type Place } from './misfit.ts';
 
-/** Gives back the value as the target stores it, or throws `Misfit`: wrong type, out of bounds, not an allowed value. */
+/** Returns the value as the target stores it. Throws `Misfit`: wrong type, out of bounds, or not an allowed value. */
 export type TargetCheck = (value: unknown) => number | string | boolean;
 
-/** A check for `target`; `place` is the line of the mapping that is blamed. */
+/** Makes the check for `target`. `place` is the mapping line that a `Misfit` names. */
 export function createTargetCheck(target: LeafTarget, place: Place): TargetCheck {
   if (target.type === 'boolean') {
     return (value) => (typeof value === 'boolean' ? value : wrongType(value, target, place));
@@ -12,22 +12,22 @@ export function createTargetCheck(target: LeafTarget, place: Place): TargetCheck
   return target.type === 'string' ? createTextCheck(target, place) : createNumberCheck(target, place);
 }
 
-/** RFC 8259 6: beyond 2^53 a whole number is read as another one, without a sign of it. */
+/** Throws `Misfit` for a whole number beyond 2^53: JSON readers change it without an error (RFC 8259 6). */
 export function checkKept(value: unknown, place: Place): void {
   if (typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value)) return;
-  const detail = 'a whole number beyond 2^53 is not kept exactly; send it within +-9007199254740991';
+  const detail = 'a whole number beyond 2^53 loses digits; send a number from -9007199254740991 to 9007199254740991';
   throw new Misfit('number-too-large', place, describe(value), detail);
 }
 
-/** 16 and 32 bits, all set. */
+/** Values whose 16, 32 or 8 bits are all set. */
 const WORD_OF_ALL_BITS = 65535;
 const LONG_OF_ALL_BITS = 4294967295;
 const BYTE_OF_ALL_BITS = 255;
 
 /**
- * Devices send a coded value of all bits set for "not available" (SAE J1939-71 and others). For what is measured it is
- * never a reading; a counter may well stand at 65535. 255 may be a reading, so it counts only where it is out of bounds.
- * A mapping that knows its format says so with `notAvailable`, which leaves no trace in the receipt.
+ * Throws `Misfit` for a value with all bits set, which devices send for "not available" (SAE J1939-71 and others). For a
+ * measured value it is never a reading. A counter may really be 65535. 255 may be a reading, so `checkByte` handles it. A
+ * mapping that knows the format can say so with `notAvailable`; the receipt then has no reject.
  */
 export function checkNotAllBits(raw: unknown, target: LeafTarget, place: Place): void {
   const isCoded =
@@ -37,7 +37,7 @@ export function checkNotAllBits(raw: unknown, target: LeafTarget, place: Place):
   if (isCoded) throw allBitsSet(raw, target, place);
 }
 
-/** The check of a value that came from `raw`: a byte of all bits set explains why it is out of bounds. */
+/** Checks a value that was converted from `raw`. If it is out of bounds and `raw` is 255, it counts as "not available". */
 export function checkByte(check: TargetCheck, value: unknown, raw: unknown, target: LeafTarget, place: Place) {
   try {
     return check(value);
@@ -49,7 +49,7 @@ export function checkByte(check: TargetCheck, value: unknown, raw: unknown, targ
 }
 
 function allBitsSet(raw: unknown, target: LeafTarget, place: Place): Misfit {
-  const detail = `all bits set means that ${target.path} is not available; say so with notAvailable: [${raw}] in the mapping`;
+  const detail = `all bits set means that ${target.path} is not available; add notAvailable: [${raw}] to this line of the mapping`;
   return new Misfit('all-bits-set', place, describe(raw), detail);
 }
 
@@ -61,7 +61,7 @@ function createNumberCheck(target: LeafTarget, place: Place): TargetCheck {
   const whole = target.type === 'integer';
   return (value) => {
     if (typeof value !== 'number' || !Number.isFinite(value)) return wrongType(value, target, place);
-    // A whole-number target takes the whole part: position 17 / 16 is axle 1.
+    // An integer target takes the integer part, so that a mapping can write `position / 16`: 17 / 16 is axle 1.
     const number = value === cycle ? 0 : whole ? Math.trunc(value) : value;
     if (number >= minimum && number <= maximum && number < below) return number;
     throw new Misfit('out-of-bounds', place, describe(value), `${target.path} is ${boundsText(target)}`);
@@ -90,10 +90,15 @@ function createTextCheck(target: LeafTarget, place: Place): TargetCheck {
   };
 }
 
-/** PostgreSQL stores neither NUL nor half of a surrogate pair. */
+/** Throws `Misfit` for text that PostgreSQL cannot store: with NUL or a lone surrogate. */
 export function checkStorable(text: string, place: Place): void {
   if (text.includes('\0') || !text.isWellFormed()) {
-    throw new Misfit('text-not-storable', place, describe(text), 'text has neither NUL nor lone surrogates');
+    throw new Misfit(
+      'text-not-storable',
+      place,
+      describe(text),
+      'expected text without NUL and without lone surrogates',
+    );
   }
 }
 

@@ -46,7 +46,7 @@ test.each([
   expect(findConversion(from, to)).toMatchObject({ ok: false, code });
 });
 
-test('a wrong spelling is answered with the unit that is meant', () => {
+test('an error about a wrong spelling suggests the right unit', () => {
   expect(findConversion('kn_i', 'km/h')).toMatchObject({ detail: expect.stringContaining('[kn_i]') });
 });
 

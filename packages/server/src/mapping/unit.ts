@@ -1,16 +1,16 @@
 import { createRequire } from 'node:module';
 
 /**
- * Units of measure. Units are UCUM codes, checked and converted by the UCUM library of the United States National
- * Library of Medicine; it is asked at compile time only, and loaded at the first unit that differs from its target
- * (about 65 ms and 16 MB, measured). What runs per value is one multiplication and one addition.
+ * Converts a number from one unit to another: one multiplication and one addition. Units are UCUM codes. The UCUM library
+ * of the United States National Library of Medicine is used at compile time only. It is loaded at the first unit that
+ * differs from its target, which takes about 65 ms and 16 MB (measured).
  */
 export type Convert = (value: number) => number;
 export type UnitResult =
   | { readonly ok: true; readonly convert: Convert | undefined }
   | { readonly ok: false; readonly code: 'unit-unknown' | 'unit-dimension'; readonly detail: string };
 
-/** Written often and meant clearly, but not UCUM. */
+/** Common spellings that are clear but not UCUM. */
 const ALIASES: Readonly<Record<string, string>> = {
   '/': '1',
   'mi/h': '[mi_i]/h',
@@ -41,8 +41,8 @@ function ucum(): UcumUtils {
 const known = new Map<string, UnitResult>();
 
 /**
- * How a number in `from` becomes one in `to` (UCUM codes or the aliases above). `convert` is undefined when nothing is
- * to be done. Refused: a code that UCUM does not know, another dimension, a scale that is not linear.
+ * Finds the conversion between two units (UCUM codes or the aliases above). `convert` is undefined if the units are equal.
+ * Refuses a code that UCUM does not know, a unit of another dimension, and a scale that is not linear.
  */
 export function findConversion(from: string, to: string): UnitResult {
   const source = ALIASES[from] ?? from;
@@ -51,7 +51,7 @@ export function findConversion(from: string, to: string): UnitResult {
   let result = known.get(key);
   if (result === undefined) {
     result = derive(from, source, to);
-    // Units come from documents, never from payloads; the bound is for an editor that tries many.
+    // Units come from documents, never from payloads. The limit is for an author who tries many units in an editor.
     if (known.size < 2000) known.set(key, result);
   }
   return result;
@@ -68,9 +68,13 @@ function derive(from: string, source: string, to: string): UnitResult {
   const million = at(1e6);
   const third = at(-40);
   if (zero === null || million === null) {
-    return { ok: false, code: 'unit-dimension', detail: `${from} cannot be converted to ${to}: another dimension` };
+    return {
+      ok: false,
+      code: 'unit-dimension',
+      detail: `${from} cannot be converted to ${to}: it has another dimension`,
+    };
   }
-  // Taken over a wide span, because the library goes through kelvin and loses digits near zero.
+  // Measured over a wide span, because the library converts through kelvin and loses digits near zero.
   const factor = Number(((million - zero) / 1e6).toPrecision(15));
   const offset = Number(zero.toPrecision(13));
   if (third === null || Math.abs(-40 * factor + offset - third) > 1e-9 * Math.max(1, Math.abs(third))) {
@@ -79,14 +83,14 @@ function derive(from: string, source: string, to: string): UnitResult {
   return { ok: true, convert: (value) => tidy(value * factor + offset) };
 }
 
-/** Cuts the noise of binary fractions (33.30000000000001): nine decimals, six for numbers over a million. */
+/** Removes binary rounding errors (33.30000000000001): rounds to nine decimals, or six for numbers over a million. */
 function tidy(value: number): number {
   const size = Math.abs(value);
   if (size < 1e6) return Math.round(value * 1e9) / 1e9;
   return size < 1e9 ? Math.round(value * 1e6) / 1e6 : value;
 }
 
-/** SenML units (RFC 8428 12.1, RFC 8798) that telematics meets, as UCUM. */
+/** SenML units (RFC 8428 12.1, RFC 8798) that are usual in telematics, with their UCUM codes. */
 export const SENML_UNITS: Readonly<Record<string, string>> = {
   m: 'm',
   kg: 'kg',

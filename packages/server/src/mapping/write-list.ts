@@ -1,17 +1,18 @@
 import { elementKey } from '@gladhand/contract/metrics.ts';
 import type { ListTarget } from '@gladhand/contract/signal-target.ts';
 import { MAPPING_LIMITS } from './document.ts';
-import { isWanted } from './is-wanted.ts';
 import type { LeafState } from './leaves.ts';
 import { describe, Misfit } from './misfit.ts';
+import { passesWhen } from './passes-when.ts';
 import type { Scope } from './path.ts';
 import type { ElementPlan, ListPlan, Values, Writing } from './signal-node.ts';
 import { setState, stateOf } from './signal-state.ts';
-import { countOuter } from './work.ts';
+import { countOuter } from './work-limit.ts';
 
 /**
- * The elements of one list of a record, or undefined when there are none. An element that does not fit is left out with a
- * trace, and its siblings go on. A list that states what is up is also written when it is empty: that says that nothing is.
+ * Writes one list of a record. Returns its elements, or undefined if there are none. An element that does not fit is left
+ * out and reported, and the other elements are written. A stated list (`x-stated`: alarms, faults) is written even if it is
+ * empty: it then says that none is active.
  */
 export function writeList(plan: ListPlan, scope: Scope, prefix: string, writing: Writing): Values[] | undefined {
   try {
@@ -65,7 +66,7 @@ function writeLoop(
     takeStates(inside, writing);
     writing.record.elements.push({ plan: element, as: loop.as, list, index, state, failed });
   });
-  // An element that was refused is up all the same.
+  // A rejected alarm or fault is active too, so a list without it must not look complete.
   if (plan.target.isStated && isIncomplete) setState(writing, plan.target.path, 'misfit');
   if (out.length > 0) return out;
   if (!plan.target.isStated || isIncomplete) return undefined;
@@ -85,7 +86,7 @@ function writeWanted(
 ): LeafState {
   const { when, whenPlace } = plan.loop!;
   try {
-    if (when !== undefined && !isWanted(when, whenPlace, scope)) return 'skipped';
+    if (when !== undefined && !passesWhen(when, whenPlace, scope)) return 'skipped';
   } catch (error) {
     if (!(error instanceof Misfit)) throw error;
     writing.record.drops.push({ refused: 'element', misfit: error });
@@ -95,8 +96,8 @@ function writeWanted(
 }
 
 /**
- * False when the element did not fit; the drop is noted then. One that says nothing is left out without a word, but not
- * where the list states what is up: something is, and the list may not come out empty for it.
+ * Writes one element into `out`. Returns false if it does not fit, after adding a drop. An element without any value is
+ * left out and not reported. In a stated list it is reported: it is active, and the list must not look empty.
  */
 function writeElement(
   { target, loop }: ListPlan,
@@ -114,7 +115,7 @@ function writeElement(
     isNamed = readIdentity(target, plan, scope, values);
     const key = elementKey(target, values);
     plan.write(scope, `${prefix}[${key}].`, inside, values);
-    // In a list that states what is up, being there is the statement.
+    // In a stated list, an identity from the payload is a value: it says that this alarm or fault is active.
     if (target.isStated && isNamed && [...plan.identity.values()].some((line) => !line.constant)) inside.found += 1;
     const isStatement = target.isStated && loop !== undefined;
     if (inside.found === 0 && !isStatement) {
@@ -122,7 +123,7 @@ function writeElement(
       return true;
     }
     if (!isNamed) {
-      const detail = `an element of ${target.path} cannot be told apart without ${missingKey(target, values)}`;
+      const detail = `an element of ${target.path} has no identity without ${missingKey(target, values)}`;
       throw new Misfit('identity-missing', plan.place, 'nothing', detail);
     }
     if (seen.has(key)) {
@@ -141,7 +142,7 @@ function writeElement(
   return true;
 }
 
-/** The element that was just refused stands in the list already. */
+/** Whether the last rejected element was a duplicate: its identity is in the list already. */
 function isRepeated({ record }: Writing): boolean {
   return record.drops.at(-1)?.misfit.code === 'element-duplicate';
 }
@@ -150,7 +151,7 @@ function takeStates(inside: Writing, writing: Writing): void {
   if (inside.states !== undefined) writing.states = { ...writing.states, ...inside.states };
 }
 
-/** Writes the identity keys into `values`; tells whether they are enough to tell the element apart. */
+/** Writes the identity keys into `values`. Returns whether all keys that the identity needs are present. */
 function readIdentity(target: ListTarget, plan: ElementPlan, scope: Scope, values: Values): boolean {
   for (const key of target.identity) {
     const value = plan.identity.get(key.name)?.read(scope) ?? key.default;

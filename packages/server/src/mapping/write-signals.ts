@@ -6,9 +6,11 @@ import { setState, stateOf } from './signal-state.ts';
 import { writeList } from './write-list.ts';
 
 /**
- * The object that `nodes` make of `scope`, or undefined when they found nothing. A value that does not fit is left out,
- * with its state and a trace in the receipt, and its neighbours go on. Throws `Misfit` for a latitude or longitude only:
- * a record whose position cannot be right is not taken apart. One that is not available is no wrong position.
+ * Writes the signals of `nodes`. Returns them as an object, or undefined if there is no value. A value that does not fit is
+ * left out: the record gets its state, and the receipt gets a reject. The other values are written.
+ *
+ * Throws `Misfit` only for a latitude or longitude that does not fit: then the whole record is rejected. A position that
+ * is "not available" does not throw.
  */
 export function writeNodes(
   nodes: readonly SignalNode[],
@@ -46,7 +48,7 @@ function readLine(line: Line, scope: Scope, metric: string, writing: Writing, is
   return null;
 }
 
-/** A value of all bits set is the device's own "not available", so it is null; anything else is left out. */
+/** Adds a drop. Returns null for a value with all bits set, which means "not available", and undefined for any other. */
 function drop(misfit: Misfit, line: Line, metric: string, writing: Writing): null | undefined {
   writing.record.drops.push({ refused: 'value', misfit });
   writing.record.failed.set(line, 'rejected');

@@ -8,13 +8,13 @@ import { checkShape } from './schema-errors.ts';
 import { type Convert, findConversion, SENML_UNITS } from './unit.ts';
 
 export interface UnitReader {
-  /** Where the unit itself is told. */
+  /** The paths that the unit itself is read from. */
   readonly reads: readonly Read[];
-  /** Brings a raw value to the unit of its target. Throws `Misfit` when it is not a number or its unit is not known. */
+  /** Converts a raw value to the unit of the target. Throws `Misfit` if it is not a number or its unit is unknown. */
   convert(value: unknown, scope: Record<string, unknown>): unknown;
 }
 
-/** The conversion a line asks for; undefined when there is none to do. */
+/** Compiles the `unit` of a line. Returns undefined if no conversion is needed, or after adding an error. */
 export function compileUnit(
   line: Line,
   target: LeafTarget,
@@ -46,7 +46,7 @@ function compileToldUnit(
 ): UnitReader | undefined {
   const shape = checkShape(ToldUnitSchema, unit, at);
   if (shape.length > 0) {
-    const detail = 'expected a UCUM code, or {senml: <CEL of the unit>, untold: <UCUM code where none is told>}';
+    const detail = 'expected a UCUM code, or {senml: <CEL of the unit>, untold: <UCUM code if the payload names none>}';
     return build.refuse(at, 'type', detail);
   }
   const { senml: source, untold } = unit as Static<typeof ToldUnitSchema>;
@@ -73,7 +73,7 @@ function compileToldUnit(
 
 const asItIs: Convert = (value) => value;
 
-/** The SenML units that have the dimension of `target`, each with its conversion. */
+/** The SenML units that can be converted to `target`, each with its conversion. */
 function senmlConversions(target: string): ReadonlyMap<string, Convert> {
   const conversions = new Map<string, Convert>();
   for (const [senml, code] of Object.entries(SENML_UNITS)) {

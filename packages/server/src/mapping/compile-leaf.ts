@@ -1,8 +1,8 @@
 import type { LeafTarget } from '@gladhand/contract/signal-target.ts';
 import type { Compilation } from './compilation.ts';
+import { compileUnit, type UnitReader } from './compile-unit.ts';
 import { type Line as LineDocument, LineSchema } from './document.ts';
 import type { Expression } from './expression.ts';
-import { compileUnit, type UnitReader } from './leaf-unit.ts';
 import { describe, Misfit, type Place } from './misfit.ts';
 import { createReadPlan, isAnyPresent } from './read-plan.ts';
 import { checkShape, pointerStep } from './schema-errors.ts';
@@ -10,9 +10,9 @@ import { DEVICE_ERROR, type LeafReader, type Line, NOT_AVAILABLE } from './signa
 import { checkByte, checkKept, checkNotAllBits, createTargetCheck, type TargetCheck } from './target-check.ts';
 
 /**
- * One signal line: expression -> notAvailable / error -> default -> values -> unit -> the target's type and bounds.
+ * Compiles one signal line. At run time its value passes these steps in order: expression, `notAvailable` and `error`,
+ * `default`, `values`, `unit`, then the target's type and bounds. Returns undefined after adding an error.
  */
-
 export function compileLeaf(
   raw: unknown,
   target: LeafTarget,
@@ -87,7 +87,7 @@ function compileValue(
   };
 }
 
-/** Only what tells elements apart may be assumed: a default of anything measured would be a reading that nobody made. */
+/** Only an identity key may have a default. A default for a measured value would be a reading that was never made. */
 function compileDefault(
   line: LineDocument,
   target: LeafTarget,
@@ -101,7 +101,7 @@ function compileDefault(
     accepts((value) => finish(value, {}), line.default, at, 'default-invalid', build);
     return;
   }
-  const detail = `a missing value is not a reading of ${target.path}: take the default away, and the signal is left out`;
+  const detail = `a missing value is not a reading of ${target.path}: remove the default, and the signal is left out`;
   build.refuse(at, 'default-refused', detail);
 }
 
@@ -156,7 +156,7 @@ function createReader(
 }
 
 interface ReadonlyTable {
-  /** null leaves the signal out. */
+  /** Keyed by the partner's value as text. null leaves the signal out. */
   readonly entries: ReadonlyMap<string, number | string | boolean | null>;
   readonly otherwise: number | string | boolean | null | undefined;
   readonly leavesOut: boolean;
@@ -170,7 +170,7 @@ function compileTable(
 ): ReadonlyTable | undefined {
   if (line.values === undefined) {
     if (line.otherwise !== undefined)
-      build.refuse(`${pointer}/otherwise`, 'unexpected', 'has a meaning beside `values` only');
+      build.refuse(`${pointer}/otherwise`, 'unexpected', 'is only allowed together with `values`');
     return undefined;
   }
   if (line.unit !== undefined)
@@ -199,7 +199,7 @@ function compileStates(
   ] as const) {
     if (line[option] === undefined) continue;
     if (target.identity)
-      build.refuse(`${pointer}/${option}`, 'unexpected', `${target.path} tells elements apart: it is never null`);
+      build.refuse(`${pointer}/${option}`, 'unexpected', `${target.path} identifies an element: it is never null`);
     line[option].forEach((value, index) => {
       const at = `${pointer}/${option}/${index}`;
       if (typeof value === 'object' && value !== null)
@@ -212,7 +212,7 @@ function compileStates(
   return states.size === 0 ? undefined : states;
 }
 
-/** Runs a check on a constant of the document and turns what it throws into a compile error. */
+/** Checks a constant of the document. Turns a `Misfit` into a compile error at `at` and returns false. */
 function accepts(
   check: (value: unknown) => unknown,
   value: unknown,

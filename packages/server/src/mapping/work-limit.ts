@@ -5,33 +5,38 @@ import { Misfit, type Place } from './misfit.ts';
 import { compilePath, type Path, type Scope } from './path.ts';
 
 /**
- * What keeps the work of a payload linear. An expression inside a loop that goes through a list outside of it (a filter
- * over the whole payload for every element) would take the square of the payload's size. Such lists are counted, and
- * beyond `outerElementsMax` of one payload the expression is refused. One that depends on no loop is computed once.
+ * Keeps the work of a payload linear. An expression inside a loop may visit a list outside of that loop, such as a filter
+ * over the whole payload for every element. That would take quadratic time. So the elements of such lists are counted, and
+ * beyond `outerElementsMax` in one payload the expression is rejected. An expression that depends on no loop is computed
+ * once.
  */
 export interface Work {
   outerElements: number;
   readonly known: Map<object, unknown>;
 }
 
-/** No name of a mapping: names begin with a letter. */
+/** The scope's key for `Work`. A mapping cannot use it as a name: names begin with a letter. */
 const WORK = '#work';
 
+/** Sets the counts of `scope` to zero. Call it once for each payload. */
 export function beginWork(scope: Scope): void {
   scope[WORK] = { outerElements: 0, known: new Map() } satisfies Work;
 }
 
-/** Throws `Misfit` when the payload's share of such work is used up. */
+/** Counts elements of an outer list. Throws `Misfit` beyond `outerElementsMax` in one payload. */
 export function countOuter(elements: number, scope: Scope, place: Place): void {
   const work = scope[WORK] as Work | undefined;
   if (work === undefined) return;
   work.outerElements += elements;
   if (work.outerElements <= MAPPING_LIMITS.outerElementsMax) return;
-  const detail = `inside a loop, lists outside of it may be gone through for ${MAPPING_LIMITS.outerElementsMax} elements of one payload`;
+  const detail = `expressions inside loops may visit at most ${MAPPING_LIMITS.outerElementsMax} elements of lists outside of their loop in one payload`;
   throw new Misfit('too-much-work', place, 'more', detail);
 }
 
-/** `expression`, counted: `outer` are the lists it goes through that the innermost loop has no part in. */
+/**
+ * Wraps `expression` so that its work is limited. `outer` are the lists it visits that do not depend on the innermost
+ * loop. If it depends on no loop at all, its value is computed once for each payload.
+ */
 export function boundWork(
   expression: Expression,
   outer: readonly Read[],
@@ -60,7 +65,7 @@ function once(expression: Expression, scope: Scope): unknown {
   return value;
 }
 
-/** A list within the elements of another is no longer than what holds it, and is counted by that. */
+/** The path up to the first list. Lists inside its elements are not counted themselves. */
 function beforeEvery({ steps }: Read): Path['steps'] {
   const end = steps.indexOf(EVERY);
   return (end === -1 ? steps : steps.slice(0, end)) as Path['steps'];
