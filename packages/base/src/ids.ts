@@ -3,7 +3,7 @@ import { v7 } from 'uuid';
 
 /** Identifiers and randomness, handed in so that tests can repeat a run. */
 export interface Ids {
-  /** A new UUIDv7 (RFC 9562 5.7): sorts by creation time, monotonic within this process. */
+  /** A new UUIDv7 (RFC 9562 5.7): sorts by creation time, rising within this process while the clock does. */
   uuid(): string;
   /** `length` bytes nobody can guess. */
   randomBytes(length: number): Buffer;
@@ -12,35 +12,39 @@ export interface Ids {
 /** Random bytes are drawn for so many ids at a time: asking the system for each one makes up most of an id's cost. */
 const POOL_IDS = 512;
 const SEQUENCE_MAX = 2 ** 32 - 1;
+/** A clock that goes back by less is waited for, so that ids rise; by more, it was wrong before and is followed. */
+const CLOCK_BACK_MS_MAX = 1_000;
 
-const pool = Buffer.alloc(16 * POOL_IDS);
-let drawn = pool.length;
-let lastMs = 0;
-let sequence = 0;
+/** Ids of this clock: their time is never more than `CLOCK_BACK_MS_MAX` ahead of it. */
+export function createIds(nowMs: () => number): Ids {
+  const pool = Buffer.alloc(16 * POOL_IDS);
+  let drawn = pool.length;
+  let lastMs = 0;
+  let sequence = 0;
 
-/** Within one millisecond, or should the clock go back, the sequence rises from a random start. */
-function nextUuid(): string {
-  if (drawn === pool.length) {
-    randomFillSync(pool);
-    drawn = 0;
+  /** Within one millisecond, or should the clock go back a little, the sequence rises from a random start. */
+  function uuid(): string {
+    if (drawn === pool.length) {
+      randomFillSync(pool);
+      drawn = 0;
+    }
+    const random = pool.subarray(drawn, (drawn += 16));
+    const atMs = nowMs();
+    if (atMs > lastMs || lastMs - atMs > CLOCK_BACK_MS_MAX) {
+      lastMs = atMs;
+      sequence = random.readUInt32BE(6) >>> 1;
+    } else if (sequence < SEQUENCE_MAX) sequence += 1;
+    else {
+      lastMs += 1;
+      sequence = 0;
+    }
+    return v7({ msecs: lastMs, seq: sequence, random });
   }
-  const random = pool.subarray(drawn, (drawn += 16));
-  const nowMs = Date.now();
-  if (nowMs > lastMs) {
-    lastMs = nowMs;
-    sequence = random.readUInt32BE(6) >>> 1;
-  } else if (sequence < SEQUENCE_MAX) sequence += 1;
-  else {
-    lastMs += 1;
-    sequence = 0;
-  }
-  return v7({ msecs: lastMs, seq: sequence, random });
+
+  return { uuid, randomBytes: (length) => randomBytes(length) };
 }
 
-export const systemIds: Ids = {
-  uuid: nextUuid,
-  randomBytes: (length) => randomBytes(length),
-};
+export const systemIds: Ids = createIds(() => Date.now());
 
 /** The UUIDv7 whose time is `atMs` and whose random bits are taken from `entropy` (16 bytes): same input, same id. */
 export function uuidFrom(atMs: number, entropy: Uint8Array): string {

@@ -22,6 +22,7 @@ import { forgetSessions, openSessions } from '../people/sessions.ts';
 import { forgetUsage } from '../plans/usage.ts';
 import { openMapper } from '../processing/mapper.ts';
 import { forgetArrivals, forgetLeafPaths } from '../processing/store.ts';
+import { forgetUnclaimed } from '../processing/unclaimed-store.ts';
 import { refuseChangedVersions } from '../products/freeze-versions.ts';
 import { loadProducts, type Products } from '../products/products.ts';
 import { createAdministration } from '../registry/administer.ts';
@@ -148,7 +149,10 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
         (nowMs) => forgetUsage(database, nowMs),
         (nowMs) => forgetArrivals(database, nowMs),
         (nowMs) => forgetLeafPaths(database, nowMs, config.intake.envelopeRetentionDays),
+        (nowMs) => forgetUnclaimed(database, nowMs, config.intake.envelopeRetentionDays),
       ],
+      database,
+      ids,
       intakeLog,
       partitions,
       clock,

@@ -4,6 +4,8 @@ import { plainArray } from '../database/plain-array.ts';
 import type { Schema } from '../database/schema.ts';
 import type { Envelope } from '../intake-log/intake-log.ts';
 
+const DAY_MS = 86_400_000;
+
 /** The SQL of envelopes that wait for a registration, and of registrations that may have ended a wait. */
 /** Remembers under each unregistered name which envelopes wait for it. */
 export async function writeUnclaimed(
@@ -94,6 +96,7 @@ export async function deleteWaiting(database: Database, waiting: readonly Waitin
 }
 
 /** Drops what waits for a registration longer than envelopes are kept. */
-export async function forgetUnclaimed(database: Database, beforeMs: number): Promise<void> {
-  await database.system.deleteFrom('unclaimed').where('received_at', '<', new Date(beforeMs)).execute();
+export async function forgetUnclaimed(database: Database, nowMs: number, envelopeRetentionDays: number): Promise<void> {
+  const before = new Date(nowMs - envelopeRetentionDays * DAY_MS);
+  await database.system.deleteFrom('unclaimed').where('received_at', '<', before).execute();
 }
