@@ -52,8 +52,8 @@ export interface IntakeLog {
   pending(): { readonly envelopes: number; readonly bytes: number; readonly groupsWritten: number };
   /** How many envelopes wait to be taken; counted up to `most`, because counting takes as long as there are many. */
   backlog(most?: number): Promise<number>;
-  /** Puts envelopes back into the log: they are taken again, after what is there. */
-  requeue(envelopes: readonly { id: string; receivedAtMs: number }[]): Promise<void>;
+  /** Puts envelopes that were appended before back into the log: they are taken again, after what is there. */
+  requeue(envelopes: readonly Envelope[]): Promise<void>;
   /**
    * Puts what was deferred back into its place: of these products, and what is older than `olderThanMs`. To be called
    * by a taker when it begins: another one may have been here since it took last.

@@ -46,7 +46,7 @@ export function openPostgresIntakeLog(parts: { database: Database; partitions: P
         select count(*) as count from (select from intake_log limit ${most}) counted`.execute(database.system);
       return rows[0]!.count;
     },
-    requeue: (envelopes) => insertLog(database.system, envelopes),
+    requeue: (envelopes) => (envelopes.length === 0 ? Promise.resolve() : insertLog(database.system, envelopes)),
     async resume(products, olderThanMs) {
       await store.resume(database, products, olderThanMs);
       floor.reset();

@@ -1,9 +1,10 @@
 import { systemClock } from '@gladhand/base/clock.ts';
-import { systemIds } from '@gladhand/base/ids.ts';
+import { systemIds, uuidTimeMs } from '@gladhand/base/ids.ts';
 import { sql } from 'kysely';
 import { expect, test, vi } from 'vitest';
 import { openMapperWorld, range } from '../../test/mapper-world.ts';
 import { countRowsReadIn } from '../../test/rows-read.ts';
+import { createVault } from '../vault/vault.ts';
 import { requeueClaimed } from './claims.ts';
 
 /** Envelopes that wait for a registration, and what becomes of them when it comes, comes too late, or never can. */
@@ -73,26 +74,30 @@ test('what a node has no product for waits for one that has, in order, and holds
 });
 
 test('a look for claims reads no envelope that waits for another name', async () => {
-  const { database, intakeLog, organizationId, createTrailer } = await openMapperWorld();
+  const { database, intakeLog, organizationId, createTrailer, send } = await openMapperWorld();
   await database.owner.deleteFrom('new_claim').execute();
-  const wait = (name: string) => ({
+  const sent = [await send({ first: 0, records: 1 }), await send({ first: 1, records: 1 })];
+  const batch = await intakeLog.take({ envelopesMax: 10, bytesMax: 1e6 });
+  await batch.acknowledge(batch.envelopes);
+  const wait = (name: string, id = systemIds.uuid()) => ({
     asset_name: name,
-    envelope_id: systemIds.uuid(),
-    received_at: new Date(systemClock.nowMs()),
+    envelope_id: id,
+    received_at: new Date(uuidTimeMs(id)),
     organization_id: organizationId,
   });
   const others = range(0, 3_000).map((place) => wait(`1M8GDM9A0KP0${10_000 + place}`));
   await database.owner
     .insertInto('unclaimed')
-    .values([...others, wait(LATER_VIN), wait(LATER_VIN)])
+    .values([...others, ...sent.map((id) => wait(LATER_VIN, id)), wait(LATER_VIN)])
     .execute();
   await sql`analyze unclaimed`.execute(database.owner);
   const rowsRead = () =>
-    database.system
-      .transaction()
-      .execute((system) =>
-        countRowsReadIn(system, () => requeueClaimed({ database: { ...database, system }, intakeLog })),
-      );
+    database.system.transaction().execute((system) =>
+      countRowsReadIn(system, () => {
+        const own = { ...database, system };
+        return requeueClaimed({ database: own, intakeLog, vault: createVault(own) });
+      }),
+    );
   expect(await rowsRead()).toBe(0);
   await createTrailer(organizationId, { vin: LATER_VIN, name: 'L' });
   expect(await rowsRead()).toBeLessThan(30);

@@ -1,5 +1,6 @@
 import type { Database } from '../database/database.ts';
 import type { IntakeLog } from '../intake-log/intake-log.ts';
+import type { Vault } from '../vault/vault.ts';
 import * as store from './unclaimed-store.ts';
 
 /**
@@ -9,18 +10,20 @@ import * as store from './unclaimed-store.ts';
  * its registration was looked at. May be repeated: an envelope that is put back twice is mapped twice, to the same records.
  */
 const CLAIMS_MAX = 100;
-const ENVELOPES_MAX = 1_000;
+/** Their bodies are in memory at once. */
+const ENVELOPES_MAX = 100;
 
-export async function requeueClaimed(parts: { database: Database; intakeLog: IntakeLog }): Promise<void> {
-  const { database, intakeLog } = parts;
+export async function requeueClaimed(parts: { database: Database; intakeLog: IntakeLog; vault: Vault }): Promise<void> {
+  const { database, intakeLog, vault } = parts;
   for (;;) {
     const claims = await store.selectNewClaims(database, CLAIMS_MAX);
     if (claims.length === 0) return;
     let waiting: store.Waiting[];
     do {
       waiting = await store.selectWaiting(database, claims, ENVELOPES_MAX);
-      const envelopes = new Map(waiting.map((one) => [one.id, one]));
-      if (envelopes.size > 0) await intakeLog.requeue([...envelopes.values()]);
+      // What is past its retention is not found, and ends here.
+      const envelopes = await vault.find([...new Map(waiting.map((one) => [one.id, one])).values()]);
+      await intakeLog.requeue(envelopes.sort((one, other) => (one.id < other.id ? -1 : 1)));
       if (waiting.length > 0) await store.deleteWaiting(database, waiting);
     } while (waiting.length === ENVELOPES_MAX);
     await store.deleteNewClaims(database, claims);

@@ -8,6 +8,7 @@ import type { Doorbell } from '../doorbell/doorbell.ts';
 import type { IntakeLog } from '../intake-log/intake-log.ts';
 import { createVersionFreeze, VersionChanged } from '../products/freeze-versions.ts';
 import type { Products } from '../products/products.ts';
+import { createVault, type Vault } from '../vault/vault.ts';
 import { requeueClaimed } from './claims.ts';
 import { type BatchParts, PRODUCT_WAIT_MS_MAX, processBatch } from './process-batch.ts';
 import type { Settled } from './settle.ts';
@@ -39,7 +40,7 @@ export interface MapperParts {
   readonly onSettled?: (settled: Settled, envelopes: number) => void;
 }
 
-type Loop = MapperParts & BatchParts;
+type Loop = MapperParts & BatchParts & { readonly vault: Vault };
 
 const BATCH_ENVELOPES_MAX = 1_000;
 const BATCH_BYTES_MAX = 8 * 1024 * 1024;
@@ -53,7 +54,12 @@ export function openMapper(parts: MapperParts): Mapper {
   const bell = createWakeUp(parts.clock, closing.signal);
   const stopListening = parts.doorbell.on('intake', bell.ring);
   const lease = openLease({ ...parts, name: 'mapper', onHeld: bell.ring });
-  const loop = { ...parts, lease, freezeVersions: createVersionFreeze(parts.products) };
+  const loop = {
+    ...parts,
+    lease,
+    vault: createVault(parts.database),
+    freezeVersions: createVersionFreeze(parts.products),
+  };
   const finished = runLoop(loop, bell, closing.signal);
   return {
     async close() {

@@ -29,7 +29,8 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   mapping: [],
   products: ['mapping'],
   telemetry: [],
-  processing: ['mapping', 'products', 'registry', 'telemetry'],
+  vault: [],
+  processing: ['mapping', 'products', 'registry', 'telemetry', 'vault'],
   query: ['registry', 'telemetry'],
   live: ['telemetry'],
   docs: [],
@@ -68,6 +69,7 @@ export const LEAD_FILES = [
   'registry/registry.ts',
   'telemetry/append.ts',
   'telemetry/read.ts',
+  'vault/vault.ts',
 ];
 
 /** Implementations of ports; only app/backends.ts chooses between them. */
