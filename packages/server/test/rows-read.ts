@@ -23,6 +23,13 @@ export function countRowsRead(database: Database): { readonly database: Database
   return { database: { ...database, within }, rowsRead };
 }
 
+/** The same of one piece of work in a transaction of the caller's own. */
+export async function countRowsReadIn(trx: Kysely<Schema>, work: () => Promise<void>): Promise<number> {
+  const before = await countSoFar(trx);
+  await work();
+  return (await countSoFar(trx)) - before;
+}
+
 async function countSoFar(own: Kysely<Schema>): Promise<number> {
   const { rows } = await sql<{ count: number }>`
     select coalesce(sum(pg_stat_get_xact_tuples_returned(oid)), 0)::int as count from pg_class

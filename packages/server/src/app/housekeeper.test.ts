@@ -1,34 +1,50 @@
 import { systemClock } from '@gladhand/base/clock.ts';
+import { systemIds, uuidFrom, uuidTimeMs } from '@gladhand/base/ids.ts';
 import { silentLogger } from '@gladhand/base/log.ts';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
-import { createPartitions } from '../database/partitions.ts';
+import type { Database } from '../database/database.ts';
+import { createPartitions, type Partitions } from '../database/partitions.ts';
 import { openPostgresIntakeLog } from '../intake-log/postgres.ts';
-import { keepHouse } from './housekeeper.ts';
+import { forgetUnclaimed } from '../processing/unclaimed-store.ts';
+import { CLOCK_DIFFERENCE_MS_MAX, type HouseParts, keepHouse } from './housekeeper.ts';
 
 const DAY_MS = 86_400_000;
+
+const nowMs = Date.UTC(2026, 10, 23, 12);
+
+function houseAt(databaseMs: number, world: { database: Database; partitions: Partitions }): HouseParts {
+  return {
+    intakeLog: openPostgresIntakeLog(world),
+    partitions: world.partitions,
+    clock: { ...systemClock, nowMs: () => nowMs },
+    readDatabaseMs: async () => databaseMs,
+    log: silentLogger,
+    envelopeRetentionDays: 30,
+    recordRetentionDays: 40,
+    forget: [],
+  };
+}
+
+async function partitionNames(database: Database): Promise<string[]> {
+  const { rows } = await sql<{ name: string }>`
+    select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where c.relkind = 'r' order by c.relname`.execute(database.owner);
+  return rows.map(({ name }) => name);
+}
 
 test('what is past its retention goes by whole partitions, and nothing that is younger', async () => {
   const database = await openTestDatabase();
   const partitions = createPartitions(database);
-  const nowMs = Date.UTC(2026, 10, 23, 12);
   const ages = [0, 1, 29, 31, 32, 45].map((days) => nowMs - days * DAY_MS);
   for (const table of ['envelope', 'receipt', 'record'] as const) await partitions.ensure(table, ages);
   const forgotten: number[] = [];
   await keepHouse({
-    intakeLog: openPostgresIntakeLog({ database, partitions }),
-    partitions,
-    clock: { ...systemClock, nowMs: () => nowMs },
-    log: silentLogger,
-    envelopeRetentionDays: 30,
-    recordRetentionDays: 40,
+    ...houseAt(nowMs, { database, partitions }),
     forget: [async (atMs) => void forgotten.push(atMs), async (atMs) => void forgotten.push(atMs)],
   });
-  const { rows } = await sql<{ name: string }>`
-    select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    where c.relkind = 'r' order by c.relname`.execute(database.owner);
-  const kept = rows.map(({ name }) => name);
+  const kept = await partitionNames(database);
   expect(kept.filter((name) => name.startsWith('envelope'))).toEqual([
     'envelope_20261025',
     'envelope_20261122',
@@ -46,4 +62,64 @@ test('what is past its retention goes by whole partitions, and nothing that is y
     'record_2026w48',
   ]);
   expect(forgotten).toEqual([nowMs, nowMs]);
+});
+
+test('nothing goes while the clocks of node and database differ, in whichever direction', async () => {
+  const database = await openTestDatabase();
+  const partitions = createPartitions(database);
+  await partitions.ensure('envelope', [nowMs - 45 * DAY_MS]);
+  for (const differenceMs of [CLOCK_DIFFERENCE_MS_MAX + 1, -CLOCK_DIFFERENCE_MS_MAX - 1])
+    await keepHouse(houseAt(nowMs + differenceMs, { database, partitions }));
+  expect(await partitionNames(database)).toHaveLength(1);
+  await keepHouse(houseAt(nowMs + CLOCK_DIFFERENCE_MS_MAX, { database, partitions }));
+  expect(await partitionNames(database)).toHaveLength(0);
+});
+
+test('a day that the intake log refers to is kept, and what waits for a registration goes with its day', async () => {
+  const database = await openTestDatabase();
+  const partitions = createPartitions(database);
+  const house = {
+    ...houseAt(nowMs, { database, partitions }),
+    forget: [(atMs: number) => forgetUnclaimed(database, atMs, 30)],
+  };
+  const ids = await Promise.all(
+    [45, 44, 43].map(async (days) => {
+      const id = uuidFrom(nowMs - days * DAY_MS, systemIds.randomBytes(16));
+      const asset = { vin: '1UYVS2533P7204518' };
+      const fixed = {
+        organizationId: id,
+        keyId: id,
+        partnerId: 'p',
+        product: 'traccar',
+        asset,
+        body: Buffer.from('{}'),
+      };
+      await house.intakeLog.append({ id, receivedAtMs: uuidTimeMs(id), ...fixed });
+      return id;
+    }),
+  );
+  const wait = (id: string) => ({
+    ...{ asset_name: '1UYVS2533P7204518', envelope_id: id, organization_id: id },
+    received_at: new Date(uuidTimeMs(id)),
+  });
+  const young = uuidFrom(nowMs - 29 * DAY_MS, systemIds.randomBytes(16));
+  await database.owner
+    .insertInto('unclaimed')
+    .values([...ids, young].map(wait))
+    .execute();
+  const batch = await house.intakeLog.take({ envelopesMax: 10, bytesMax: 1e6 });
+  const of = (id: string | undefined) => batch.envelopes.filter((envelope) => envelope.id === id);
+  await batch.acknowledge(of(ids[0]));
+  await batch.defer(of(ids[1]));
+  await keepHouse(house);
+  expect(await partitionNames(database)).toEqual(['envelope_20261010', 'envelope_20261011']);
+  expect((await database.owner.selectFrom('unclaimed').selectAll().execute()).map((row) => row.envelope_id)).toEqual([
+    young,
+  ]);
+  await house.intakeLog.resume(['traccar'], 0);
+  const rest = await house.intakeLog.take({ envelopesMax: 10, bytesMax: 1e6 });
+  expect(rest.envelopes.map(({ id }) => id).sort()).toEqual([ids[1], ids[2]].sort());
+  await rest.acknowledge(rest.envelopes);
+  await keepHouse(house);
+  expect(await partitionNames(database)).toEqual([]);
 });

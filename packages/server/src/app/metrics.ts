@@ -61,6 +61,20 @@ export function createMetrics(parts: {
     },
   });
   new Gauge({
+    name: 'gladhand_intake_deferred_envelopes',
+    help: 'Envelopes that wait for a node that has their product',
+    registers,
+    async collect() {
+      const deferred = await parts.intakeLog.deferred().catch(() => undefined);
+      this.set(deferred === undefined ? Number.NaN : [...deferred.values()].reduce((sum, count) => sum + count, 0));
+    },
+  });
+  const expired = new Counter({
+    name: 'gladhand_intake_expired_envelopes_total',
+    help: 'Entries of the intake log that ended because their envelope was past its retention',
+    registers,
+  });
+  new Gauge({
     name: 'gladhand_database_ready',
     help: '1 while PostgreSQL answers, 0 while it recovers',
     registers,
@@ -157,6 +171,7 @@ export function createMetrics(parts: {
       records.inc({ outcome: 'repeated' }, settled.recordsRepeated);
       records.inc({ outcome: 'rejected' }, settled.rejects);
       unclaimed.inc(settled.unclaimed);
+      expired.inc(settled.expired);
     },
     onSent: (records) => sent.inc(records),
     watchLiveFeed(counts) {

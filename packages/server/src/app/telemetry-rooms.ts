@@ -5,6 +5,7 @@ import { forgetSessions } from '../people/sessions.ts';
 import { forgetUsage } from '../plans/usage.ts';
 import { type Mapper, openMapper } from '../processing/mapper.ts';
 import { forgetArrivals, forgetLeafPaths } from '../processing/store.ts';
+import { forgetUnclaimed } from '../processing/unclaimed-store.ts';
 import { createRegistry, type Registry } from '../registry/registry.ts';
 import { createTelemetryReader, type TelemetryReader } from '../telemetry/read.ts';
 import type { Surroundings } from './backends.ts';
@@ -58,6 +59,7 @@ function openHousekeeping(config: Config, around: Surroundings, { backends }: Fo
     ...around,
     ...config.intake,
     ...config.telemetry,
+    database,
     intakeLog,
     partitions,
     forget: [
@@ -66,6 +68,7 @@ function openHousekeeping(config: Config, around: Surroundings, { backends }: Fo
       (nowMs) => forgetUsage(database, nowMs),
       (nowMs) => forgetArrivals(database, nowMs),
       (nowMs) => forgetLeafPaths(database, nowMs, config.intake.envelopeRetentionDays),
+      (nowMs) => forgetUnclaimed(database, nowMs, config.intake.envelopeRetentionDays),
     ],
   });
 }

@@ -13,12 +13,15 @@ const WITHOUT_ORGANIZATION: Readonly<Record<string, string>> = {
   access_epoch: 'one number; system only',
   telemetry_position: 'one number, as the position of any record is; read by every request',
   intake_log: 'points to envelopes; system only',
+  intake_deferred: 'points to envelopes; system only',
+  lease: 'of the nodes; system only',
   idempotency: 'belongs to a key and has no words of its own; system only',
   arrival: 'belongs to a key and has no words of its own; system only',
   signature_nonce: 'belongs to a key and has no words of its own; system only',
   plan: 'of the installation; system only',
   product_limit: 'of the installation; system only',
   product_version: 'of the installation; system only',
+  retired_partition: 'bookkeeping of the owner',
   migration: 'bookkeeping of the owner',
   migration_lock: 'bookkeeping of the owner',
   migration_digest: 'bookkeeping of the owner',
@@ -122,6 +125,7 @@ test('every table that belongs to an organization is bound to it, new partitions
       'fleet',
       'latest',
       'leaf_paths',
+      'new_claim',
       'person',
       'receipt',
     ],
@@ -171,8 +175,18 @@ test('no organization can write what partners sent, what became of it, or its ow
     .filter((table) => table.grants.some((grant) => /^gladhand_app (INSERT|UPDATE|DELETE)/.test(grant)))
     .map(({ name }) => name);
   expect(mayWrite).toEqual([
-    ...['api_key', 'api_key_secret', 'asset', 'audit_event', 'audit_head', 'device', 'fleet', 'organization', 'person'],
-    'session',
+    ...[
+      'api_key',
+      'api_key_secret',
+      'asset',
+      'audit_event',
+      'audit_head',
+      'device',
+      'fleet',
+      'new_claim',
+      'organization',
+    ],
+    ...['person', 'session'],
   ]);
   const audit = tables.find(({ name }) => name === 'audit_event')!.grants;
   expect(audit.filter((grant) => / (UPDATE|DELETE)/.test(grant))).toEqual([]);

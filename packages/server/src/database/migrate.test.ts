@@ -70,3 +70,24 @@ test('a database of a newer version is refused with what to do', async () => {
     'The database was last used by a newer Gladhand: it has the migration 9001-newer',
   );
 });
+
+test('a migration that cannot have its lock lets others through, and is tried again', async () => {
+  const database = await openTestDatabase();
+  const folder = await makeFolder({ '9001-wide.sql': 'alter table fleet add column width int;' });
+  let onWaited = () => {};
+  const waited = new Promise<void>((resolve) => {
+    onWaited = resolve;
+  });
+  const log = { ...silentLogger, info: () => {}, warn: onWaited } as unknown as typeof silentLogger;
+  let migrated: Promise<void> | undefined;
+  await database.owner.transaction().execute(async (reader) => {
+    await reader.selectFrom('fleet').selectAll().execute();
+    migrated = migrate(database, log, folder);
+    await waited;
+    // Nobody stands in the way between two tries.
+    await database.owner.selectFrom('fleet').selectAll().execute();
+  });
+  await migrated;
+  const { rows } = await sql`select width from fleet`.execute(database.owner);
+  expect(rows).toEqual([]);
+});

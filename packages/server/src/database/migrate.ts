@@ -11,6 +11,13 @@ import { clientConfig } from './open-database.ts';
 
 /** The advisory lock that lets one node at a time look at and change the schema ('gladhand' in ASCII, 8 bytes). */
 const MIGRATION_LOCK = '7452728932671876708';
+/** How long requests may have to wait behind a migration that waits for a lock itself. */
+const LOCK_TIMEOUT_MS = 2_000;
+/** What has queued up gets through in between. */
+const LOCK_RETRY_MS = 1_000;
+/** Some three minutes altogether: a dump that takes longer has to be waited for before the upgrade. */
+const LOCK_TRIES_MAX = 60;
+const LOCK_NOT_AVAILABLE = '55P03';
 const FOLDER = new URL('./migrations/', import.meta.url);
 
 /** The bookkeeping beside the product's own tables; `migration` is Kysely's, `migration_digest` ours. */
@@ -21,7 +28,9 @@ interface Bookkeeping {
 
 /**
  * Brings the schema to what this code expects: every `.sql` file of `folder` that the database has not seen runs once,
- * in file order, each in a transaction of its own, while other nodes wait. Refuses (StartRefusal) a database that is
+ * in file order, each in a transaction of its own, while other nodes wait. A statement that waits for a lock holds up
+ * everybody behind it, so it gives up after `LOCK_TIMEOUT_MS` and the migration is tried again. Throws
+ * `temporarily-unavailable` when it never gets its locks. Refuses (StartRefusal) a database that is
  * newer than the code, and one whose applied migrations are not the files' bytes.
  */
 export async function migrate(database: Database, log: Logger, folder: URL = FOLDER): Promise<void> {
@@ -43,8 +52,14 @@ export async function migrate(database: Database, log: Logger, folder: URL = FOL
       migrationTableName: 'migration',
       migrationLockTableName: 'migration_lock',
     });
-    for (;;) {
+    for (let tries = 1; ; ) {
       const { error, results } = await migrator.migrateUp();
+      if ((error as { code?: string } | undefined)?.code === LOCK_NOT_AVAILABLE && tries < LOCK_TRIES_MAX) {
+        log.warn({ err: error, tries }, 'A migration waited too long for a lock and will be tried again');
+        await sql`select pg_sleep(${LOCK_RETRY_MS / 1000})`.execute(kysely);
+        tries += 1;
+        continue;
+      }
       if (error !== undefined) throw refuseForeign(error);
       if (results === undefined || results.length === 0) return;
       for (const { migrationName } of results) log.info({ migration: migrationName }, 'Database migrated');
@@ -96,6 +111,7 @@ async function readMigrations(folder: URL): Promise<MigrationFile[]> {
 function migrationOf({ name, text, sha256 }: MigrationFile): Migration {
   return {
     async up(db: Kysely<Bookkeeping>) {
+      await sql`set local lock_timeout = ${sql.lit(LOCK_TIMEOUT_MS)}`.execute(db);
       await sql.raw(text).execute(db);
       await db.insertInto('migration_digest').values({ name, sha256 }).execute();
     },

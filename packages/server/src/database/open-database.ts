@@ -81,6 +81,11 @@ export async function openDatabase(
  */
 const IN_INDEX_ORDER = ' -c enable_bitmapscan=off';
 
+/** A connection whose other end does not answer is given up after 20 to 30 s, here and by the server. */
+const KEEPALIVE_IDLE_MS = 10_000;
+const SERVER_KEEPALIVE =
+  ' -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=30000';
+
 /** The settings every client of ours connects with: UTC, ISO dates, our column types, TCP keep-alive, its role. */
 export function clientConfig(host: PostgresHost, applicationName: string, role?: string): pg.ClientConfig {
   const given = host.connection.options ?? '';
@@ -89,8 +94,9 @@ export function clientConfig(host: PostgresHost, applicationName: string, role?:
     ...host.connection,
     types: columnTypes,
     application_name: applicationName,
-    options: `${given} -c timezone=UTC -c datestyle=ISO${asRole}`.trimStart(),
+    options: `${given} -c timezone=UTC -c datestyle=ISO${SERVER_KEEPALIVE}${asRole}`.trimStart(),
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_IDLE_MS,
   };
 }
 

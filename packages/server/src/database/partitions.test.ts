@@ -99,12 +99,12 @@ test('a new partition is made while others read and write the table', async () =
   expect(await partitionNames(database)).toEqual(['envelope_20261123', 'envelope_20261124']);
 });
 
-test('retention drops whole partitions that have aged out, oldest first, and keeps the one it falls into', async () => {
+test('retention retires whole partitions that have aged out, oldest first, and keeps the one it falls into', async () => {
   const database = await openTestDatabase();
   const partitions = createPartitions(database);
   const days = [20, 21, 22, 23].map((day) => Date.UTC(2026, 10, day));
   await partitions.ensure('envelope', days);
-  expect(await partitions.dropBefore('envelope', Date.UTC(2026, 10, 22, 12))).toEqual([
+  expect(await partitions.retireBefore('envelope', Date.UTC(2026, 10, 22, 12))).toEqual([
     'envelope_20261120',
     'envelope_20261121',
   ]);
@@ -119,9 +119,9 @@ test('a partition that is being read is left for the next time', async () => {
   await partitions.ensure('envelope', [Date.UTC(2026, 10, 20)]);
   await database.owner.transaction().execute(async (reader) => {
     await reader.selectFrom('envelope').selectAll().execute();
-    expect(await partitions.dropBefore('envelope', Date.UTC(2026, 10, 23))).toEqual([]);
+    expect(await partitions.retireBefore('envelope', Date.UTC(2026, 10, 23))).toEqual([]);
   });
-  expect(await partitions.dropBefore('envelope', Date.UTC(2026, 10, 23))).toEqual(['envelope_20261120']);
+  expect(await partitions.retireBefore('envelope', Date.UTC(2026, 10, 23))).toEqual(['envelope_20261120']);
 });
 
 test('a partition another node has dropped is noticed at the insert and made again', async () => {
@@ -129,7 +129,7 @@ test('a partition another node has dropped is noticed at the insert and made aga
   const [here, there] = [createPartitions(database), createPartitions(database)];
   const dayMs = Date.UTC(2026, 10, 20);
   await here.ensure('envelope', [dayMs]);
-  await there.dropBefore('envelope', dayMs + DAY_MS);
+  await there.retireBefore('envelope', dayMs + DAY_MS);
   await here.ensure('envelope', [dayMs]);
   const insert = () => database.owner.insertInto('envelope').values(envelopeAt(dayMs)).execute();
   const refused = await insert().catch((error: unknown) => error);
@@ -137,4 +137,38 @@ test('a partition another node has dropped is noticed at the insert and made aga
   here.forget('envelope');
   await here.ensure('envelope', [dayMs]);
   await insert();
+});
+
+test('a partition that was retired keeps its rows for a day, and comes back with them when it is needed', async () => {
+  const database = await openTestDatabase();
+  const partitions = createPartitions(database);
+  const dayMs = Date.UTC(2026, 10, 20);
+  const age = () =>
+    sql`update retired_partition set retired_at = retired_at - interval '1 day'`.execute(database.owner);
+  const count = async () => (await database.owner.selectFrom('envelope').select('id').execute()).length;
+  const retire = () => partitions.retireBefore('envelope', dayMs + DAY_MS);
+  await partitions.ensure('envelope', [dayMs, dayMs + DAY_MS]);
+  await database.owner.insertInto('envelope').values(envelopeAt(dayMs)).execute();
+  await retire();
+  expect([await count(), await partitions.dropRetired()]).toEqual([0, []]);
+  await partitions.ensure('envelope', [dayMs]);
+  expect(await count()).toBe(1);
+  // Its retention is over all the same: what comes late does not make its rows stay.
+  await age();
+  expect(await partitions.dropRetired()).toEqual([]);
+  expect(await retire()).toEqual(['envelope_20261120']);
+  expect(await partitions.dropRetired()).toEqual(['envelope_20261120']);
+  await partitions.ensure('envelope', [dayMs]);
+  expect([await count(), await partitionNames(database)]).toEqual([0, ['envelope_20261120', 'envelope_20261121']]);
+});
+
+test('a partition whose retention became longer is no longer marked for dropping', async () => {
+  const database = await openTestDatabase();
+  const partitions = createPartitions(database);
+  const dayMs = Date.UTC(2026, 10, 20);
+  await partitions.ensure('envelope', [dayMs]);
+  await partitions.retireBefore('envelope', dayMs + DAY_MS);
+  await partitions.ensure('envelope', [dayMs]);
+  await partitions.retireBefore('envelope', dayMs);
+  expect(await database.owner.selectFrom('retired_partition').selectAll().execute()).toEqual([]);
 });

@@ -13,10 +13,13 @@ export interface Partitions {
   /** Makes the missing partitions of `table` for these instants (ms since the epoch, any order, repeats welcome). */
   ensure(table: PartitionedTable, atMs: Iterable<number>): Promise<void>;
   /**
-   * Drops the partitions of `table` that end at or before `beforeMs` and gives their names, oldest first. A partition
-   * somebody is reading is left for the next time rather than waited for.
+   * Detaches the partitions of `table` that end at or before `beforeMs` and gives their names, oldest first. Their rows
+   * are kept until `dropRetired`; `ensure` attaches one again that is needed. A partition somebody is reading is left
+   * for the next time rather than waited for.
    */
-  dropBefore(table: PartitionedTable, beforeMs: number): Promise<string[]>;
+  retireBefore(table: PartitionedTable, beforeMs: number): Promise<string[]>;
+  /** Drops the partitions that were detached a day ago or earlier, by the database's clock, and gives their names. */
+  dropRetired(): Promise<string[]>;
   /** Forgets what is known to exist: to be called after `isMissingPartition`, when another node dropped one. */
   forget(table: PartitionedTable): void;
 }
@@ -42,8 +45,10 @@ const SPANS: Readonly<Record<PartitionedTable, Span>> = {
   record: { column: 'observed_at', spanMs: WEEK_MS, originMs: FIRST_MONDAY_MS, suffix: weekSuffix },
 };
 
-/** How long a drop waits for the readers of a partition; new readers of the table queue behind it meanwhile. */
-const DROP_LOCK_TIMEOUT_MS = 200;
+/** How long a detached partition is kept. */
+const RETIRED_KEPT_MS = DAY_MS;
+/** How long detaching waits for the readers of a table; new readers queue behind it meanwhile. */
+const RETIRE_LOCK_TIMEOUT_MS = 200;
 const LOCK_NOT_AVAILABLE = '55P03';
 const CHECK_VIOLATION = '23514';
 
@@ -78,14 +83,28 @@ export function createPartitions(database: Database): Partitions {
       }
     },
 
-    async dropBefore(table, beforeMs) {
+    async retireBefore(table, beforeMs) {
+      const retired: string[] = [];
+      try {
+        const partitions = await findPartitions(database.owner, table);
+        const isPast = ({ slot }: { slot: number }) => slotFromMs(table, slot + 1) <= beforeMs;
+        for (const { name, slot } of partitions.filter(isPast)) {
+          known[table].delete(slot);
+          if (await retirePartition(database.owner, table, name)) retired.push(name);
+        }
+        const kept = partitions.filter((partition) => !isPast(partition)).map(({ name }) => name);
+        if (kept.length > 0) await database.owner.deleteFrom('retired_partition').where('name', 'in', kept).execute();
+      } catch (error) {
+        throw asFault(error);
+      }
+      return retired;
+    },
+
+    async dropRetired() {
       const dropped: string[] = [];
       try {
-        for (const { name, slot } of await findPartitions(database.owner, table)) {
-          if (slotFromMs(table, slot + 1) > beforeMs) break;
-          known[table].delete(slot);
+        for (const name of await findRetired(database.owner))
           if (await dropPartition(database.owner, name)) dropped.push(name);
-        }
       } catch (error) {
         throw asFault(error);
       }
@@ -140,13 +159,15 @@ async function createPartition(kysely: Kysely<Schema>, table: PartitionedTable, 
   await kysely.transaction().execute(async (transaction) => {
     // One maker per table at a time, over all nodes: whoever comes second finds the first one's work.
     await sql`select pg_advisory_xact_lock(hashtext('partition'), hashtext(${table}))`.execute(transaction);
-    const { rows } = await sql<{ there: boolean }>`select to_regclass(${name}) is not null as there`.execute(
-      transaction,
-    );
-    if (rows[0]!.there) return;
-    await sql`create table ${sql.table(name)} (like ${sql.table(table)} including all)`.execute(transaction);
-    // Policies are not among what `like` copies.
-    await sql`select bind_to_organization(${name}::regclass)`.execute(transaction);
+    const { rows } = await sql<{ isAttached: boolean }>`
+      select relispartition as "isAttached" from pg_class where oid = to_regclass(${name})`.execute(transaction);
+    if (rows[0]?.isAttached) return;
+    // One that was retired is there, and is attached again with what it has.
+    if (rows[0] === undefined) {
+      await sql`create table ${sql.table(name)} (like ${sql.table(table)} including all)`.execute(transaction);
+      // Policies are not among what `like` copies.
+      await sql`select bind_to_organization(${name}::regclass)`.execute(transaction);
+    }
     await sql`alter table ${sql.table(table)} attach partition ${sql.table(name)} for values from (${from}) to (${to})`.execute(
       transaction,
     );
@@ -167,11 +188,45 @@ async function findPartitions(
   return rows.map(({ name, from }) => ({ name, slot: slotOf(table, from.getTime()) }));
 }
 
-async function dropPartition(kysely: Kysely<Schema>, name: string): Promise<boolean> {
+/**
+ * What is past its retention is out of sight at once and gone a day later: until then a wrong clock or a wrong setting
+ * has lost nothing. The mark stays when a late row has it attached again, so that it is dropped in the end.
+ */
+function retirePartition(kysely: Kysely<Schema>, table: PartitionedTable, name: string): Promise<boolean> {
+  return unlessInUse(kysely, async (transaction) => {
+    await sql`alter table ${sql.table(table)} detach partition ${sql.table(name)}`.execute(transaction);
+    await transaction
+      .insertInto('retired_partition')
+      .values({ name, parent: table })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  });
+}
+
+async function findRetired(kysely: Kysely<Schema>): Promise<string[]> {
+  const { rows } = await sql<{ name: string }>`
+    select name from retired_partition r
+     where retired_at <= now() - ${RETIRED_KEPT_MS} * interval '1 millisecond'
+       and not exists (select from pg_class c where c.oid = to_regclass(r.name) and c.relispartition)
+     order by name`.execute(kysely);
+  return rows.map(({ name }) => name);
+}
+
+function dropPartition(kysely: Kysely<Schema>, name: string): Promise<boolean> {
+  return unlessInUse(kysely, async (transaction) => {
+    await sql`drop table if exists ${sql.table(name)}`.execute(transaction);
+    await transaction.deleteFrom('retired_partition').where('name', '=', name).execute();
+  });
+}
+
+async function unlessInUse(
+  kysely: Kysely<Schema>,
+  work: (transaction: Kysely<Schema>) => Promise<void>,
+): Promise<boolean> {
   try {
     await kysely.transaction().execute(async (transaction) => {
-      await sql`set local lock_timeout = ${sql.lit(DROP_LOCK_TIMEOUT_MS)}`.execute(transaction);
-      await sql`drop table if exists ${sql.table(name)}`.execute(transaction);
+      await sql`set local lock_timeout = ${sql.lit(RETIRE_LOCK_TIMEOUT_MS)}`.execute(transaction);
+      await work(transaction);
     });
     return true;
   } catch (error) {

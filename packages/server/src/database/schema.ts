@@ -16,11 +16,15 @@ export interface Schema {
   device: DeviceTable;
   envelope: EnvelopeTable;
   intake_log: IntakeLogTable;
+  intake_deferred: IntakeDeferredTable;
   idempotency: IdempotencyTable;
   receipt: ReceiptTable;
   leaf_paths: LeafPathsTable;
   arrival: ArrivalTable;
   unclaimed: UnclaimedTable;
+  new_claim: NewClaimTable;
+  lease: LeaseTable;
+  retired_partition: RetiredPartitionTable;
   telemetry_position: TelemetryPositionTable;
   record: RecordTable;
   latest: LatestTable;
@@ -142,6 +146,13 @@ export interface EnvelopeTable {
   body: Buffer;
 }
 
+export interface IntakeDeferredTable {
+  sequence: number;
+  envelope_id: string;
+  received_at: Date;
+  product: string;
+}
+
 export interface IntakeLogTable {
   sequence: GeneratedAlways<number>;
   envelope_id: string;
@@ -197,6 +208,26 @@ export interface UnclaimedTable {
   envelope_id: string;
   received_at: Date;
   organization_id: string;
+}
+
+export interface NewClaimTable {
+  asset_id: string;
+  organization_id: string;
+  asset_name: string;
+}
+
+export interface LeaseTable {
+  name: string;
+  holder: string;
+  fence: number;
+  backend_pid: number;
+  expires_at: Date;
+}
+
+export interface RetiredPartitionTable {
+  name: string;
+  parent: string;
+  retired_at: Generated<Date>;
 }
 
 export interface TelemetryPositionTable {

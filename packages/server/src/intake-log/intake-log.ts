@@ -1,10 +1,8 @@
-import type { Kysely } from 'kysely';
-import type { Schema } from '../database/schema.ts';
-
 /**
  * The intake log port: the durable, ordered mailbox between intake and mapping. Promise: when `append` resolves, the
  * envelope is on disk and will be taken at least once; envelopes of one asset are taken in the order in which their
- * appends were acknowledged; a batch that is not acknowledged is taken again. Fails with `temporarily-unavailable`,
+ * appends were acknowledged; a batch that is not acknowledged is taken again, so whoever takes works in a way that may be
+ * repeated and acknowledges afterwards. Assumes one taker at a time. Fails with `temporarily-unavailable`,
  * which means "unknown": the envelope may be there, so a sender repeats the same bytes and nothing doubles.
  */
 export interface Envelope {
@@ -36,13 +34,14 @@ export type AppendOutcome =
 
 export interface IntakeBatch {
   readonly envelopes: readonly Envelope[];
-  /** Ends these envelopes of the batch with the caller's transaction; throws when somebody else has taken one meanwhile. */
-  acknowledge(trx: Kysely<Schema>, envelopes: readonly Envelope[]): Promise<void>;
+  /** How many entries were ended without an envelope: it was past its retention and is gone. */
+  readonly expired: number;
+  /** Ends these envelopes of the batch. Repeating it changes nothing. */
+  acknowledge(envelopes: readonly Envelope[]): Promise<void>;
+  /** Sets these envelopes of the batch aside, in their order, until `resume` is called for their product. */
+  defer(envelopes: readonly Envelope[]): Promise<void>;
   /** The ids of those that were sent with an Idempotency-Key, as long as it is remembered. */
-  findKeyed(
-    trx: Kysely<Schema>,
-    envelopes: readonly { id: string; receivedAtMs: number }[],
-  ): Promise<ReadonlySet<string>>;
+  findKeyed(envelopes: readonly { id: string; receivedAtMs: number }[]): Promise<ReadonlySet<string>>;
 }
 
 export interface IntakeLog {
@@ -51,10 +50,19 @@ export interface IntakeLog {
   take(limits: { envelopesMax: number; bytesMax: number }): Promise<IntakeBatch>;
   /** What was handed to `append` here and has not settled; `groupsWritten` rises while the log gets on with it. */
   pending(): { readonly envelopes: number; readonly bytes: number; readonly groupsWritten: number };
-  /** How many envelopes wait; counted up to `most`, because counting takes as long as there are many. */
+  /** How many envelopes wait to be taken; counted up to `most`, because counting takes as long as there are many. */
   backlog(most?: number): Promise<number>;
-  /** Puts envelopes back into the log, in the caller's transaction: they are taken again, after what is there. */
-  requeue(trx: Kysely<Schema>, envelopes: readonly { id: string; receivedAtMs: number }[]): Promise<void>;
+  /** Puts envelopes that were appended before back into the log: they are taken again, after what is there. */
+  requeue(envelopes: readonly Envelope[]): Promise<void>;
+  /**
+   * Puts what was deferred back into its place: of these products, and what is older than `olderThanMs`. To be called
+   * by a taker when it begins: another one may have been here since it took last.
+   */
+  resume(products: readonly string[], olderThanMs: number): Promise<void>;
+  /** How many envelopes are deferred, by product. */
+  deferred(): Promise<ReadonlyMap<string, number>>;
+  /** When the oldest envelope arrived that the log still refers to, deferred ones included; undefined when it is empty. */
+  oldestReceivedAtMs(): Promise<number | undefined>;
   /** Drops Idempotency-Keys past their time to live. */
   forgetIdempotency(nowMs: number): Promise<void>;
   close(): Promise<void>;

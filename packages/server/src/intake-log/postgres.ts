@@ -11,13 +11,14 @@ import {
   type Envelope,
   IDEMPOTENCY_TTL_MS,
   type Idempotency,
-  type IntakeBatch,
   type IntakeLog,
 } from './intake-log.ts';
+import { createTakeFloor } from './take-floor.ts';
+import * as store from './take-store.ts';
 
 /**
- * The intake log as two tables: `envelope`, the vault, keeps the bytes by day; `intake_log` holds what is still to be
- * mapped. An append is one statement and one fsync for as many requests as came during the fsync before it.
+ * The intake log as three tables: `envelope`, the vault, keeps the bytes by day; `intake_log` holds what is still to be
+ * mapped; `intake_deferred` what this node's kind cannot map. An append is one statement and one fsync for as many requests as came during the fsync before it.
  */
 const GROUP_ITEMS_MAX = 1_000;
 const GROUP_BYTES_MAX = 8 * 1024 * 1024;
@@ -35,16 +36,23 @@ export function openPostgresIntakeLog(parts: { database: Database; partitions: P
     bytesMax: GROUP_BYTES_MAX,
     writersMax: GROUP_WRITERS_MAX,
   });
+  const floor = createTakeFloor(() => store.selectWriters(database));
   return {
     append: (envelope, idempotency) => groups.push({ envelope, idempotency }, envelope.body.length),
-    take: (limits) => takeBatch(database, limits),
+    take: (limits) => store.takeBatch(database, floor, limits),
     pending: () => ({ envelopes: groups.unsettled.items, bytes: groups.unsettled.bytes, groupsWritten: groups.groups }),
     async backlog(most = Number.MAX_SAFE_INTEGER) {
       const { rows } = await sql<{ count: number }>`
         select count(*) as count from (select from intake_log limit ${most}) counted`.execute(database.system);
       return rows[0]!.count;
     },
-    requeue: (trx, envelopes) => insertLog(trx, envelopes),
+    requeue: (envelopes) => (envelopes.length === 0 ? Promise.resolve() : insertLog(database.system, envelopes)),
+    async resume(products, olderThanMs) {
+      await store.resume(database, products, olderThanMs);
+      floor.reset();
+    },
+    deferred: () => store.countDeferred(database),
+    oldestReceivedAtMs: () => store.selectOldest(database),
     async forgetIdempotency(nowMs) {
       const before = new Date(nowMs - IDEMPOTENCY_TTL_MS);
       await database.system.deleteFrom('idempotency').where('received_at', '<', before).execute();
@@ -163,7 +171,7 @@ async function insertEnvelopes(executor: Kysely<Schema>, envelopes: readonly Env
   await sql`
     with incoming as materialized (
       select t.*, substring(${Buffer.concat(envelopes.map(({ body }) => body))}::bytea from t.start for t.length) as body from unnest(
-        ${ids(({ id }) => id)}, ${instants(envelopes)}, ${ids(({ organizationId }) => organizationId)}, ${ids(({ keyId }) => keyId)},
+        ${ids(({ id }) => id)}, ${store.instants(envelopes)}, ${ids(({ organizationId }) => organizationId)}, ${ids(({ keyId }) => keyId)},
         ${envelopes.map(({ partnerId }) => partnerId)}::text[], ${envelopes.map(({ product }) => product)}::text[],
         ${envelopes.map(({ asset }) => ('vin' in asset ? asset.vin : null))}::text[],
         ${ids(({ asset }) => ('plantId' in asset ? asset.plantId : null))},
@@ -189,73 +197,6 @@ async function insertLog(
     select t.id, t.received_at from unnest(${plainArray(
       'uuid',
       envelopes.map(({ id }) => id),
-    )}, ${instants(envelopes)}) with ordinality as t(id, received_at, n)
+    )}, ${store.instants(envelopes)}) with ordinality as t(id, received_at, n)
     order by t.n`.execute(executor);
-}
-
-function instants(envelopes: readonly { receivedAtMs: number }[]) {
-  return plainArray(
-    'timestamptz',
-    envelopes.map(({ receivedAtMs }) => new Date(receivedAtMs)),
-  );
-}
-
-interface TakenRow {
-  sequence: number;
-  id: string;
-  received_at: Date;
-  organization_id: string;
-  key_id: string;
-  partner_id: string;
-  product: string;
-  vin: string | null;
-  plant_id: string | null;
-  body: Buffer;
-}
-
-/** Adds up lengths, which does not read long bodies, before it takes any: a backlog of large ones is read once, not again and again. */
-async function takeBatch(database: Database, limits: { envelopesMax: number; bytesMax: number }): Promise<IntakeBatch> {
-  const { rows: taken } = await sql<TakenRow>`
-    select sequence, id, received_at, organization_id, key_id, partner_id, product, vin, plant_id, body from (
-      select l.sequence, e.*, octet_length(e.body) as length, sum(octet_length(e.body)) over (order by l.sequence) as total from (
-        select l.sequence, l.envelope_id, l.received_at from intake_log l order by l.sequence limit ${limits.envelopesMax}
-      ) l join envelope e on e.received_at = l.received_at and e.id = l.envelope_id
-    ) waiting
-    where total <= ${limits.bytesMax} or total = length
-    order by sequence`.execute(database.system);
-  const sequences = new Map(taken.map((row) => [toEnvelope(row), row.sequence]));
-  return {
-    envelopes: [...sequences.keys()],
-    async acknowledge(trx, envelopes) {
-      const ended = envelopes.map((envelope) => sequences.get(envelope)!);
-      const result = await sql`delete from intake_log where sequence = any(${plainArray('bigint', ended)})`.execute(
-        trx,
-      );
-      if (Number(result.numAffectedRows) !== ended.length) {
-        throw new Fault('temporarily-unavailable', 'The batch was taken by another mapper.', { retryAfterSeconds: 1 });
-      }
-    },
-    async findKeyed(trx, envelopes) {
-      // By the instant, which has an index.
-      const { rows } = await sql<{ envelope_id: string }>`
-        select i.envelope_id from idempotency i join unnest(${plainArray(
-          'uuid',
-          envelopes.map(({ id }) => id),
-        )}, ${instants(envelopes)}) as t(envelope_id, received_at) using (received_at, envelope_id)`.execute(trx);
-      return new Set(rows.map((row) => row.envelope_id));
-    },
-  };
-}
-
-function toEnvelope(row: TakenRow): Envelope {
-  return {
-    id: row.id,
-    receivedAtMs: row.received_at.getTime(),
-    organizationId: row.organization_id,
-    keyId: row.key_id,
-    partnerId: row.partner_id,
-    product: row.product,
-    asset: row.vin === null ? { plantId: row.plant_id! } : { vin: row.vin },
-    body: row.body,
-  };
 }

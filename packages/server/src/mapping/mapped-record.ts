@@ -69,6 +69,7 @@ export const REJECT_CODES = [
   'mapping-failed',
   'storing-failed',
   'product-missing',
+  'not-a-plant',
 ] as const;
 export type RejectCode = (typeof REJECT_CODES)[number];
 

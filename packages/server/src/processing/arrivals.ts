@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { uuidTimeMs } from '@gladhand/base/ids.ts';
 import type { Kysely } from 'kysely';
 import type { Schema } from '../database/schema.ts';
-import type { Envelope, IntakeBatch } from '../intake-log/intake-log.ts';
+import type { Envelope } from '../intake-log/intake-log.ts';
 import type { MappedEnvelope } from './settle.ts';
 import * as store from './store.ts';
 
@@ -26,21 +26,18 @@ export interface Arrival extends ArrivalKey {
   readonly receivedAtMs: number;
 }
 
-/** Gives each of these envelopes the clock of the first arrival of its bytes; `remap` maps one again by that clock. */
+/** Gives each of these envelopes the clock of the first arrival of its bytes; `remap` maps one again by that clock.
+ * `keyed` has the ids of those that came with an Idempotency-Key. */
 export async function settleArrivals(
   trx: Kysely<Schema>,
   batch: readonly MappedEnvelope[],
-  taken: Pick<IntakeBatch, 'findKeyed'>,
+  keyed: ReadonlySet<string>,
   remap: (envelope: Envelope, receivedAtMs: number) => MappedEnvelope,
 ): Promise<MappedEnvelope[]> {
   const dependent = batch.filter((mapped) => mapped.dependsOnArrival).map(({ envelope }) => arrivalOf(envelope));
   if (dependent.length === 0) return [...batch];
   const known = new Map((await store.selectArrivals(trx, dependent)).map((arrival) => [nameOf(arrival), arrival]));
   const repeats = await store.selectRepeats(trx, dependent);
-  const keyed = await taken.findKeyed(
-    trx,
-    dependent.map(({ envelopeId: id, receivedAtMs }) => ({ id, receivedAtMs })),
-  );
   const fresh = new Map<string, Arrival>();
   for (const arrival of dependent) {
     const first = known.get(nameOf(arrival));

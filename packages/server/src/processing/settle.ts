@@ -7,7 +7,9 @@ import type { AssetRef, MappedRecord, MappingOutcome, Reject } from '../mapping/
 import { type DeviceSighting, deviceKey, resolveAssets, resolveDevices, resolvePlants } from '../registry/resolve.ts';
 import { appendRecords, type NewRecord } from '../telemetry/append.ts';
 import { type LeafPaths, leafPathsOf } from './leaf-paths.ts';
+import { rejectNotPlants } from './reject-not-plants.ts';
 import * as store from './store.ts';
+import { writeUnclaimed } from './unclaimed-store.ts';
 
 /**
  * Settling a batch of mapped envelopes in the caller's transaction: whose records they are, the records themselves,
@@ -35,6 +37,8 @@ export interface Settled {
   readonly recordsRepeated: number;
   readonly rejects: number;
   readonly unclaimed: number;
+  /** Entries that ended without an envelope, because it was past its retention. */
+  readonly expired: number;
 }
 
 interface Owned {
@@ -46,10 +50,10 @@ interface Owned {
 
 export async function settle(
   trx: Kysely<Schema>,
-  batch: readonly MappedEnvelope[],
+  mapped: readonly MappedEnvelope[],
   parts: { ids: Ids; nowMs: number },
 ): Promise<Settled> {
-  const findOwned = await resolveOwners(trx, batch);
+  const { batch, findOwned } = await resolveOwners(trx, mapped);
   const deviceIds = await resolveDevices(trx, [...sightings(batch, findOwned)], parts);
   const records: NewRecord[] = [];
   const drafts = batch.map((mapped) => {
@@ -66,7 +70,7 @@ export async function settle(
   const leafPaths = batch.map(({ leaves }) => leaves && leafPathsOf(leaves));
   await store.writeLeafPaths(trx, [...distinctPaths(batch, leafPaths)], processedAt.toISOString().slice(0, 10));
   const appended = await appendRecords(trx, records, parts.nowMs);
-  await store.writeUnclaimed(
+  await writeUnclaimed(
     trx,
     drafts.flatMap(({ mapped, unclaimed }) => [...unclaimed].map((name) => ({ name, envelope: mapped.envelope }))),
   );
@@ -92,6 +96,7 @@ export async function settle(
     recordsRepeated: records.length - appended.added,
     rejects: batch.reduce((sum, mapped) => sum + mapped.rejectsTotal, 0),
     unclaimed: drafts.filter(({ unclaimed }) => unclaimed.size > 0).length,
+    expired: 0,
   };
 }
 
@@ -101,19 +106,24 @@ type FindOwned = (envelope: Envelope, ref: AssetRef) => Owned | undefined;
  * What an operator's key sends belongs to whose the VIN is, what a customer's key sends to its own organization's asset.
  * Another organization's asset answers a customer's key exactly as one that nobody has registered.
  */
-async function resolveOwners(trx: Kysely<Schema>, batch: readonly MappedEnvelope[]): Promise<FindOwned> {
-  const refs = batch.flatMap((mapped) => mapped.records.map((record) => record.assetRef));
+async function resolveOwners(
+  trx: Kysely<Schema>,
+  mapped: readonly MappedEnvelope[],
+): Promise<{ batch: readonly MappedEnvelope[]; findOwned: FindOwned }> {
+  const refs = mapped.flatMap((mapped) => mapped.records.map((record) => record.assetRef));
   const byVin = await resolveAssets(trx, [...new Set(refs.flatMap((ref) => ('vin' in ref ? [ref.vin] : [])))]);
   const byId = await resolvePlants(trx, [...new Set(refs.flatMap((ref) => ('plantId' in ref ? [ref.plantId] : [])))]);
   const operators = await store.selectOperators(trx, [
-    ...new Set(batch.map((mapped) => mapped.envelope.organizationId)),
+    ...new Set(mapped.map(({ envelope }) => envelope.organizationId)),
   ]);
-  return (envelope, ref) => {
+  const batch = await rejectNotPlants(trx, mapped, { isKnown: (plantId) => byId.has(plantId), operators });
+  const findOwned: FindOwned = (envelope, ref) => {
     const plant = 'vin' in ref ? undefined : byId.get(ref.plantId);
     const assets = 'vin' in ref ? (byVin.get(ref.vin) ?? []) : plant === undefined ? [] : [plant];
     const isOperators = operators.has(envelope.organizationId);
     return assets.find((asset) => isOperators || asset.organizationId === envelope.organizationId);
   };
+  return { batch, findOwned };
 }
 
 function* sightings(batch: readonly MappedEnvelope[], findOwned: FindOwned): Iterable<DeviceSighting> {

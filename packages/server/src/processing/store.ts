@@ -165,59 +165,6 @@ export async function forgetArrivals(database: Database, nowMs: number): Promise
     .execute();
 }
 
-/** Remembers under each unregistered name which envelopes wait for it. */
-export async function writeUnclaimed(
-  trx: Kysely<Schema>,
-  waits: readonly { name: string; envelope: Envelope }[],
-): Promise<void> {
-  if (waits.length === 0) return;
-  await trx
-    .insertInto('unclaimed')
-    .values(
-      waits.map(({ name, envelope }) => ({
-        asset_name: name,
-        envelope_id: envelope.id,
-        received_at: new Date(envelope.receivedAtMs),
-        organization_id: envelope.organizationId,
-      })),
-    )
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
-}
-
-/**
- * Takes out envelopes whose asset has been registered since, oldest first. A customer's key claims for its own
- * organization only, an operator's for all.
- */
-export async function takeClaimed(
-  trx: Kysely<Schema>,
-  envelopesMax: number,
-): Promise<{ id: string; receivedAtMs: number }[]> {
-  const { rows } = await sql<{ envelope_id: string; received_at: Date }>`
-    with claimed as (
-      select u.asset_name, u.received_at, u.envelope_id
-      from unclaimed u
-      join organization o on o.id = u.organization_id
-      join asset a on (a.vin = u.asset_name or a.id = case when u.asset_name like '%-%' then u.asset_name::uuid end)
-        and (o.kind = 'operator' or a.organization_id = u.organization_id)
-      order by u.received_at, u.envelope_id limit ${envelopesMax}
-      for update of u skip locked
-    )
-    delete from unclaimed u using claimed c
-    where u.asset_name = c.asset_name and u.received_at = c.received_at and u.envelope_id = c.envelope_id
-    returning u.envelope_id, u.received_at`.execute(trx);
-  const envelopes = new Map(rows.map((row) => [row.envelope_id, row.received_at.getTime()]));
-  return [...envelopes]
-    .map(([id, receivedAtMs]) => ({ id, receivedAtMs }))
-    .sort((one, other) => (one.id < other.id ? -1 : 1));
-}
-
-export async function hasUnclaimed(database: Database): Promise<boolean> {
-  return (
-    (await database.system.selectFrom('unclaimed').select('envelope_id').limit(1).executeTakeFirst()) !== undefined
-  );
-}
-
 /** Which of these organizations run the installation: their partners may send for every organization's assets. */
 export async function selectOperators(trx: Kysely<Schema>, organizationIds: readonly string[]): Promise<Set<string>> {
   const rows = await trx

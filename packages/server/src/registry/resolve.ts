@@ -22,6 +22,12 @@ export function resolvePlants(trx: Connection, plantIds: readonly string[]): Pro
   return plantIds.length === 0 ? Promise.resolve(new Map()) : store.selectPlants(trx, plantIds);
 }
 
+/** Of these ids, those of assets that are no plants, with the organizations they belong to. */
+export async function findOtherThanPlants(trx: Connection, ids: readonly string[]): Promise<Map<string, string>> {
+  const assets = ids.length === 0 ? [] : await store.selectOtherThanPlants(trx, ids);
+  return new Map(assets.map(({ id, organizationId }) => [id, organizationId]));
+}
+
 export interface DeviceSighting extends DeviceKey {
   /** The organization is the asset's owner. */
   readonly assetId: string;

@@ -204,6 +204,19 @@ export async function selectPlants(db: Connection, ids: readonly string[]): Prom
   return new Map(rows.map((row) => [row.id, toResolved(row)]));
 }
 
+/** Of these ids, the assets that are no plants. */
+export async function selectOtherThanPlants(
+  db: Connection,
+  ids: readonly string[],
+): Promise<{ id: string; organizationId: string }[]> {
+  return db
+    .selectFrom('asset')
+    .select(['id', 'organization_id as organizationId'])
+    .where('kind', '<>', 'plant')
+    .where(sql<string>`id`, '=', sql<string>`any(${ids}::uuid[])`)
+    .execute();
+}
+
 export interface DeviceKey {
   readonly organizationId: string;
   readonly product: string;

@@ -160,6 +160,16 @@ create table intake_log (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000);
 
+-- Entries of products that the node which maps does not have. They keep their sequence and go back into intake_log when
+-- a node has the product.
+create table intake_deferred (
+  sequence         bigint primary key,
+  envelope_id      uuid not null,
+  received_at      timestamptz(3) not null,
+  product          text not null
+);
+create index intake_deferred_product on intake_deferred (product);
+
 create table idempotency (
   key_id           uuid not null,
   idempotency_key  text not null,
@@ -193,6 +203,40 @@ create table unclaimed (
   received_at      timestamptz(3) not null,
   organization_id  uuid not null,
   primary key (asset_name, received_at, envelope_id)
+);
+create index unclaimed_age on unclaimed (received_at);
+
+-- Claims that nobody has looked into `unclaimed` for yet. Written with the asset, whoever registers it, so that no claim
+-- is missed; the mapper looks up the name and deletes the row.
+create table new_claim (
+  asset_id         uuid primary key,
+  organization_id  uuid not null,
+  asset_name       text not null                      -- as in `unclaimed`: the VIN, or the id of a plant
+);
+create function note_new_claim() returns trigger language plpgsql as $$
+begin
+  insert into new_claim (asset_id, organization_id, asset_name)
+  values (new.id, new.organization_id, coalesce(new.vin, new.id::text));
+  return null;
+end $$;
+create trigger asset_claimed after insert on asset for each row execute function note_new_claim();
+
+-- A duty that one node at a time has. `fence` rises with every new holder, and (name, fence) is a key, so that a new
+-- holder waits for transactions that hold `for key share` on the row, and a renewal does not.
+create table lease (
+  name             text primary key,
+  holder           uuid not null,
+  fence            bigint not null,
+  backend_pid      integer not null,                  -- of the holder's session
+  expires_at       timestamptz not null,
+  unique (name, fence)
+);
+
+-- Partitions past their retention: detached first, dropped a day later.
+create table retired_partition (
+  name             text primary key,
+  parent           text not null,
+  retired_at       timestamptz not null default now()
 );
 
 -- Telemetry: the truth -------------------------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ grant select, insert, update, delete on person, session, api_key, fleet, asset, 
 grant select (key_id, generation, public_id, prefix, pepper_version, expires_at, created_at, last_used_at, last_used_address),
   insert, update, delete on api_key_secret to gladhand_app;
 grant select on envelope, receipt, unclaimed, record, latest to gladhand_app;
+grant insert on new_claim to gladhand_app;
 grant select, insert on audit_event to gladhand_app;
 grant select, insert, update on audit_head to gladhand_app;
 
@@ -67,7 +68,8 @@ grant select, insert, update, delete on session, signature_nonce to gladhand_sys
 grant select on access_epoch, fleet, asset to gladhand_system;
 grant select, insert, update on device to gladhand_system;
 grant select, insert on envelope, record, audit_event to gladhand_system;
-grant select, insert, delete on intake_log to gladhand_system;
+grant select, insert, delete on intake_log, intake_deferred, new_claim to gladhand_system;
+grant select, insert, update on lease to gladhand_system;
 grant select, insert, update, delete on idempotency, unclaimed to gladhand_system;
 grant select, insert, update on receipt, audit_head to gladhand_system;
 grant select, insert, update, delete on latest to gladhand_system;
