@@ -1,87 +1,14 @@
-import type { Fault } from '@gladhand/base/fault.ts';
 import { systemIds } from '@gladhand/base/ids.ts';
-import { silentLogger } from '@gladhand/base/log.ts';
-import { createNetworks } from '@gladhand/base/network.ts';
-import fc from 'fast-check';
 import { sql } from 'kysely';
 import { expect, onTestFinished, test } from 'vitest';
-import { openTestDatabase } from '../../test/database.ts';
-import { createManualClock } from '../../test/manual-clock.ts';
-import type { Database } from '../database/database.ts';
-import { openEpoch } from '../database/epoch.ts';
-import { createLocalDoorbell } from '../doorbell/local.ts';
-import { insertOrganization } from '../organizations/store.ts';
-import { insertPerson } from '../people/store.ts';
+import { codeOf, HOME, openKeyWorld, settle } from '../../test/key-world.ts';
 import { openAccess } from './access.ts';
-import { createApiKeys } from './administer-keys.ts';
 import { createApiKey } from './api-key.ts';
-import { issueKey } from './issue-key.ts';
-import { type Person, type Principal, SCOPES, SYSTEM_ORIGIN } from './principal.ts';
+import type { Principal } from './principal.ts';
 import { rotateSigningKey } from './rotate-signing-key.ts';
-import { createSecrets } from './secrets.ts';
-
-const HOME = '203.0.113.9';
-
-async function openWorld() {
-  const database = await openTestDatabase();
-  const clock = createManualClock();
-  let reads = 0;
-  const counted: Database = {
-    ...database,
-    get system() {
-      reads += 1;
-      return database.system;
-    },
-  };
-  const doorbell = createLocalDoorbell();
-  const epoch = await openEpoch({ database: counted, doorbell, clock, log: silentLogger });
-  onTestFinished(() => epoch.close());
-  const parts = {
-    database: counted,
-    epoch,
-    secrets: createSecrets(Buffer.alloc(32, 7)),
-    clock,
-    ids: systemIds,
-    log: silentLogger,
-  };
-  const access = await openAccess({ ...parts, issuer: 'gladhand', tokenTtlSeconds: 1800 });
-  onTestFinished(() => access.close());
-  const organizationId = systemIds.uuid();
-  await insertOrganization(database.owner, {
-    id: organizationId,
-    slug: 'one',
-    name: 'One',
-    kind: 'customer',
-    at: new Date(clock.nowMs()),
-  });
-  const order = {
-    organizationId,
-    audience: 'customer' as const,
-    partnerId: 'p',
-    name: 'k',
-    scopes: ['fleets:read'],
-    createdBy: null,
-  };
-  const issue = (changes: Partial<Parameters<typeof issueKey>[2]> = {}) =>
-    issueKey(database.owner, parts, { ...order, ...changes });
-  const set = async (id: string, change: Record<string, unknown>) => {
-    await database.owner.updateTable('api_key').set(change).where('id', '=', id).execute();
-    await epoch.announceChange();
-  };
-  return { database, clock, parts, epoch, access, organizationId, issue, set, readsNow: () => reads };
-}
-
-const codeOf = async (attempt: () => unknown) => {
-  try {
-    await attempt();
-    return 'admitted';
-  } catch (error) {
-    return (error as Fault).code;
-  }
-};
 
 test('an API key sent as it is costs no database once it was seen, and is judged anew on every request', async () => {
-  const { access, issue, set, clock, readsNow } = await openWorld();
+  const { access, issue, set, clock, readsNow } = await openKeyWorld();
   const key = await issue({ expiresAt: new Date(clock.nowMs() + 60_000) });
   const use = (address = HOME) => access.authenticateKey(key.plaintext, address);
   expect(await use()).toMatchObject({ keyId: key.id, audience: 'customer', generation: 1 });
@@ -102,7 +29,7 @@ test('an API key sent as it is costs no database once it was seen, and is judged
 });
 
 test('mistyped keys never reach the database, however many are tried', async () => {
-  const { access, issue, readsNow } = await openWorld();
+  const { access, issue, readsNow } = await openKeyWorld();
   const { plaintext } = await issue();
   const before = readsNow();
   for (let n = 0; n < 20_000; n += 1) {
@@ -122,7 +49,7 @@ test('of keys sent as they are, only those that are wrong count as tries: not th
       counted -= 1;
     };
   };
-  const { parts, issue, database } = await openWorld();
+  const { parts, issue, database } = await openKeyWorld();
   const access = await openAccess({ ...parts, issuer: 'gladhand', tokenTtlSeconds: 1800, beginAttempt });
   onTestFinished(() => access.close());
   const [right, unseen, elsewhere] = [await issue(), await issue(), await issue({ allowedIps: ['10.0.0.0/8'] })];
@@ -138,7 +65,7 @@ test('of keys sent as they are, only those that are wrong count as tries: not th
 });
 
 test('a busy generation is written once a minute, with its latest use, and the last use at the end', async () => {
-  const { epoch, database, access, issue, clock } = await openWorld();
+  const { epoch, database, access, issue, clock } = await openKeyWorld();
   const key = await issue();
   const stored = () =>
     database.owner.selectFrom('api_key_secret').select(['last_used_at', 'last_used_address']).executeTakeFirstOrThrow();
@@ -158,7 +85,7 @@ test('a busy generation is written once a minute, with its latest use, and the l
 });
 
 test('a stream is ended by the clock when its key or its overlap ends, without anybody telling', async () => {
-  const { epoch, access, issue, clock } = await openWorld();
+  const { epoch, access, issue, clock } = await openKeyWorld();
   const expiring = await issue({ expiresAt: new Date(clock.nowMs() + 10_000) });
   const rotating = await issue();
   const ended: string[] = [];
@@ -194,7 +121,7 @@ test('a stream is ended by the clock when its key or its overlap ends, without a
 });
 
 test('the next token signing key is published ten minutes before it signs, and the old one goes 31 minutes after', async () => {
-  const { epoch, database, access, issue, clock } = await openWorld();
+  const { epoch, database, access, issue, clock } = await openKeyWorld();
   const { plaintext } = await issue();
   const kidOf = async () => {
     const { accessToken } = await access.exchange('customer', plaintext, HOME);
@@ -228,123 +155,3 @@ test('the next token signing key is published ten minutes before it signs, and t
   await step(1);
   expect(published()).toEqual([fresh.kid]);
 });
-
-test('whatever an admin asks for, a key that is made has no right its creator has not', async () => {
-  const { database, parts, access, organizationId } = await openWorld();
-  const at = new Date(parts.clock.nowMs());
-  const rivalId = systemIds.uuid();
-  await insertOrganization(database.owner, { id: rivalId, slug: 'rival', name: 'Rival', kind: 'customer', at });
-  const plant = async (owner: string) => {
-    const id = systemIds.uuid();
-    await database.owner
-      .insertInto('asset')
-      .values({
-        id,
-        organization_id: owner,
-        kind: 'plant',
-        fleet_id: null,
-        vin: null,
-        vin_check: null,
-        name: 'P',
-        unit_number: null,
-        serial_number: null,
-        created_at: at,
-        updated_at: at,
-      })
-      .execute();
-    return id;
-  };
-  const own = [await plant(organizationId), await plant(organizationId)];
-  const foreign = await plant(rivalId);
-  const personId = systemIds.uuid();
-  await insertPerson(database.owner, {
-    id: personId,
-    organizationId,
-    email: 'a@example.com',
-    name: 'A',
-    role: 'ADMIN',
-    passwordHash: null,
-    at,
-  });
-  const by: Person = {
-    personId,
-    organizationId,
-    organizationKind: 'customer',
-    role: 'ADMIN',
-    email: 'a@example.com',
-    name: 'A',
-    sessionId: '',
-    sessionExpiresAtMs: 0,
-  };
-  const keys = createApiKeys({
-    database,
-    clock: parts.clock,
-    issueKey: (trx, order) => issueKey(trx, parts, order),
-    isProduct: (name) => name === 'traccar',
-    onChanged: async () => {},
-  });
-  const order = fc.record({
-    name: fc.constant('k'),
-    partnerId: fc.constant('p'),
-    scopes: fc.oneof(
-      fc.uniqueArray(fc.constantFrom<string>(...SCOPES.filter((scope) => scope !== 'telemetry:write')), {
-        minLength: 1,
-        maxLength: 4,
-      }),
-      fc.constant<string[]>(['telemetry:write', 'product:traccar']),
-      fc.array(fc.constantFrom<string>(...SCOPES, 'product:traccar', 'product:other', 'admin'), {
-        minLength: 1,
-        maxLength: 3,
-      }),
-    ),
-    allowedIps: fc.array(fc.constantFrom('10.0.0.0/8', '203.0.113.9', '2001:db8::/32', '0.0.0.0/0', '010.0.0.1'), {
-      maxLength: 2,
-    }),
-    allowAnyAddress: fc.boolean(),
-    allowedPlantIds: fc.oneof(fc.constant(null), fc.uniqueArray(fc.constantFrom(...own, foreign), { maxLength: 3 })),
-    expiresAt: fc.oneof(
-      fc.constant(null),
-      fc.integer({ min: -100_000, max: 100_000 }).map((ms) => new Date(at.getTime() + ms).toISOString()),
-    ),
-  });
-  let made = 0;
-  await fc.assert(
-    fc.asyncProperty(
-      order,
-      fc.constantFrom(HOME, '10.1.1.1', '198.51.100.1', '2001:db8::1'),
-      async (asked, address) => {
-        const created = await keys
-          .create(by, { id: organizationId, kind: 'customer' }, asked, SYSTEM_ORIGIN)
-          .catch((error: Fault) => error.code);
-        if (typeof created === 'string') {
-          expect(created).toBe('validation-failed');
-          return;
-        }
-        made += 1;
-        const use = await Promise.resolve(access.authenticateKey(created.key, address)).catch(
-          (error: Fault) => error.code,
-        );
-        const networks = created.apiKey.allowedIps.length === 0 ? null : createNetworks(created.apiKey.allowedIps);
-        expect(typeof use === 'string' ? use : 'admitted').toBe(
-          networks === null || networks.has(address) ? 'admitted' : 'address-not-allowed',
-        );
-        if (typeof use === 'string') return;
-        expect(use.organizationId).toBe(by.organizationId);
-        expect(use.organizationKind).toBe(by.organizationKind);
-        expect([...use.scopes].every((scope) => asked.scopes.includes(scope))).toBe(true);
-        expect(use.scopes.has('telemetry:write') && use.audience !== 'partner').toBe(false);
-        if (asked.allowedPlantIds !== null)
-          expect([...(use.plantIds ?? ['every plant'])].sort()).toEqual([...asked.allowedPlantIds].sort());
-        expect(use.plantIds?.has(foreign) ?? false).toBe(false);
-        if (asked.expiresAt !== null) expect(use.tokenExpiresAtMs).toBe(Date.parse(asked.expiresAt));
-      },
-    ),
-    { numRuns: 400 },
-  );
-  expect(made).toBeGreaterThan(50);
-});
-
-/** Lets whatever is under way with the real database get there. */
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-}
