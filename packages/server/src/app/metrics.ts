@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client';
-import type { Database } from '../database/database.ts';
+import type { PostgresHost } from '../database/database.ts';
 import type { LimitOutcome } from '../edge/limit-guard.ts';
 import type { OverloadReason } from '../intake/pressure.ts';
 import type { IntakeLog } from '../intake-log/intake-log.ts';
@@ -25,8 +25,8 @@ export interface Metrics {
 }
 
 export function createMetrics(parts: {
-  database: Database;
-  intakeLog: IntakeLog;
+  database: { readonly host: Pick<PostgresHost, 'state'> };
+  intakeLog: Pick<IntakeLog, 'backlog' | 'deferred'>;
   areLimitsShared: () => boolean;
   limitDecisionsByShare: () => number;
 }): Metrics {

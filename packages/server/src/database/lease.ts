@@ -26,7 +26,7 @@ export interface Lease {
 /** A frozen holder is replaced after this long. */
 const LEASE_TTL_MS = 10_000;
 /** Five renewals may be late before the lease is over. */
-const RENEW_MS = 2_000;
+export const RENEW_MS = 2_000;
 const RETRY_MS = 1_000;
 /** A new holder waits this long for a transaction of the one before, then asks again. */
 const ANSWER_MS_MAX = 5_000;

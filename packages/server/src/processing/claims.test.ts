@@ -1,5 +1,6 @@
 import { systemClock } from '@gladhand/base/clock.ts';
 import { systemIds, uuidTimeMs } from '@gladhand/base/ids.ts';
+import { type Logger, silentLogger } from '@gladhand/base/log.ts';
 import { sql } from 'kysely';
 import { expect, test, vi } from 'vitest';
 import { openMapperWorld, range } from '../../test/mapper-world.ts';
@@ -54,15 +55,19 @@ test('the id of a trailer sent as a plant is rejected once, and said to be no pl
 });
 
 test('what a node has no product for waits for one that has, in order, and holds up nothing else', async () => {
-  const { send, start, drained, receipts, reaches, speeds } = await openMapperWorld();
+  const { intakeLog, send, start, drained, receipts, reaches, speeds } = await openMapperWorld();
   const waiting = [
     await send({ first: 0, records: 1 }, { product: 'newer' }),
     await send({ first: 1, records: 1 }, { product: 'newer' }),
   ];
   const own = await send({ first: 2, records: 1 });
-  const here = start(['test']);
+  const warnings: unknown[] = [];
+  const log = { ...silentLogger, warn: (told: unknown) => void warnings.push(told) } as unknown as Logger;
+  const here = start(['test'], { log });
   await reaches(own, 'processed');
   await drained();
+  expect(warnings).toEqual([{ products: ['newer'], envelopes: 2 }]);
+  expect(await intakeLog.deferred()).toEqual(new Map([['newer', 2]]));
   const settledHere = await receipts();
   expect(waiting.filter((id) => settledHere.has(id))).toEqual([]);
   await here.close();

@@ -1,8 +1,13 @@
 import { systemClock } from '@gladhand/base/clock.ts';
+import { Fault } from '@gladhand/base/fault.ts';
+import { systemIds } from '@gladhand/base/ids.ts';
+import { type Logger, silentLogger } from '@gladhand/base/log.ts';
 import { sql } from 'kysely';
 import { expect, test, vi } from 'vitest';
 import { openMapperWorld, RECORDS, range } from '../../test/mapper-world.ts';
 import type { Database } from '../database/database.ts';
+import { RENEW_MS as LEASE_RENEW_MS } from '../database/lease.ts';
+import type { IntakeLog } from '../intake-log/intake-log.ts';
 
 /**
  * What the mapper loop promises when something goes wrong under it: exactly once in effect, in order per asset, and no
@@ -67,3 +72,58 @@ test('a mapping that throws, and a product that is gone, end as rejected with a 
   expect(found.get(gone)).toMatchObject({ status: 'rejected', rejects: [{ code: 'product-missing' }] });
   expect(await speeds()).toEqual([0, 2]);
 });
+
+test('what was stored and not ended in the log is taken again, and nothing doubles', async () => {
+  const { intakeLog, sendMany, start, drained, receipts, speeds } = await openMapperWorld();
+  const ids = await sendMany(5);
+  let failures = 2;
+  const failing: IntakeLog = {
+    ...intakeLog,
+    async take(limits) {
+      const batch = await intakeLog.take(limits);
+      const acknowledge: typeof batch.acknowledge = async (envelopes) => {
+        if (failures-- > 0) throw new Fault('temporarily-unavailable', 'Died before this.', { retryAfterSeconds: 1 });
+        await batch.acknowledge(envelopes);
+      };
+      return { ...batch, acknowledge };
+    },
+  };
+  start(['test'], { intakeLog: failing });
+  await drained();
+  expect(failures).toBeLessThan(0);
+  const found = await receipts();
+  expect(ids.map((id) => found.get(id)!.status)).toEqual(Array(5).fill('processed'));
+  expect(await speeds()).toEqual(range(0, 5 * RECORDS));
+});
+
+test('a mapper that another one has replaced stores nothing, though it has not noticed', async () => {
+  const { database, send, start, receipts, reaches, intakeLog } = await openMapperWorld();
+  const leaseClock = { ...systemClock, after: neverAfter(LEASE_RENEW_MS) };
+  let onRefused = () => {};
+  const refused = new Promise<void>((resolve) => {
+    onRefused = resolve;
+  });
+  const log = {
+    ...silentLogger,
+    error: () => {},
+    debug: () => {},
+    warn: ({ err }: { err?: Error }) => {
+      if (err?.message.includes('has the lease')) onRefused();
+    },
+  } as unknown as Logger;
+  start(['test'], { clock: leaseClock, log });
+  await reaches(await send({ first: 0, records: 1 }), 'processed');
+  const other = systemIds.uuid();
+  await sql`update lease set holder = ${other}, fence = fence + 1, expires_at = 'infinity', backend_pid = pg_backend_pid()`.execute(
+    database.owner,
+  );
+  const late = await send({ first: 1, records: 1 });
+  await refused;
+  expect((await receipts()).has(late)).toBe(false);
+  expect(await intakeLog.backlog()).toBe(1);
+});
+
+/** A clock's timers, without those of this length: renewals do not come. */
+function neverAfter(delayMs: number): typeof systemClock.after {
+  return (asked, run) => (asked === delayMs ? () => {} : systemClock.after(asked, run));
+}

@@ -47,7 +47,7 @@ const BATCH_BYTES_MAX = 8 * 1024 * 1024;
 const POLL_MS = 1_000;
 const RETRY_MS_MAX = 2_000;
 /** How often deferred envelopes are looked at again by a node that goes on mapping. */
-const RESUME_MS = 60_000;
+const RESUME_MS = 10 * 60_000;
 
 export function openMapper(parts: MapperParts): Mapper {
   const closing = new AbortController();

@@ -63,6 +63,11 @@ export async function processBatch(parts: BatchParts, batch: IntakeBatch): Promi
 }
 
 async function storePortion(parts: BatchParts, batch: IntakeBatch, portion: readonly MappedEnvelope[]): Promise<void> {
+  await storeAll(parts, batch, portion);
+  await batch.acknowledge(portion.map(({ envelope }) => envelope));
+}
+
+async function storeAll(parts: BatchParts, batch: IntakeBatch, portion: readonly MappedEnvelope[]): Promise<void> {
   try {
     await storeEnvelopes(parts, batch, portion);
   } catch (error) {
@@ -115,7 +120,6 @@ async function storeEnvelopes(parts: BatchParts, batch: IntakeBatch, mapped: rea
     await parts.freezeVersions(trx, dated, parts.clock.nowMs());
     return settle(trx, dated, { ids: parts.ids, nowMs: parts.clock.nowMs() });
   });
-  await batch.acknowledge(mapped.map(({ envelope }) => envelope));
   if (settled.recordsAdded > 0) parts.doorbell.ring('telemetry');
   parts.onSettled?.(settled, mapped.length);
 }
