@@ -6,6 +6,7 @@ const instant = (description: string) => Type.String({ format: 'date-time', desc
 const uuid = (description: string) => Type.String({ format: 'uuid', description });
 
 export const ASSET_KINDS = ['trailer', 'plant', 'deliversafe'] as const;
+export type AssetKind = (typeof ASSET_KINDS)[number];
 
 /**
  * What is to be known of a signal beside its value. notAvailable, error: the device itself said so (J1939-71 encodes them

@@ -6,7 +6,6 @@ import { issueKey } from '../access/issue-key.ts';
 import { createSecrets, parseSecret, readSecretFile, type Secrets } from '../access/secrets.ts';
 import { createSignedRequests } from '../access/signed-requests.ts';
 import { forgetNonces } from '../access/store.ts';
-import { recordAudit } from '../audit/chain.ts';
 import { openRefusals } from '../audit/refused-access.ts';
 import type { Config } from '../config.ts';
 import { createApiAddresses } from '../edge/api-addresses.ts';
@@ -125,7 +124,6 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       database,
       clock,
       ids,
-      recordAudit,
       onRegistered: () => doorbell.ring('intake'),
     });
     const intake = createIntake({

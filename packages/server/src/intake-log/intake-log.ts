@@ -1,3 +1,4 @@
+import type { AssetRef } from '@gladhand/contract/asset-ref.ts';
 import type { Kysely } from 'kysely';
 import type { Schema } from '../database/schema.ts';
 
@@ -17,7 +18,7 @@ export interface Envelope {
   readonly keyId: string;
   readonly partnerId: string;
   readonly product: string;
-  readonly asset: { readonly vin: string } | { readonly plantId: string };
+  readonly asset: AssetRef;
   /** The bytes as they arrived, after content decoding. */
   readonly body: Buffer;
 }

@@ -33,12 +33,13 @@ const product = {
   mappingVersion: 1,
   mappingHash: `sha256:${'0'.repeat(64)}`,
   mapping: {
-    run({ payload, vin }): MappingOutcome {
-      const { first, records, isThrowing } = payload as Payload;
+    run(input): MappingOutcome {
+      const vin = 'vin' in input ? input.vin : '';
+      const { first, records, isThrowing } = input.payload as Payload;
       if (isThrowing) throw new Error('a fault of the program');
       return {
         records: Array.from({ length: records }, (_, place) => ({
-          assetRef: { vin: vin! },
+          assetRef: { vin },
           observedAtMs: FIRST_AT_MS + (first + place) * 1000,
           signals: { gps: { speedKph: first + place } },
         })),

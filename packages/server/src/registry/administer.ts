@@ -16,6 +16,7 @@ import type {
 import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
 import type { Origin } from '../access/principal.ts';
+import { type NewAuditEvent, recordAudit } from '../audit/chain.ts';
 import type { Database } from '../database/database.ts';
 import { found } from './registry.ts';
 import * as store from './store.ts';
@@ -44,20 +45,10 @@ export interface Administration {
   readonly plants: Collection<RegisteredPlant, NewPlant, AssetChange>;
 }
 
-/** What goes to the audit log, in the transaction of the change. */
-export interface RegistryEvent extends Origin {
-  readonly organizationId: string;
-  readonly action: string;
-  readonly target: { readonly kind: string; readonly id: string };
-  readonly details: Readonly<Record<string, unknown>>;
-  readonly at: Date;
-}
-
 export interface AdministrationParts {
   readonly database: Pick<Database, 'within'>;
   readonly clock: Clock;
   readonly ids: Ids;
-  readonly recordAudit: (trx: store.Connection, event: RegistryEvent) => Promise<void>;
   /** Called after an asset was registered for which payloads may be waiting. */
   readonly onRegistered: () => void;
 }
@@ -102,7 +93,7 @@ export function createAdministration(parts: AdministrationParts): Administration
       id: string,
       details: object,
       at: Date,
-    ): RegistryEvent => ({
+    ): NewAuditEvent => ({
       ...origin,
       organizationId,
       action: `${table.kind}.${verb}`,
@@ -119,7 +110,7 @@ export function createAdministration(parts: AdministrationParts): Administration
         const before = await find(own, organizationId, id);
         const after = found(table.noun, await table.update(own, organizationId, before.id, values, at));
         const verb = before.isActive && !after.isActive ? 'deactivated' : 'changed';
-        await parts.recordAudit(own, event(origin, organizationId, verb, before.id, values, at));
+        await recordAudit(own, event(origin, organizationId, verb, before.id, values, at));
         return after;
       });
     };
@@ -135,7 +126,7 @@ export function createAdministration(parts: AdministrationParts): Administration
         const item = await database.within(organizationId, async (own) => {
           const entry = { id: ids.uuid(), organization_id: organizationId, created_at: at, updated_at: at };
           const made = await table.insert(own, organizationId, order, entry);
-          await parts.recordAudit(own, event(origin, organizationId, 'registered', made.id, order, at));
+          await recordAudit(own, event(origin, organizationId, 'registered', made.id, order, at));
           return made;
         });
         if (table.claims) parts.onRegistered();

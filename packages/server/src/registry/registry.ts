@@ -1,6 +1,7 @@
 import { Fault } from '@gladhand/base/fault.ts';
 import { isUuid } from '@gladhand/base/ids.ts';
 import { type Listed, listById, type Walk } from '@gladhand/base/page.ts';
+import type { FilterIds, FilterNames } from '@gladhand/contract/feed-filter.ts';
 import type { PlantList } from '@gladhand/contract/plants.ts';
 import type { RegisteredPlant } from '@gladhand/contract/registration.ts';
 import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
@@ -32,28 +33,13 @@ export interface Registry {
   listPlants(view: PlantView, page: { page: number; limit: number }): Promise<PlantList>;
   findPlant(view: PlantView, id: string): Promise<RegisteredPlant | undefined>;
   /** What a subscriber asks for, as ids; throws `not-found` when it names anything that is not the organization's. */
-  resolveFilter(organizationId: string, selection: Selection): Promise<ResolvedFilter>;
+  resolveFilter(organizationId: string, names: Partial<FilterNames>): Promise<FilterIds>;
 }
 
 /** Whose plants, and which of them the caller is restricted to; null: all. */
 export interface PlantView {
   readonly organizationId: string;
   readonly plantIds: ReadonlySet<string> | null;
-}
-
-/** Fleets and plants by id; trailers and DeliverSafe units by id or VIN. */
-export interface Selection {
-  readonly fleets?: readonly string[];
-  readonly trailers?: readonly string[];
-  readonly deliverSafe?: readonly string[];
-  readonly plants?: readonly string[];
-}
-
-/** What was named, as ids; empty: nothing of that sort was named. */
-export interface ResolvedFilter {
-  readonly fleetIds: readonly string[];
-  /** Trailers, DeliverSafe units and plants together. */
-  readonly assetIds: readonly string[];
 }
 
 export function createRegistry(parts: { readonly database: Database }): Registry {
@@ -134,15 +120,15 @@ export function createRegistry(parts: { readonly database: Database }): Registry
       const row = await findAsset(organizationId, ['plant'], name);
       return row && store.toPlant(row);
     },
-    resolveFilter: (organizationId, selection) =>
+    resolveFilter: (organizationId, names) =>
       read(organizationId, async (own) => {
-        const fleets = [...new Set((selection.fleets ?? []).map((id) => idOf(id)?.id ?? refuse('fleet')))];
+        const fleets = [...new Set((names.fleets ?? []).map((id) => idOf(id)?.id ?? refuse('fleet')))];
         if (fleets.length > 0 && (await store.selectFleets(own, organizationId, fleets)).length < fleets.length)
           refuse('fleet');
         const assets = [
-          ...(await assetIdsOf(own, organizationId, 'trailer', selection.trailers ?? [])),
-          ...(await assetIdsOf(own, organizationId, 'deliversafe', selection.deliverSafe ?? [])),
-          ...(await assetIdsOf(own, organizationId, 'plant', selection.plants ?? [])),
+          ...(await assetIdsOf(own, organizationId, 'trailer', names.trailers ?? [])),
+          ...(await assetIdsOf(own, organizationId, 'deliversafe', names.deliverSafe ?? [])),
+          ...(await assetIdsOf(own, organizationId, 'plant', names.plants ?? [])),
         ];
         return { fleetIds: fleets, assetIds: [...new Set(assets)] };
       }),

@@ -1,3 +1,4 @@
+import type { AssetKind } from '@gladhand/contract/record.ts';
 import { EXAMINED_ROWS_MAX } from '../database/bounded-page.ts';
 import type { Database } from '../database/database.ts';
 import * as store from './read-store.ts';
@@ -51,7 +52,7 @@ export interface FeedPage {
 export interface FeedRow {
   readonly position: number;
   readonly assetId: string;
-  readonly assetKind: 'trailer' | 'deliversafe' | 'plant';
+  readonly assetKind: AssetKind;
   readonly fleetId: string | null;
   readonly signalGroups: number;
   /** The record as wire JSON. */
