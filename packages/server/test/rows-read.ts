@@ -23,7 +23,8 @@ export function countRowsRead(database: Database): { readonly database: Database
   return { database: { ...database, within }, rowsRead };
 }
 
-async function countSoFar(own: Kysely<Schema>): Promise<number> {
+/** Rows read in the transaction so far. */
+export async function countSoFar(own: Kysely<Schema>): Promise<number> {
   const { rows } = await sql<{ count: number }>`
     select coalesce(sum(pg_stat_get_xact_tuples_returned(oid)), 0)::int as count from pg_class
     where relnamespace = current_schema()::regnamespace and relkind in ('r', 'i')`.execute(own);

@@ -10,6 +10,7 @@ import type { Http } from '../edge/http.ts';
 import { asJson, sendJson } from '../edge/json.ts';
 import { InstantText, PageQuery, pageJson, readPlace, readRange, TAKE_DEFAULT } from '../edge/paging.ts';
 import { found, type Registry } from '../registry/registry.ts';
+import { feedBinding } from '../telemetry/feed-cursor.ts';
 import type { TelemetryReader, TimeRequest } from '../telemetry/read.ts';
 import { isSignalGroup, signalGroupBits } from '../telemetry/signal-groups.ts';
 
@@ -67,11 +68,6 @@ const FeedQuery = Type.Object(
   },
   { additionalProperties: false },
 );
-
-/** The feed's cursor; LiveFeed resumes from the same one. Its one field is a position. */
-export function feedBinding(organizationId: string) {
-  return { organizationId, query: 'feed' };
-}
 
 export function registerQueryRoutes(
   http: Http,
