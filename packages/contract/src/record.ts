@@ -6,6 +6,7 @@ const instant = (description: string) => Type.String({ format: 'date-time', desc
 const uuid = (description: string) => Type.String({ format: 'uuid', description });
 
 export const ASSET_KINDS = ['trailer', 'plant', 'deliversafe'] as const;
+export type AssetKind = (typeof ASSET_KINDS)[number];
 
 /**
  * The state of a signal, beside its value:

@@ -235,8 +235,9 @@ export interface ArrayStore {
   /** Adds rows at the next positions, visible at once; tells the last position. */
   append(...rows: NewRow[]): number;
   latest: LatestRow[];
-  /** Called with every feed request. */
+  /** Called with every request for a page of the feed or of the tail. */
   onFeed: () => void;
+  /** Pages of the feed and of the tail. */
   readonly feedReads: number;
 }
 
@@ -278,6 +279,18 @@ export function createArrayStore(examinedRowsMax = Number.POSITIVE_INFINITY): Ar
     reader: {
       async head() {
         return rows.length;
+      },
+      async tail({ organizationIds, afterPosition, take }) {
+        feedReads += 1;
+        store.onFeed();
+        const end = Math.min(rows.length, afterPosition + examinedRowsMax);
+        const own = rows.slice(afterPosition, end).filter((row) => organizationIds.includes(row.organizationId));
+        const isCut = own.length > take;
+        const page = own.slice(0, take);
+        const through = isCut ? page.at(-1)!.position : end;
+        const isCaughtUp = !isCut && end >= rows.length;
+        await new Promise((resolve) => setImmediate(resolve));
+        return { rows: page, through, isCaughtUp };
       },
       async feed(request) {
         feedReads += 1;

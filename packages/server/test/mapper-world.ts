@@ -30,12 +30,12 @@ export interface Payload {
 
 export function makeProduct(name: string): Product {
   const mapping: Product['mapping'] = {
-    run({ payload, vin, plantId }): MappingOutcome {
-      const { first, records, isThrowing } = payload as Payload;
+    run(input): MappingOutcome {
+      const { first, records, isThrowing } = input.payload as Payload;
       if (isThrowing) throw new Error('a fault of the program');
       return {
         records: Array.from({ length: records }, (_, place) => ({
-          assetRef: plantId === undefined ? { vin: vin! } : { plantId },
+          assetRef: 'vin' in input ? { vin: input.vin } : { plantId: input.plantId },
           observedAtMs: FIRST_AT_MS + (first + place) * 1000,
           signals: { gps: { speedKph: first + place } },
         })),

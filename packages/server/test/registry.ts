@@ -3,7 +3,6 @@ import type { Ids } from '@gladhand/base/ids.ts';
 import type { NewDeliverSafe, NewDevice, NewFleet, NewTrailer } from '@gladhand/contract/registration.ts';
 import type { DeliverSafeUnit, Device, Fleet, Trailer } from '@gladhand/contract/registry.ts';
 import { SYSTEM_ORIGIN } from '../src/access/principal.ts';
-import { recordAudit } from '../src/audit/chain.ts';
 import type { Database } from '../src/database/database.ts';
 import { createAdministration } from '../src/registry/administer.ts';
 import { createRegistry, type Registry } from '../src/registry/registry.ts';
@@ -19,7 +18,6 @@ export interface TestRegistry extends Registry {
 export function createTestRegistry(parts: { database: Database; clock: Clock; ids: Ids }): TestRegistry {
   const { fleets, trailers, deliverSafe, devices } = createAdministration({
     ...parts,
-    recordAudit,
     onRegistered: () => {},
   });
   return {

@@ -30,7 +30,8 @@ export async function countRowsReadIn(trx: Kysely<Schema>, work: () => Promise<v
   return (await countSoFar(trx)) - before;
 }
 
-async function countSoFar(own: Kysely<Schema>): Promise<number> {
+/** Rows read in the transaction so far. */
+export async function countSoFar(own: Kysely<Schema>): Promise<number> {
   const { rows } = await sql<{ count: number }>`
     select coalesce(sum(pg_stat_get_xact_tuples_returned(oid)), 0)::int as count from pg_class
     where relnamespace = current_schema()::regnamespace and relkind in ('r', 'i')`.execute(own);

@@ -6,7 +6,6 @@ import { issueKey } from '@gladhand/server/access/issue-key.ts';
 import { SYSTEM_ORIGIN } from '@gladhand/server/access/principal.ts';
 import { createSecrets, readSecretFile } from '@gladhand/server/access/secrets.ts';
 import { openBackends, secretFile } from '@gladhand/server/app/backends.ts';
-import { recordAudit } from '@gladhand/server/audit/chain.ts';
 import { loadConfig } from '@gladhand/server/config.ts';
 import { narrow } from '@gladhand/server/database/within.ts';
 import { insertOrganization } from '@gladhand/server/organizations/store.ts';
@@ -61,7 +60,6 @@ export async function seedInstallation(
         database: { within: (_, work) => work(trx) },
         clock,
         ids,
-        recordAudit,
         onRegistered: () => {},
       });
       const fleet = await fleets.create(customerId, { name: 'Trailers' }, SYSTEM_ORIGIN);

@@ -1,6 +1,5 @@
 import { type ApiKeys, createApiKeys } from '../access/administer-keys.ts';
 import { issueKey } from '../access/issue-key.ts';
-import { recordAudit } from '../audit/chain.ts';
 import { createOrganizations, type Organizations } from '../organizations/organizations.ts';
 import { createPeople, type People } from '../people/people.ts';
 import { type Administration, createAdministration } from '../registry/administer.ts';
@@ -33,6 +32,6 @@ export function createAdministrationRooms(
       isProduct: (name) => products.find(name) !== undefined,
       onChanged: epoch.announceChange,
     }),
-    administration: createAdministration({ ...around, recordAudit, onRegistered: () => doorbell.ring('intake') }),
+    administration: createAdministration({ ...around, onRegistered: () => doorbell.ring('intake') }),
   };
 }

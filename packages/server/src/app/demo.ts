@@ -4,7 +4,6 @@ import { createSimulator } from '@gladhand/demo/simulator.ts';
 import { createDemoWorld, type DemoProduct, type DemoWorld } from '@gladhand/demo/world.ts';
 import { issueKey } from '../access/issue-key.ts';
 import { SYSTEM_ORIGIN } from '../access/principal.ts';
-import { recordAudit } from '../audit/chain.ts';
 import type { Config } from '../config.ts';
 import { narrow } from '../database/within.ts';
 import { hasOrganizations, insertOrganization } from '../organizations/store.ts';
@@ -158,7 +157,6 @@ async function createDemo(
         database: { within: (_, work) => work(trx) },
         clock,
         ids,
-        recordAudit,
         onRegistered: () => {},
       }),
     );

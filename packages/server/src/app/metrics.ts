@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client';
 import type { PostgresHost } from '../database/database.ts';
-import type { LimitOutcome } from '../edge/limit-guard.ts';
+import type { LimitOutcome } from '../edge/decision-counts.ts';
 import type { OverloadReason } from '../intake/pressure.ts';
 import type { IntakeLog } from '../intake-log/intake-log.ts';
 import type { Settled } from '../processing/settle.ts';

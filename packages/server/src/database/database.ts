@@ -44,6 +44,11 @@ export interface Database {
   ): Promise<Result>;
   /** For what serves every organization: intake, mapper, look-ups of keys. Sees all rows; cannot change the schema. */
   readonly system: Kysely<Schema>;
+  /**
+   * As `system`, on one connection of its own: for reading what has just become visible. It waits neither behind intake,
+   * which writes through `system`, nor behind requests, and keeps neither of them waiting.
+   */
+  readonly newest: Kysely<Schema>;
   /** Owns the schema: for migrations and partitions only. */
   readonly owner: Kysely<Schema>;
   readonly host: PostgresHost;

@@ -21,10 +21,12 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const CONNECTION_LIFETIME_S = 1_800;
 /** New partitions are rare and made one at a time. */
 const OWNER_CONNECTIONS_MAX = 1;
+/** Reads of the newest records are short, one after the other, and few: one for each ring and one for each new stream. */
+const NEWEST_CONNECTIONS_MAX = 1;
 
 /**
- * Opens pools of together at most `poolSizeMax` connections (but one of each kind) on `host`, makes sure of the roles
- * they work as, and learns the durability class. The pools survive a restart of PostgreSQL: broken connections are
+ * Opens pools of together at most `poolSizeMax` connections (but one of each kind, and one more for the newest records once
+ * they are read) on `host`, makes sure of the roles they work as, and learns the durability class. The pools survive a restart of PostgreSQL: broken connections are
  * dropped and made anew by the next caller. Throws a `temporarily-unavailable` Fault when the host cannot be reached
  * and a StartRefusal when it cannot hold organizations apart.
  */
@@ -37,10 +39,15 @@ export async function openDatabase(
   // Reading must never keep intake and mapping waiting, nor they it.
   const systemConnectionsMax = Math.max(1, Math.ceil((options.poolSizeMax - OWNER_CONNECTIONS_MAX) / 3));
   const appConnectionsMax = Math.max(1, options.poolSizeMax - OWNER_CONNECTIONS_MAX - systemConnectionsMax);
-  const open = (connectionsMax: number, role?: string) =>
-    openPool({ ...clientConfig(host, applicationName, role), max: connectionsMax }, logLoss);
-  const pools = [open(appConnectionsMax, APP_ROLE), open(systemConnectionsMax, SYSTEM_ROLE), open(ownerConnectionsMax)];
-  const [app, system, owner] = pools as [Pool, Pool, Pool];
+  const open = (connectionsMax: number, role?: string, settings = '') => {
+    const config = clientConfig(host, applicationName, role);
+    return openPool({ ...config, options: `${config.options}${settings}`, max: connectionsMax }, logLoss);
+  };
+  const app = open(appConnectionsMax, APP_ROLE);
+  const system = open(systemConnectionsMax, SYSTEM_ROLE);
+  const newest = open(NEWEST_CONNECTIONS_MAX, SYSTEM_ROLE, `${IN_INDEX_ORDER} -c enable_seqscan=off`);
+  const owner = open(ownerConnectionsMax);
+  const pools = [app, system, newest, owner];
   const connectClient = async (role?: string) => {
     const client = new pg.Client({
       ...clientConfig(host, applicationName, role),
@@ -63,6 +70,7 @@ export async function openDatabase(
     return {
       within: createWithin(app.kysely),
       system: system.kysely,
+      newest: newest.kysely,
       owner: owner.kysely,
       host,
       durability,

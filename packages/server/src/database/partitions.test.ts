@@ -75,7 +75,13 @@ test('a partition has the keys, checks and indexes of its table', async () => {
     select inhparent::regclass::text as parent from pg_inherits join pg_class on oid = inhrelid and relkind = 'i' order by 1`.execute(
     database.owner,
   );
-  expect(rows.map(({ parent }) => parent)).toEqual(['record_device', 'record_gps', 'record_pkey', 'record_position']);
+  expect(rows.map(({ parent }) => parent)).toEqual([
+    'record_device',
+    'record_gps',
+    'record_pkey',
+    'record_position',
+    'record_tail',
+  ]);
 });
 
 test('many nodes that want the same partitions at once all get them', async () => {

@@ -1,3 +1,4 @@
+import type { AssetKind } from '@gladhand/contract/record.ts';
 import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
 
 /**
@@ -111,7 +112,7 @@ export interface FleetTable extends Kept {
 export interface AssetTable extends Kept {
   id: string;
   organization_id: string;
-  kind: 'trailer' | 'deliversafe' | 'plant';
+  kind: AssetKind;
   fleet_id: string | null;
   vin: string | null;
   vin_check: 'pass' | 'fail' | null;

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { limitFields } from '../limits/headers.ts';
 import type { ChargeState, Decision, Limits } from '../limits/limits.ts';
-import type { RouteLimit } from './limit-guard.ts';
+import type { RouteLimit } from './route-limit.ts';
 
 /**
  * Which answers use up a limit. The rule: only what was done does. An answer of 2xx or 3xx counts; what is refused, or

@@ -12,9 +12,9 @@ import { refuseCredentialInUrl } from './credential-in-url.ts';
 import { createClientAddress, settleForwarded } from './forwarded.ts';
 import { type Access, declareAccess } from './guard.ts';
 import { createKnownRoutes, type KnownRoutes, pathOf } from './known-routes.ts';
-import { declareLimit, type RouteLimit } from './limit-guard.ts';
 import { answerForNode, awaitsContinue, refuseExpectation, refuseWithoutHost } from './node-answers.ts';
 import { type ErrorFamily, type RenderedError, renderFault, toFault } from './problem.ts';
+import { declareLimit, type RouteLimit } from './route-limit.ts';
 import { compileValidator } from './validation.ts';
 
 /**

@@ -1,26 +1,17 @@
-import { Fault } from '@gladhand/base/fault.ts';
-import { isUuid } from '@gladhand/base/ids.ts';
 import { networkOf } from '@gladhand/base/network.ts';
-import { normalizeVin } from '@gladhand/contract/vin.ts';
-import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import type { AssetRef } from '@gladhand/contract/asset-ref.ts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Principal } from '../access/principal.ts';
 import { limitFields } from '../limits/headers.ts';
-import {
-  type Charge,
-  type Decision,
-  type FixedWindow,
-  type Lease,
-  type Limits,
-  type RatePolicy,
-  SLOT_RETRY_SECONDS,
-  type SlotClaim,
-  type SlotPolicy,
-  type TakeRequest,
-  type TokenBucket,
-} from '../limits/limits.ts';
+import type { EnterIntake, IntakePass } from '../limits/intake-pass.ts';
+import type { Charge, Decision, Lease, Limits } from '../limits/limits.ts';
 import type { WaitingLine } from '../limits/waiting-line.ts';
+import { countDecision, type LimitOutcome } from './decision-counts.ts';
 import type { FixedLimits } from './fixed-limits.ts';
 import type { Charged } from './give-back.ts';
+import { intakeCharges } from './intake-charges.ts';
+import type { LimitRules } from './limit-rules.ts';
+import { admitInTurn } from './read-admission.ts';
 import { refusalOf } from './refusal.ts';
 
 /**
@@ -30,26 +21,6 @@ import { refusalOf } from './refusal.ts';
  * answer has gone out or the client is gone. Assumes the rules answer from memory. Fails as the limits port does: never
  * open, never shut.
  */
-export type RouteLimit = 'intake' | 'read' | 'authenticate' | 'rotate' | 'none';
-
-/** What everybody may use, from memory. */
-export interface LimitRules {
-  of(organizationId: string): {
-    /** The bucket that holds first. */
-    readonly reads: readonly TokenBucket[];
-    readonly concurrency: SlotPolicy;
-    readonly proposedConcurrency: number | undefined;
-    readonly waitMsMax: number;
-    readonly waitingRequestsMax: number;
-    readonly streams: SlotPolicy;
-    readonly proposedStreams: number | undefined;
-  };
-  /** Undefined when there is no such product. */
-  intake(
-    product: string,
-  ): { readonly perAsset: readonly FixedWindow[]; readonly total: readonly FixedWindow[] } | undefined;
-}
-
 export interface LimitGuardParts {
   readonly limits: Limits;
   readonly line: WaitingLine;
@@ -57,8 +28,7 @@ export interface LimitGuardParts {
   readonly fixed: FixedLimits;
   /** What a key is called in the open; undefined for what cannot be a key. */
   readonly findPublicId: (apiKey: string) => string | undefined;
-  /** Lets intake in, or throws `overloaded`. */
-  readonly enterIntake: (arrival: { readonly keyId: string; readonly bytes: number }) => IntakePass;
+  readonly enterIntake: EnterIntake;
   /** A random number in [0, 1). */
   readonly random: () => number;
   readonly onDecided: (limit: string, outcome: LimitOutcome) => void;
@@ -68,13 +38,6 @@ export interface LimitGuardParts {
   ) => void;
 }
 
-/** Of a request that intake has let in; `leave` is called when it is over. */
-export interface IntakePass {
-  /** The body is here and has so many bytes; again when it is decoded. */
-  hold(bytes: number): void;
-  leave(): void;
-}
-
 declare module 'fastify' {
   interface FastifyRequest {
     /** Null unless the route is under the limit `intake`. */
@@ -82,130 +45,95 @@ declare module 'fastify' {
   }
 }
 
-export type LimitOutcome = 'allowed' | 'refused' | 'would-refuse';
-
-/** Gives a route its limit: what it declares, or what follows from who may call it. */
-export function declareLimit(route: RouteOptions): void {
-  const { access, limit } = route.config ?? {};
-  if (limit !== undefined) return;
-  const isRead = [route.method].flat().every((method) => method === 'GET' || method === 'HEAD');
-  if (access === 'public' && !isRead) {
-    throw new Error(`${String(route.method)} ${route.url} declares no limit: set config.limit, if only to 'none'`);
-  }
-  const isForKeys = access !== undefined && access !== 'public' && access.audience !== undefined;
-  route.config = { ...route.config, limit: isForKeys ? 'read' : 'none' } as NonNullable<typeof route.config>;
+/** One request on its way past its limit. `done` lets it on, or refuses it with an error. */
+interface Passage {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly done: (error?: Error) => void;
 }
 
-type Done = (error?: Error) => void;
-type Limiter = (request: FastifyRequest, reply: FastifyReply, done: Done) => void;
+const LIMITERS: Readonly<Record<Charged['kind'], (parts: LimitGuardParts, passage: Passage) => void>> = {
+  intake: limitIntake,
+  read: limitRead,
+  authenticate: limitAuthenticate,
+  rotate: limitRotate,
+};
 
-export function createLimitGuard(parts: LimitGuardParts): Limiter {
-  const { limits, line, rules, fixed } = parts;
-
-  /** Answers with what was decided; `shown`: as much of it as the caller sees. */
-  function settle(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    done: Done,
-    kind: Charged['kind'],
-    decision: Decision,
-    shown = decision,
-  ): void {
-    const { principal } = request;
-    const announced = principal !== null && noteAnnounced(parts, decision, principal);
-    const wouldRefuse = noteDecision(parts, decision) || announced;
-    if (principal !== null) {
-      const isRefused = !decision.allowed;
-      parts.onUsed(principal, { isRefused, wouldRefuse, bytes: isRefused ? 0 : declaredBytes(request) });
-    }
-    reply.headers({ ...limitFields(shown, 0) });
-    if (decision.allowed) {
-      request.charged = { kind, decision, shown };
-      if (decision.lease !== undefined) holdWhileAnswering(reply, decision.lease, line, decision.slot!.claim.key);
-      return done();
-    }
-    const fault = refusalOf(decision, parts.random());
-    hangUpOnLargeBody(request, reply);
-    done(fault);
-  }
-
-  const limiters: Readonly<Record<Exclude<RouteLimit, 'none'>, Limiter>> = {
-    intake(request, reply, done) {
-      const principal = principalOf(request);
-      enterIntake(parts, principal, request, reply);
-      const charges = intakeCharges(rules, principal, request.params as AssetPath);
-      // Whoever has no product is refused by intake itself.
-      if (charges === undefined) return done();
-      limits.take({ charges }).then((decision) => settle(request, reply, done, 'intake', decision), done);
-    },
-    read(request, reply, done) {
-      const { organizationId } = request.principal ?? request.person!;
-      const allowance = rules.of(organizationId);
-      const charges: readonly Charge[] = allowance.reads.map((policy) => ({ policy, key: organizationId, cost: 1 }));
-      const slot: SlotClaim = { policy: allowance.concurrency, key: organizationId };
-      const wait = { lengthMax: allowance.waitingRequestsMax, waitMsMax: allowance.waitMsMax };
-      admitInTurn(parts, { key: organizationId, ...wait, request: { charges, slot } }, reply).then(
-        (decision) => settle(request, reply, done, 'read', decision),
-        done,
-      );
-    },
-    authenticate(request, reply, done) {
-      const apiKey = request.headers['x-api-key'];
-      // There is nothing to try: refused by the handler, at no cost.
-      if (typeof apiKey !== 'string' || apiKey === '') return done();
-      const publicId = parts.findPublicId(apiKey);
-      const failure: Charge = { policy: fixed.authenticateFailures, key: networkOf(request.ip), cost: 1 };
-      const charges = publicId === undefined ? [] : [{ policy: fixed.authenticate, key: publicId, cost: 1 }];
-      limits.take({ charges: [...charges, failure] }).then((decision) => {
-        // What counts failures is not shown to those who have none.
-        const isShown = publicId === undefined || !decision.allowed;
-        const shown = isShown ? decision : { ...decision, charges: decision.charges.slice(0, 1) };
-        settle(request, reply, done, 'authenticate', decision, shown);
-      }, done);
-    },
-    rotate(request, reply, done) {
-      const charges = [{ policy: fixed.rotate, key: principalOf(request).keyId, cost: 1 }];
-      limits.take({ charges }).then((decision) => settle(request, reply, done, 'rotate', decision), done);
-    },
-  };
-
-  return function limit(request, reply, done) {
+export function createLimitGuard(parts: LimitGuardParts) {
+  return function limit(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const kind = request.routeOptions.config.limit;
     if (kind === undefined || kind === 'none' || request.is404) return done();
     try {
-      limiters[kind](request, reply, done);
+      LIMITERS[kind](parts, { request, reply, done });
     } catch (error) {
       done(error as Error);
     }
   };
 }
 
-/** How the asset stands in the path of intake. */
-interface AssetPath {
-  readonly vin?: string;
-  readonly plantId?: string;
+function limitIntake(parts: LimitGuardParts, passage: Passage): void {
+  const { request, done } = passage;
+  const principal = principalOf(request);
+  enterIntake(parts, principal, passage);
+  const charges = intakeCharges(parts.rules, principal, request.params as AssetRef);
+  // Whoever has no product is refused by intake itself.
+  if (charges === undefined) return done();
+  parts.limits.take({ charges }).then((decision) => settle(parts, passage, 'intake', decision), done);
 }
 
-/**
- * Of each VIN or plant within a product, for each organization that sends: nobody uses up what another needs. Undefined
- * when there is no such product.
- */
-export function intakeCharges(rules: LimitRules, principal: Principal, asset: AssetPath): Charge[] | undefined {
-  const { organizationId, product } = principal;
-  const allowance = product === null ? undefined : rules.intake(product);
-  if (allowance === undefined) return undefined;
-  const whole = `${organizationId}/${product}`;
-  const key = `${whole}/${assetName(asset)}`;
-  const charges: Charge[] = allowance.perAsset.map((policy) => ({ policy, key, cost: 1 }));
-  for (const policy of allowance.total) charges.push({ policy, key: whole, cost: 1 });
-  return charges;
+function limitRead(parts: LimitGuardParts, passage: Passage): void {
+  const { request, reply, done } = passage;
+  const { organizationId: key } = request.principal ?? request.person!;
+  const { reads, concurrency, waitMsMax, waitingRequestsMax: lengthMax } = parts.rules.of(key);
+  const charges: readonly Charge[] = reads.map((policy) => ({ policy, key, cost: 1 }));
+  const read = { key, lengthMax, waitMsMax, request: { charges, slot: { policy: concurrency, key } } };
+  admitInTurn(parts, read, reply).then((decision) => settle(parts, passage, 'read', decision), done);
 }
 
-/** As intake will read it; whatever is no name of an asset shares one quota, so that nobody makes up new ones. */
-function assetName({ vin, plantId = '' }: AssetPath): string {
-  if (vin === undefined) return isUuid(plantId) ? plantId.toLowerCase() : '-';
-  const read = normalizeVin(vin);
-  return read.ok ? read.vin : '-';
+function limitAuthenticate(parts: LimitGuardParts, passage: Passage): void {
+  const { request, done } = passage;
+  const apiKey = request.headers['x-api-key'];
+  // There is nothing to try: refused by the handler, at no cost.
+  if (typeof apiKey !== 'string' || apiKey === '') return done();
+  const publicId = parts.findPublicId(apiKey);
+  const failure: Charge = { policy: parts.fixed.authenticateFailures, key: networkOf(request.ip), cost: 1 };
+  const charges = publicId === undefined ? [] : [{ policy: parts.fixed.authenticate, key: publicId, cost: 1 }];
+  parts.limits.take({ charges: [...charges, failure] }).then((decision) => {
+    // What counts failures is not shown to those who have none.
+    const isShown = publicId === undefined || !decision.allowed;
+    const shown = isShown ? decision : { ...decision, charges: decision.charges.slice(0, 1) };
+    settle(parts, passage, 'authenticate', decision, shown);
+  }, done);
+}
+
+function limitRotate(parts: LimitGuardParts, passage: Passage): void {
+  const charges = [{ policy: parts.fixed.rotate, key: principalOf(passage.request).keyId, cost: 1 }];
+  parts.limits.take({ charges }).then((decision) => settle(parts, passage, 'rotate', decision), passage.done);
+}
+
+/** Answers with what was decided; `shown`: as much of it as the caller sees. */
+function settle(
+  parts: LimitGuardParts,
+  { request, reply, done }: Passage,
+  kind: Charged['kind'],
+  decision: Decision,
+  shown = decision,
+): void {
+  const { principal } = request;
+  const wouldRefuse = countDecision(parts, decision, principal);
+  if (principal !== null) {
+    const isRefused = !decision.allowed;
+    parts.onUsed(principal, { isRefused, wouldRefuse, bytes: isRefused ? 0 : declaredBytes(request) });
+  }
+  reply.headers({ ...limitFields(shown, 0) });
+  if (decision.allowed) {
+    request.charged = { kind, decision, shown };
+    if (decision.lease !== undefined) holdWhileAnswering(reply, decision.lease, parts.line, decision.slot!.claim.key);
+    return done();
+  }
+  const fault = refusalOf(decision, parts.random());
+  hangUpOnLargeBody(request, reply);
+  done(fault);
 }
 
 function principalOf(request: FastifyRequest): Principal {
@@ -213,7 +141,7 @@ function principalOf(request: FastifyRequest): Principal {
   return request.principal;
 }
 
-function enterIntake(parts: LimitGuardParts, principal: Principal, request: FastifyRequest, reply: FastifyReply): void {
+function enterIntake(parts: LimitGuardParts, principal: Principal, { request, reply }: Passage): void {
   try {
     const pass = parts.enterIntake({ keyId: principal.keyId, bytes: declaredBytes(request) });
     request.intakePass = pass;
@@ -249,72 +177,4 @@ function holdWhileAnswering(reply: FastifyReply, lease: Lease, line: WaitingLine
     lease.release();
     line.nudge(key);
   });
-}
-
-interface Turn {
-  readonly key: string;
-  readonly lengthMax: number;
-  readonly waitMsMax: number;
-  readonly request: TakeRequest;
-}
-
-/** What was decided at once, or when it was this request's turn; a refusal when its time is over or the line is full. */
-async function admitInTurn({ limits, line }: LimitGuardParts, turn: Turn, reply: FastifyReply): Promise<Decision> {
-  const { key, lengthMax, waitMsMax, request } = turn;
-  if (line.length(key) === 0) {
-    const decision = await limits.take(request);
-    if (!isLackingSlotOnly(decision)) return decision;
-  }
-  const gone = new AbortController();
-  const hangUp = () => gone.abort(new Fault('too-many-concurrent-requests', 'The client went away while it waited.'));
-  reply.raw.once('close', hangUp);
-  try {
-    const entered = await line.enter<Decision>({
-      key,
-      lengthMax,
-      waitMsMax,
-      signal: gone.signal,
-      async attempt() {
-        const decision = await limits.take(request);
-        return isLackingSlotOnly(decision) ? undefined : decision;
-      },
-      giveBack: (decision) => decision.lease?.release(),
-    });
-    return entered.outcome === 'entered' ? entered.value : withoutSlot(await limits.peek(request));
-  } finally {
-    reply.raw.off('close', hangUp);
-  }
-}
-
-/** Refused although a slot may have come free by now: it is for who stands in line. */
-function withoutSlot(decision: Decision): Decision {
-  const { slot } = decision;
-  const retryAfterSeconds = Math.max(SLOT_RETRY_SECONDS, decision.retryAfterSeconds);
-  return { ...decision, allowed: false, retryAfterSeconds, slot: slot && { ...slot, fits: false } };
-}
-
-function isLackingSlotOnly({ allowed, charges, slot }: Decision): boolean {
-  if (allowed || slot === undefined || slot.fits) return false;
-  return charges.every(({ fits, charge }) => fits || charge.policy.mode === 'report');
-}
-
-/** Counts what each limit said; true when one that is only reported would have refused. */
-function noteDecision({ onDecided }: LimitGuardParts, { charges, slot }: Decision): boolean {
-  let wouldRefuse = false;
-  const noteOne = (fits: boolean, { name, mode }: RatePolicy | SlotPolicy) => {
-    onDecided(name, fits ? 'allowed' : mode === 'enforce' ? 'refused' : 'would-refuse');
-    if (!fits && mode === 'report') wouldRefuse = true;
-  };
-  for (const { fits, charge } of charges) noteOne(fits, charge.policy);
-  if (slot !== undefined) noteOne(slot.fits, slot.claim.policy);
-  return wouldRefuse;
-}
-
-/** The same for a number of slots that is announced beside the one that holds. */
-function noteAnnounced(parts: LimitGuardParts, { slot }: Decision, { organizationId }: Principal): boolean {
-  const announced = slot === undefined ? undefined : parts.rules.of(organizationId).proposedConcurrency;
-  if (slot === undefined || announced === undefined) return false;
-  const wouldRefuse = slot.inUse > announced;
-  parts.onDecided('concurrent-requests-proposed', wouldRefuse ? 'would-refuse' : 'allowed');
-  return wouldRefuse;
 }

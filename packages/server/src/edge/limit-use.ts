@@ -3,7 +3,8 @@ import type { LimitUse } from '@gladhand/contract/limits.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Charge, ChargeState, Limits, SlotState } from '../limits/limits.ts';
 import type { FixedLimits } from './fixed-limits.ts';
-import { intakeCharges, type LimitRules } from './limit-guard.ts';
+import { intakeCharges } from './intake-charges.ts';
+import type { LimitRules } from './limit-rules.ts';
 
 /**
  * Every limit a caller is under and its use now, and no other; looking costs nothing. A key that may not send is under no

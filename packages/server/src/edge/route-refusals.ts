@@ -2,7 +2,7 @@ import type { ErrorCode } from '@gladhand/contract/errors.ts';
 import type { RouteOptions } from 'fastify';
 import { type BodyUse, readBodyUse } from './bodies.ts';
 import type { RouteAccess } from './guard.ts';
-import type { RouteLimit } from './limit-guard.ts';
+import type { RouteLimit } from './route-limit.ts';
 
 /**
  * What a route can be refused with, for the OpenAPI document. Most of it follows from what the route declares: who may

@@ -1,3 +1,5 @@
+import type { AssetRef } from '@gladhand/contract/asset-ref.ts';
+
 /**
  * The intake log port: the durable, ordered mailbox between intake and mapping. Promise: when `append` resolves, the
  * envelope is on disk and will be taken at least once; envelopes of one asset are taken in the order in which their
@@ -15,7 +17,7 @@ export interface Envelope {
   readonly keyId: string;
   readonly partnerId: string;
   readonly product: string;
-  readonly asset: { readonly vin: string } | { readonly plantId: string };
+  readonly asset: AssetRef;
   /** The bytes as they arrived, after content decoding. */
   readonly body: Buffer;
 }

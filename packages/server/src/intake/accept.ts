@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Fault } from '@gladhand/base/fault.ts';
 import { type Ids, isUuid, uuidTimeMs } from '@gladhand/base/ids.ts';
 import { readJson } from '@gladhand/base/read-json.ts';
+import type { AssetRef } from '@gladhand/contract/asset-ref.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
 import type { Principal } from '../access/principal.ts';
 import type { AppendOutcome, Envelope, IntakeLog } from '../intake-log/intake-log.ts';
@@ -18,7 +19,8 @@ export interface Intake {
 
 export interface Submission {
   readonly principal: Principal;
-  readonly asset: { readonly vin: string } | { readonly plantId: string };
+  /** As it stands in the path. */
+  readonly asset: AssetRef;
   /** Of `Content-Type`, lower case, without parameters. */
   readonly mediaType: string;
   readonly body: Buffer;

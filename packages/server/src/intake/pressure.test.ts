@@ -2,7 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Fault } from '@gladhand/base/fault.ts';
 import { expect, test } from 'vitest';
 import { createManualClock } from '../../test/manual-clock.ts';
-import { openPressure, type Pass, PRESSURE_LIMITS, type PressureLimits } from './pressure.ts';
+import type { IntakePass } from '../limits/intake-pass.ts';
+import { openPressure, PRESSURE_LIMITS, type PressureLimits } from './pressure.ts';
 
 const LIMITS = { requestsMax: 100, bytesMax: 1_000, stalledMs: 1_000, waitMsMax: 1_000 };
 
@@ -19,7 +20,7 @@ function open(limits: PressureLimits = LIMITS) {
     limits,
     onRefused: (reason) => refused.push(reason),
   });
-  const enter = (keyId = 'a', bytes = 1): Pass | string => {
+  const enter = (keyId = 'a', bytes = 1): IntakePass | string => {
     try {
       return pressure.enter({ keyId, bytes });
     } catch (error) {
@@ -70,7 +71,7 @@ test('what waits for the disk counts, also when its sender is gone', () => {
 
 test('a body counts as what it is in memory, from when it is decoded', () => {
   const { pressure, enter } = open();
-  const pass = enter('a', 10) as Pass;
+  const pass = enter('a', 10) as IntakePass;
   pass.hold(900);
   expect(pressure.state().bytes).toBe(900);
   expect(enter('b', 200)).toBe('overloaded bytes 2');
@@ -84,7 +85,7 @@ test('a body counts as what it is in memory, from when it is decoded', () => {
 test('no more waits than is done in a second, once it is known how much that is', async () => {
   const { enter, pass } = open(PRESSURE_LIMITS);
   const MIB = 1024 * 1024;
-  const waiting: Pass[] = [];
+  const waiting: IntakePass[] = [];
   // Sends as much as it may, of which 1 MiB a look is done: 5 MiB a second.
   const sendAll = () => {
     for (let key = 0, refused = 0; ; key += 1) {
@@ -118,7 +119,7 @@ test('no more waits than is done in a second, once it is known how much that is'
 test('who sends more than is done makes itself wait, and leaves room to who sends little', async () => {
   const { enter, pass } = open(PRESSURE_LIMITS);
   const MIB = 1024 * 1024;
-  const waiting: Pass[] = [];
+  const waiting: IntakePass[] = [];
   const send = (keyId: string) => {
     const entered = enter(keyId, MIB);
     if (typeof entered === 'string') return entered;

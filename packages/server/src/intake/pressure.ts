@@ -1,6 +1,7 @@
 import type { Clock } from '@gladhand/base/clock.ts';
 import { Fault } from '@gladhand/base/fault.ts';
 import type { IntakeLog } from '../intake-log/intake-log.ts';
+import type { EnterIntake } from '../limits/intake-pass.ts';
 
 /**
  * Whether intake can take one more. Promise: what is beyond is refused at once, before its body is read, so that what
@@ -11,23 +12,9 @@ import type { IntakeLog } from '../intake-log/intake-log.ts';
  */
 export interface Pressure {
   /** Lets a request in or throws `overloaded`. */
-  enter(arrival: Arrival): Pass;
+  readonly enter: EnterIntake;
   state(): { readonly requests: number; readonly bytes: number; readonly isRefusing: boolean };
   close(): void;
-}
-
-export interface Arrival {
-  readonly keyId: string;
-  /** Of its body, as announced. */
-  readonly bytes: number;
-}
-
-/** Of a request that was let in. */
-export interface Pass {
-  /** The body is here whole and has so many bytes; again when it is decoded. From the first call on the request waits for us. */
-  hold(bytes: number): void;
-  /** The request is over. May be called twice. */
-  leave(): void;
 }
 
 /** Why a request was refused; the label of a metric. */

@@ -1,4 +1,5 @@
 import { Fault } from '@gladhand/base/fault.ts';
+import type { AssetRef } from '@gladhand/contract/asset-ref.ts';
 import type { ErrorCode } from '@gladhand/contract/errors.ts';
 import { AcceptedBody, INTAKE_CONTENT_TYPES, IntakeHeaders, PartnerPayload } from '@gladhand/contract/intake.ts';
 import type { FastifyReply, FastifyRequest, FastifySchema } from 'fastify';
@@ -6,7 +7,7 @@ import { Type } from 'typebox';
 import type { Principal } from '../access/principal.ts';
 import { principalOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
-import type { Intake, Submission } from './accept.ts';
+import type { Intake } from './accept.ts';
 import { decodeBody, guessDecodedBytes, readCoding } from './decode-body.ts';
 
 export interface IntakeDoorParts {
@@ -47,7 +48,7 @@ export function registerIntakeRoutes(http: Http, parts: IntakeDoorParts): void {
       (_request, body, parsed) => parsed(null, body),
     );
 
-    const route = (url: string, schema: FastifySchema, assetOf: (request: FastifyRequest) => Submission['asset']) =>
+    const route = (url: string, schema: FastifySchema, assetOf: (request: FastifyRequest) => AssetRef) =>
       scope.post(
         url,
         {
@@ -98,7 +99,7 @@ async function submit(
   parts: IntakeDoorParts,
   request: FastifyRequest,
   reply: FastifyReply,
-  asset: Submission['asset'],
+  asset: AssetRef,
 ): Promise<FastifyReply> {
   const principal = principalOf(request);
   await parts.checkSignature(principal, {

@@ -17,16 +17,16 @@ import {
 } from '../../test/live-feed.ts';
 import { countRowsRead } from '../../test/rows-read.ts';
 import { createPartitions } from '../database/partitions.ts';
+import { feedBinding } from '../telemetry/feed-cursor.ts';
 import { createTelemetryReader, type FeedRequest } from '../telemetry/read.ts';
 import { signalGroupBits } from '../telemetry/signal-groups.ts';
-import { FEED_QUERY } from './rpc.ts';
 
 /** Streams that resume from an old cursor with a filter that lets little pass. */
 const tires = { signals: { tires: [] } };
 const onlyTires = { filter: { signals: ['tires'] } };
 
 function cursorAt(position: number, organizationId = ORGANIZATION): string {
-  return createCursors(CURSOR_KEY).seal({ organizationId, query: FEED_QUERY }, [position]);
+  return createCursors(CURSOR_KEY).seal(feedBinding(organizationId), [position]);
 }
 
 /** Calls `onRead` before each read for a filter, with how many there were before it. */

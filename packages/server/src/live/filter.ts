@@ -1,5 +1,6 @@
 import { Fault } from '@gladhand/base/fault.ts';
 import { isUuid } from '@gladhand/base/ids.ts';
+import type { FilterIds, FilterNames } from '@gladhand/contract/feed-filter.ts';
 import type { Filter } from '@gladhand/contract/gen/gladhand/livefeed/v1/livefeed_pb.ts';
 import { SIGNAL_GROUPS } from '@gladhand/contract/signals.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
@@ -26,25 +27,11 @@ export interface RecordFilter {
   readonly plantIds: ReadonlySet<string> | null;
 }
 
-/** The names in a filter, well-formed: UUIDs in lower case, VINs normalized. */
-export interface FilterNames {
-  readonly fleets: readonly string[];
-  readonly trailers: readonly string[];
-  readonly deliverSafe: readonly string[];
-  readonly plants: readonly string[];
-}
-
 /**
  * Turns names into ids of this organization: fleets by UUID, trailers and DeliverSafe units by UUID or VIN, plants by
  * UUID. Throws a `not-found` Fault when any of them is unknown, of another kind or another organization's.
  */
-export type ResolveFilter = (organizationId: string, names: FilterNames) => Promise<ResolvedFilter>;
-
-export interface ResolvedFilter {
-  readonly fleetIds: readonly string[];
-  /** Trailers, DeliverSafe units and plants together. */
-  readonly assetIds: readonly string[];
-}
+export type ResolveFilter = (organizationId: string, names: FilterNames) => Promise<FilterIds>;
 
 /** Each name costs a look-up when the stream starts; beyond this, a filter by fleet is the better way to say it. */
 export const FILTER_NAMES_MAX = 1_000;
@@ -74,17 +61,17 @@ export async function openFilter(
     plants: plants.map((name) => uuidOf(name, 'plants')),
   };
   const named = Object.values(names).some((list) => list.length > 0);
-  const resolved = named ? await resolveNames(resolve, principal, names) : { fleetIds: [], assetIds: [] };
-  return createFilter(resolved, signals, principal.plantIds);
+  const ids = named ? await resolveNames(resolve, principal, names) : { fleetIds: [], assetIds: [] };
+  return createFilter(ids, signals, principal.plantIds);
 }
 
 export function createFilter(
-  resolved: ResolvedFilter,
+  ids: FilterIds,
   signalNames: readonly string[],
   plantIds: ReadonlySet<string> | null,
 ): RecordFilter {
-  const fleetIds = new Set(resolved.fleetIds);
-  const assetIds = new Set(resolved.assetIds);
+  const fleetIds = new Set(ids.fleetIds);
+  const assetIds = new Set(ids.assetIds);
   const everyAsset = fleetIds.size + assetIds.size === 0;
   const signals = signalNames.length === 0 ? null : new Set(signalNames);
   const groups = signals === null ? 0 : signalGroupBits(signals);
@@ -108,7 +95,7 @@ export function createFilter(
   };
 }
 
-async function resolveNames(resolve: ResolveFilter, principal: Principal, names: FilterNames): Promise<ResolvedFilter> {
+async function resolveNames(resolve: ResolveFilter, principal: Principal, names: FilterNames): Promise<FilterIds> {
   const notFound = () => new Fault('not-found', 'A fleet or asset that the filter names does not exist.');
   if (principal.plantIds !== null && names.plants.some((id) => !principal.plantIds!.has(id))) throw notFound();
   try {

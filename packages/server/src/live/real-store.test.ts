@@ -1,7 +1,17 @@
-import { sql } from 'kysely';
+import { type KyselyPlugin, sql } from 'kysely';
 import { expect, test, vi } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
-import { ASSET, FLEET, ORGANIZATION, OTHER_ORGANIZATION, openHarness, range, WAIT } from '../../test/live-feed.ts';
+import {
+  ASSET,
+  FLEET,
+  ORGANIZATION,
+  OTHER_ORGANIZATION,
+  openHarness,
+  principal,
+  range,
+  settled,
+  WAIT,
+} from '../../test/live-feed.ts';
 import type { Database } from '../database/database.ts';
 import { appendRecords, type NewRecord } from '../telemetry/append.ts';
 import { createTelemetryReader } from '../telemetry/read.ts';
@@ -93,6 +103,53 @@ test('with writers committing at once, one holding its transaction open, and sub
   expect(steady.positions).toEqual(stored);
   expect(resumed).toEqual(stored);
 });
+
+test('a ring costs one read for all organizations that have subscribers here, and each gets its own records in order', async () => {
+  const database = await openStore();
+  const counted = countStatements(database);
+  const organizations = range(1, 8).map((n) => `01900000-0000-7000-8000-0000000001${String(n).padStart(2, '0')}`);
+  const { connect, ring } = await openHarness(createTelemetryReader(counted.database), {
+    principals: Object.fromEntries(organizations.map((id) => [id, principal({ organizationId: id, keyId: id })])),
+  });
+  const append = (...owners: string[]) =>
+    database.system.transaction().execute((trx) =>
+      appendRecords(
+        trx,
+        owners.map((organizationId) => newRecord({ organizationId })),
+        START_MS,
+      ),
+    );
+  await append(...organizations, OTHER_ORGANIZATION);
+  const subscriptions = organizations.map((id) => connect({}, id));
+  await Promise.all(subscriptions.map((subscription) => subscription.begun()));
+  await settled(counted.statements);
+  const before = counted.statements();
+  await append(...organizations, OTHER_ORGANIZATION, ...organizations);
+  ring();
+  await Promise.all(subscriptions.map((subscription) => subscription.received(2)));
+  await settled(counted.statements);
+  expect(subscriptions.map(({ positions }) => positions)).toEqual(range(1, 8).map((n) => [9 + n, 18 + n]));
+  // How far everything is visible, and the records.
+  expect(counted.statements() - before).toBe(2);
+});
+
+/** The database, and how many statements and transactions it was asked for so far. */
+function countStatements(database: Database): { readonly database: Database; readonly statements: () => number } {
+  let count = 0;
+  const plugin: KyselyPlugin = {
+    transformQuery({ node }) {
+      count += 1;
+      return node;
+    },
+    transformResult: async ({ result }) => result,
+  };
+  const within: Database['within'] = (organizationId, work, access) => {
+    count += 1;
+    return database.within(organizationId, work, access);
+  };
+  const watched = { system: database.system.withPlugin(plugin), newest: database.newest.withPlugin(plugin) };
+  return { database: { ...database, ...watched, within }, statements: () => count };
+}
 
 test('what PostgreSQL gives arrives as it is stored: record, clocks, latest values', async () => {
   const database = await openStore();

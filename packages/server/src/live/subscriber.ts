@@ -2,11 +2,12 @@ import type { Clock } from '@gladhand/base/clock.ts';
 import { Fault } from '@gladhand/base/fault.ts';
 import type { Logger } from '@gladhand/base/log.ts';
 import type { TelemetryReader } from '../telemetry/read.ts';
-import { assembleBatch } from './batch.ts';
 import type { RecordFilter } from './filter.ts';
-import type { History, HistoryPage } from './history.ts';
+import type { History } from './history.ts';
 import type { LiveLimits } from './limits.ts';
 import { createOutlet, type Sink } from './outlet.ts';
+import { createPageMessages, type PageMessages } from './page-messages.ts';
+import { repeat } from './repeat.ts';
 import { snapshotMessages } from './snapshot.ts';
 import type { Tail } from './tail.ts';
 import { heartbeatMessage, snapshotMessage } from './wire.ts';
@@ -54,18 +55,12 @@ export function createSubscriber(parts: SubscriberParts): Subscriber {
   /** Waiting for the store: a page, or the snapshot. */
   let isBusy = false;
   let isInSnapshot = parts.snapshot;
-  let page: { readonly of: HistoryPage; next: number } | null = null;
-  let cancelHeartbeat = () => {};
-  let stopListening = () => {};
+  let page: PageMessages | null = null;
   let whenReady: (() => void) | null = null;
+  const undo: (() => void)[] = [];
 
   const fail = (error: unknown) => {
-    if (isClosed) return;
-    const unreadable = () =>
-      new Fault('temporarily-unavailable', 'The feed cannot be read at the moment. Subscribe again with the cursor.', {
-        cause: error,
-      });
-    parts.onFailed(error instanceof Fault ? error : unreadable());
+    if (!isClosed) parts.onFailed(error instanceof Fault ? error : unreadable(error));
   };
   const outlet = createOutlet({
     sink: parts.sink,
@@ -73,13 +68,7 @@ export function createSubscriber(parts: SubscriberParts): Subscriber {
     bytesMax: limits.waitingBytesMax,
     stallTtlMs: limits.stallTtlMs,
     onReady: () => (whenReady === null ? advance() : whenReady()),
-    onStalled: () =>
-      fail(
-        new Fault(
-          'reading-too-slowly',
-          `The client has read nothing for ${limits.stallTtlMs / 1000} s. Subscribe again with the cursor: nothing is lost.`,
-        ),
-      ),
+    onStalled: () => fail(readingTooSlowly(limits.stallTtlMs)),
   });
 
   function advance(): void {
@@ -87,54 +76,35 @@ export function createSubscriber(parts: SubscriberParts): Subscriber {
     try {
       while (!isClosed && !outlet.isFull) {
         if (page === null && position < tail.floor) return readHistory();
-        if (page === null ? !takeFromTail() : !takeFromPage(page)) return;
+        if (!sendNext()) return;
       }
       // What a subscriber that has stopped reading holds on to stays small: it can read the page again.
-      if (page !== null && page.of.bytes > limits.waitingBytesMax * 4) page = null;
+      if (page !== null && page.bytes > limits.waitingBytesMax * 4) page = null;
     } catch (error) {
       fail(error);
     }
   }
 
-  function takeFromTail(): boolean {
-    const batch = tail.next(filter, position);
+  /** Of the page of the past, if there is one, else of the tail. Tells whether there was anything. */
+  function sendNext(): boolean {
+    const batch = page === null ? tail.next(filter, position) : page.next();
     if (batch === undefined) return false;
     position = batch.through;
-    send(batch.message, batch.records);
-    return true;
-  }
-
-  function takeFromPage(current: { readonly of: HistoryPage; next: number }): boolean {
-    const { entries, through } = current.of;
-    if (current.next < entries.length) {
-      const batch = assembleBatch(entries, current.next, filter, sealCursor, log);
-      position = batch.through;
-      while (current.next < entries.length && entries[current.next]!.position <= position) current.next += 1;
-      send(batch.message, batch.records);
-    }
-    if (current.next >= entries.length) {
-      position = through;
-      page = null;
+    if (page?.isOver) page = null;
+    if (batch.message !== null) {
+      parts.onSent(batch.records);
+      outlet.write(batch.message);
     }
     return true;
-  }
-
-  function send(message: Buffer | null, records: number): void {
-    if (message === null) return;
-    parts.onSent(records);
-    outlet.write(message);
   }
 
   function readHistory(): void {
     isBusy = true;
-    history.read(organizationId, filter, position).then(
-      (read) => {
-        isBusy = false;
-        page = { of: read, next: 0 };
-        advance();
-      },
-      (error: unknown) => fail(error),
-    );
+    history.read(organizationId, filter, position).then((read) => {
+      isBusy = false;
+      page = createPageMessages(read, filter, sealCursor, log);
+      advance();
+    }, fail);
   }
 
   async function sendSnapshot(): Promise<void> {
@@ -144,15 +114,17 @@ export function createSubscriber(parts: SubscriberParts): Subscriber {
       if (isClosed) return;
       outlet.write(message);
     }
+    isBusy = false;
+    isInSnapshot = false;
+    if (isClosed) return;
+    outlet.write(snapshotMessage([], sealCursor(position)));
+    advance();
   }
 
   function beat(): void {
-    cancelHeartbeat = clock.after(limits.heartbeatMs, () => {
-      // To a client that is not reading, it would only be one more thing that waits; and its cursor says that all
-      // before it has been sent, which is not so while a snapshot is going out.
-      if (!outlet.isFull && !isInSnapshot) outlet.write(heartbeatMessage(sealCursor(position), clock.nowMs()));
-      beat();
-    });
+    // To a client that is not reading, it would only be one more thing that waits; and its cursor says that all
+    // before it has been sent, which is not so while a snapshot is going out.
+    if (!outlet.isFull && !isInSnapshot) outlet.write(heartbeatMessage(sealCursor(position), clock.nowMs()));
   }
 
   return {
@@ -161,28 +133,29 @@ export function createSubscriber(parts: SubscriberParts): Subscriber {
     },
     start() {
       if (parts.greeting !== null) outlet.write(parts.greeting);
-      stopListening = tail.listen(advance);
-      beat();
+      undo.push(tail.listen(advance), repeat(clock, limits.heartbeatMs, beat));
       if (!parts.snapshot) return advance();
       isBusy = true;
-      sendSnapshot().then(
-        () => {
-          isBusy = false;
-          isInSnapshot = false;
-          if (isClosed) return;
-          outlet.write(snapshotMessage([], sealCursor(position)));
-          advance();
-        },
-        (error: unknown) => fail(error),
-      );
+      sendSnapshot().catch(fail);
     },
     close() {
       isClosed = true;
-      cancelHeartbeat();
-      stopListening();
+      for (const step of undo.splice(0)) step();
       outlet.close();
       whenReady?.();
       page = null;
     },
   };
+}
+
+function unreadable(cause: unknown): Fault {
+  const detail = 'The feed cannot be read at the moment. Subscribe again with the cursor.';
+  return new Fault('temporarily-unavailable', detail, { cause });
+}
+
+function readingTooSlowly(stallTtlMs: number): Fault {
+  return new Fault(
+    'reading-too-slowly',
+    `The client has read nothing for ${stallTtlMs / 1000} s. Subscribe again with the cursor: nothing is lost.`,
+  );
 }

@@ -1,15 +1,14 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { Logger } from '@gladhand/base/log.ts';
-import type { TelemetryReader } from '../telemetry/read.ts';
+import type { FeedRow } from '../telemetry/read.ts';
 import { assembleBatch, type Batch, toEntry } from './batch.ts';
 import type { RecordFilter } from './filter.ts';
 import { createWindow, type WindowLimits } from './window.ts';
 
 /**
- * The end of one organization's feed, read once on this node for all of its subscribers. Promise: after `wake`, every
- * record that is visible gets into the window, in order of position, and every listener is called; subscribers with
- * the same filter at the same place share one encoded message. Assumes that somebody calls `wake` now and then even
- * when nothing rang. A failed read changes nothing: the next `wake` reads again.
+ * The end of one organization's feed, in memory for all of its subscribers on this node. Promise: every record above
+ * `floor` that was read is in it, in order of position; subscribers with the same filter at the same position share one
+ * encoded message.
  */
 export interface Tail {
   /** Below this the window has nothing: read the store. */
@@ -18,62 +17,34 @@ export interface Tail {
   next(filter: RecordFilter, position: number): Batch | undefined;
   /** Calls `hear` whenever there is more; the answer stops it. */
   listen(hear: () => void): () => void;
-  wake(): void;
+}
+
+/** As whoever reads the store has it. */
+export interface FilledTail extends Tail {
+  /** Rows with positions above all that are there, ascending. */
+  append(rows: readonly FeedRow[]): void;
+  /** Calls every listener. */
+  announce(): Promise<void>;
   close(): void;
 }
 
 export interface TailParts {
-  readonly organizationId: string;
-  readonly reader: TelemetryReader;
+  /** Where the tail begins, empty. */
+  readonly position: number;
   readonly window: WindowLimits;
   readonly sealCursor: (position: number) => string;
   readonly log: Logger;
 }
 
-/** Records read at once: several mapping batches, and some 20 ms to encode at worst. */
-export const TAIL_TAKE = 500;
-/** Messages kept to be shared. Subscribers that keep up are all at the same few places. */
+/** Messages kept to be shared. Subscribers that keep up are all at the same few positions. */
 const SHARED_MAX = 32;
 /** After so many listeners, some milliseconds of writing, everything else in the process gets its turn. */
 const LISTENERS_PER_TURN = 100;
 
-/** Opens the tail at the newest visible position. */
-export async function openTail(parts: TailParts): Promise<Tail> {
-  const { organizationId, reader, log } = parts;
-  const window = createWindow(await reader.head(), parts.window);
+export function createTail(parts: TailParts): FilledTail {
+  const window = createWindow(parts.position, parts.window);
   const listeners = new Set<() => void>();
   const shared = new Map<string, Batch>();
-  let isReading = false;
-  let isStale = false;
-  let isClosed = false;
-
-  async function announce(): Promise<void> {
-    let heard = 0;
-    for (const hear of listeners) {
-      hear();
-      heard += 1;
-      if (heard % LISTENERS_PER_TURN === 0) await breathe();
-    }
-  }
-
-  async function read(): Promise<void> {
-    isReading = true;
-    try {
-      do {
-        isStale = false;
-        const page = await reader.feed({ organizationId, afterPosition: window.head, take: TAIL_TAKE });
-        if (isClosed) continue;
-        window.append(page.rows.map(toEntry), page.through);
-        if (!page.isCaughtUp) isStale = true;
-        if (page.rows.length > 0) await announce();
-      } while (isStale && !isClosed);
-    } catch (error) {
-      log.warn({ err: error, organizationId }, 'the tail of the feed could not be read; it is tried again');
-    } finally {
-      isReading = false;
-    }
-  }
-
   return {
     get floor() {
       return window.floor;
@@ -84,7 +55,7 @@ export async function openTail(parts: TailParts): Promise<Tail> {
       if (known) return known;
       const found = window.after(position);
       if (found === undefined) return undefined;
-      const batch = assembleBatch(found.entries, found.start, filter, parts.sealCursor, log);
+      const batch = assembleBatch(found.entries, found.start, filter, parts.sealCursor, parts.log);
       if (shared.size >= SHARED_MAX) shared.clear();
       shared.set(key, batch);
       return batch;
@@ -93,12 +64,18 @@ export async function openTail(parts: TailParts): Promise<Tail> {
       listeners.add(hear);
       return () => listeners.delete(hear);
     },
-    wake() {
-      isStale = true;
-      if (!isReading && !isClosed) void read();
+    append(rows) {
+      window.append(rows.map(toEntry));
+    },
+    async announce() {
+      let heard = 0;
+      for (const hear of listeners) {
+        hear();
+        heard += 1;
+        if (heard % LISTENERS_PER_TURN === 0) await breathe();
+      }
     },
     close() {
-      isClosed = true;
       listeners.clear();
     },
   };

@@ -1,14 +1,13 @@
 import type { Entry } from './batch.ts';
 
 /**
- * The newest records of one organization, in memory, in order of position. Promise: every record with a position
- * above `floor` and up to `head` is in it. Bounded by count and bytes; the oldest leave first and raise the floor.
+ * The newest records of one organization, in memory, in order of position. Promise: every record that was appended and has
+ * a position above `floor` is in it. Bounded by count and bytes; the oldest leave first and raise the floor.
  */
 export interface Window {
   readonly floor: number;
-  readonly head: number;
-  /** Entries with positions above `head`, ascending: all there are up to `through`, which becomes the head. */
-  append(entries: readonly Entry[], through: number): void;
+  /** Entries with positions above all that are there, ascending. */
+  append(entries: readonly Entry[]): void;
   /** The entries above `position`, as a list and the index of the first; undefined when there is none. */
   after(position: number): { readonly entries: readonly Entry[]; readonly start: number } | undefined;
 }
@@ -25,7 +24,6 @@ export function createWindow(position: number, limits: WindowLimits): Window {
   let dropped = 0;
   let bytes = 0;
   let floor = position;
-  let head = position;
 
   const evict = () => {
     const bytesMax = limits.bytesMax();
@@ -46,15 +44,11 @@ export function createWindow(position: number, limits: WindowLimits): Window {
     get floor() {
       return floor;
     },
-    get head() {
-      return head;
-    },
-    append(added, through) {
+    append(added) {
       for (const entry of added) {
         entries.push(entry);
         bytes += entry.bytes;
       }
-      head = Math.max(head, through);
       evict();
     },
     after(wanted) {

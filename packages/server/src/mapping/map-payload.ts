@@ -56,7 +56,7 @@ class Run {
   constructor(rules: ProductRules, input: MappingInput, readsArrival: boolean) {
     this.#input = input;
     this.#readsArrival = readsArrival;
-    const pathAsset = input.vin === undefined ? { plantId: input.plantId ?? '' } : { vin: input.vin };
+    const pathAsset = 'vin' in input ? { vin: input.vin } : { plantId: input.plantId };
     this.#frame = { rules, pathAsset, receivedAtMs: input.receivedAtMs };
   }
 
@@ -64,8 +64,9 @@ class Run {
     const decoded = decodePayload(this.#frame.rules.decode, this.#input);
     if (decoded !== undefined) this.#rejectFaults(decoded);
     const payload = decoded === undefined ? this.#input.payload : decoded.payload;
-    const { vin = null, plantId = null, receivedAtMs } = this.#input;
-    const scope: Scope = { payload, vin, pathAsset: vin ?? plantId, receivedAt: new Date(receivedAtMs) };
+    const vin = 'vin' in this.#input ? this.#input.vin : null;
+    const pathAsset = 'vin' in this.#input ? this.#input.vin : this.#input.plantId;
+    const scope: Scope = { payload, vin, pathAsset, receivedAt: new Date(this.#input.receivedAtMs) };
     beginWork(scope);
     // A pointer into a decoded payload is not a pointer into the payload that was sent.
     const element = decoded === undefined ? '' : undefined;

@@ -1,9 +1,10 @@
+import type { AssetRef } from '@gladhand/contract/asset-ref.ts';
 import type { Signals } from '@gladhand/contract/signals.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
 import { readDeviceId } from './device-id.ts';
 import type { ProductRules } from './document.ts';
 import { readInstant } from './instant.ts';
-import type { AssetRef, MappedRecord } from './mapped-record.ts';
+import type { MappedRecord } from './mapped-record.ts';
 import { describe, Misfit, type Place } from './misfit.ts';
 import type { Scope } from './path.ts';
 import { checkPosition } from './position.ts';

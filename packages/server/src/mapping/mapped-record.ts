@@ -1,3 +1,4 @@
+import type { AssetRef } from '@gladhand/contract/asset-ref.ts';
 import type { FieldError } from '@gladhand/contract/errors.ts';
 import type { LeavesBody, RefusedPart } from '@gladhand/contract/intake.ts';
 import type { States } from '@gladhand/contract/record.ts';
@@ -16,8 +17,6 @@ export interface MappedRecord {
   readonly signals: Signals;
   readonly states?: States;
 }
-
-export type AssetRef = { readonly vin: string } | { readonly plantId: string };
 
 /** One part of a payload that could not be mapped, and why. It does not affect the parts around it. */
 export interface Reject {
@@ -73,14 +72,12 @@ export const REJECT_CODES = [
 ] as const;
 export type RejectCode = (typeof REJECT_CODES)[number];
 
-export interface MappingInput {
+/** A payload, and the asset of the request path. */
+export type MappingInput = AssetRef & {
   /** The JSON body, as readJson gives it. */
   readonly payload: unknown;
-  /** The asset of the request path: exactly one of `vin` and `plantId` is set. */
-  readonly vin?: string;
-  readonly plantId?: string;
   readonly receivedAtMs: number;
-}
+};
 
 export interface MappingOutcome {
   readonly records: MappedRecord[];

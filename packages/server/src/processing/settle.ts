@@ -1,9 +1,10 @@
 import type { Ids } from '@gladhand/base/ids.ts';
+import type { AssetRef } from '@gladhand/contract/asset-ref.ts';
 import type { RejectBody } from '@gladhand/contract/intake.ts';
 import type { Kysely } from 'kysely';
 import type { Schema } from '../database/schema.ts';
 import type { Envelope } from '../intake-log/intake-log.ts';
-import type { AssetRef, MappedRecord, MappingOutcome, Reject } from '../mapping/mapped-record.ts';
+import type { MappedRecord, MappingOutcome, Reject } from '../mapping/mapped-record.ts';
 import { type DeviceSighting, deviceKey, resolveAssets, resolveDevices, resolvePlants } from '../registry/resolve.ts';
 import { appendRecords, type NewRecord } from '../telemetry/append.ts';
 import { type LeafPaths, leafPathsOf } from './leaf-paths.ts';

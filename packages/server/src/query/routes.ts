@@ -1,17 +1,17 @@
-import type { Cursors } from '@gladhand/base/cursor.ts';
-import { Fault } from '@gladhand/base/fault.ts';
 import { FeedPageSchema, GpsPageSchema, LatestPageSchema, RecordPageSchema } from '@gladhand/contract/query.ts';
 import { SIGNAL_GROUPS } from '@gladhand/contract/signals.ts';
+import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
-import type { Principal } from '../access/principal.ts';
 import { customerAccess, idPath, readSchema } from '../edge/customer-read.ts';
 import { principalOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
 import { asJson, sendJson } from '../edge/json.ts';
-import { InstantText, PageQuery, pageJson, readPlace, readRange, TAKE_DEFAULT } from '../edge/paging.ts';
-import { found, type Registry } from '../registry/registry.ts';
-import type { TelemetryReader, TimeRequest } from '../telemetry/read.ts';
-import { isSignalGroup, signalGroupBits } from '../telemetry/signal-groups.ts';
+import { InstantText, PageQuery, pageJson, readRange, TAKE_DEFAULT } from '../edge/paging.ts';
+import { found } from '../registry/not-found.ts';
+import type { QueryParts } from './json-page.ts';
+import { readByTime, type TimeWalk } from './read-by-time.ts';
+import { readFeed } from './read-feed.ts';
+import { readLatest } from './read-latest.ts';
 
 /**
  * The customer's doors to telemetry. Three ways to read: by the time it was observed (pages of one asset or device),
@@ -68,43 +68,25 @@ const FeedQuery = Type.Object(
   { additionalProperties: false },
 );
 
-/** The feed's cursor; LiveFeed resumes from the same one. Its one field is a position. */
-export function feedBinding(organizationId: string) {
-  return { organizationId, query: 'feed' };
+export function registerQueryRoutes(http: Http, parts: QueryParts): void {
+  registerGpsRoute(http, parts);
+  registerDeviceRoute(http, parts);
+  registerDeliverSafeRoute(http, parts);
+  registerLatestRoute(http, parts);
+  registerFeedRoute(http, parts);
 }
 
-export function registerQueryRoutes(
-  http: Http,
-  parts: { registry: Registry; reader: TelemetryReader; cursors: Cursors },
-): void {
-  const { registry, reader, cursors } = parts;
+async function timePage(
+  parts: QueryParts,
+  request: FastifyRequest,
+  of: Pick<TimeWalk, 'kind' | 'of'>,
+  { order = 'asc', next, take = TAKE_DEFAULT, ...range }: Static<typeof TimeQuery>,
+): Promise<string> {
+  const page = await readByTime(parts, principalOf(request), { ...of, ...readRange(range), order, next, take });
+  return pageJson(page.items, page.next);
+}
 
-  async function timePage(
-    { organizationId, plantIds }: Principal,
-    route: string,
-    of: TimeRequest['of'],
-    query: Static<typeof TimeQuery>,
-  ): Promise<string> {
-    const order = query.order ?? 'asc';
-    const range = readRange(query);
-    const binding = {
-      organizationId,
-      query: `${route} ${Object.values(of)[0]} ${range.fromMs} ${range.toMs} ${order}`,
-    };
-    const place = readPlace(cursors, binding, query.next);
-    const page = await reader.byTime({
-      organizationId,
-      plantIds,
-      of,
-      gpsOnly: route === 'gps',
-      ...range,
-      order,
-      after: place && { observedAtMs: place[0] as number, id: place[1] as string },
-      take: query.take ?? TAKE_DEFAULT,
-    });
-    return pageJson(page.json, page.after && cursors.seal(binding, [page.after.observedAtMs, page.after.id]));
-  }
-
+function registerGpsRoute(http: Http, parts: QueryParts): void {
   http.get(
     '/trailers/telemetry/gps/:trailer',
     {
@@ -120,12 +102,15 @@ export function registerQueryRoutes(
       },
     },
     async (request, reply) => {
-      const principal = principalOf(request);
-      const trailer = found('trailer', await registry.findTrailer(principal.organizationId, request.params.trailer));
-      return sendJson(reply, await timePage(principal, 'gps', { assetId: trailer.id }, request.query));
+      const { organizationId } = principalOf(request);
+      const trailer = found('trailer', await parts.registry.findTrailer(organizationId, request.params.trailer));
+      const of = { kind: 'gps', of: { assetId: trailer.id } } as const;
+      return sendJson(reply, await timePage(parts, request, of, request.query));
     },
   );
+}
 
+function registerDeviceRoute(http: Http, parts: QueryParts): void {
   http.get(
     '/devices/telemetry/:device',
     {
@@ -141,15 +126,15 @@ export function registerQueryRoutes(
       },
     },
     async (request, reply) => {
-      const principal = principalOf(request);
-      const device = found(
-        'device',
-        await registry.findDevice(principal.organizationId, request.params.device, principal.plantIds),
-      );
-      return sendJson(reply, await timePage(principal, 'device', { deviceId: device.id }, request.query));
+      const { organizationId, plantIds } = principalOf(request);
+      const device = found('device', await parts.registry.findDevice(organizationId, request.params.device, plantIds));
+      const of = { kind: 'device', of: { deviceId: device.id } } as const;
+      return sendJson(reply, await timePage(parts, request, of, request.query));
     },
   );
+}
 
+function registerDeliverSafeRoute(http: Http, parts: QueryParts): void {
   http.get(
     '/deliversafe/telemetry/:id',
     {
@@ -165,15 +150,15 @@ export function registerQueryRoutes(
       },
     },
     async (request, reply) => {
-      const principal = principalOf(request);
-      const unit = found(
-        'DeliverSafe unit',
-        await registry.findDeliverSafe(principal.organizationId, request.params.id),
-      );
-      return sendJson(reply, await timePage(principal, 'deliversafe', { assetId: unit.id }, request.query));
+      const { organizationId } = principalOf(request);
+      const unit = found('DeliverSafe unit', await parts.registry.findDeliverSafe(organizationId, request.params.id));
+      const of = { kind: 'deliversafe', of: { assetId: unit.id } } as const;
+      return sendJson(reply, await timePage(parts, request, of, request.query));
     },
   );
+}
 
+function registerLatestRoute(http: Http, parts: QueryParts): void {
   http.get(
     '/telemetry/latest',
     {
@@ -189,27 +174,14 @@ export function registerQueryRoutes(
       },
     },
     async (request, reply) => {
-      const { organizationId, plantIds } = principalOf(request);
-      const { fleet, trailer, take = TAKE_DEFAULT } = request.query;
-      const fleetId =
-        fleet === undefined ? undefined : found('fleet', await registry.findFleet(organizationId, fleet)).id;
-      const assetId =
-        trailer === undefined ? undefined : found('trailer', await registry.findVehicleId(organizationId, trailer));
-      const binding = { organizationId, query: `latest ${fleetId ?? '-'} ${assetId ?? '-'}` };
-      const afterAssetId = (readPlace(cursors, binding, request.query.next)?.[0] ?? null) as string | null;
-      const page = await reader.latest({
-        organizationId,
-        plantIds,
-        ...(fleetId !== undefined && { fleetId }),
-        ...(assetId !== undefined && { assetId }),
-        afterAssetId,
-        take,
-      });
-      const after = page.afterAssetId;
-      return sendJson(reply, pageJson(joined(page.rows), after === null ? null : cursors.seal(binding, [after])));
+      const { fleet, trailer, next, take = TAKE_DEFAULT } = request.query;
+      const page = await readLatest(parts, principalOf(request), { fleet, trailer, next, take });
+      return sendJson(reply, pageJson(page.items, page.next));
     },
   );
+}
 
+function registerFeedRoute(http: Http, parts: QueryParts): void {
   http.get(
     '/telemetry/feed',
     {
@@ -225,45 +197,9 @@ export function registerQueryRoutes(
       },
     },
     async (request, reply) => {
-      const { organizationId, plantIds } = principalOf(request);
       const { next, from, fleet, signals, take = TAKE_DEFAULT } = request.query;
-      if (next !== undefined && from !== undefined)
-        throw misused('from', 'says where to start, and `next` does already; send one of them');
-      const binding = feedBinding(organizationId);
-      const place = readPlace(cursors, binding, next);
-      const signalGroups = signals === undefined ? undefined : readSignals(signals);
-      const fleetId =
-        fleet === undefined ? undefined : found('fleet', await registry.findFleet(organizationId, fleet)).id;
-      const start = from === 'now' ? await reader.head() : 0;
-      const page = await reader.feed({
-        organizationId,
-        plantIds,
-        ...(fleetId !== undefined && { fleetIds: [fleetId] }),
-        ...(signalGroups !== undefined && { signalGroups }),
-        afterPosition: (place?.[0] ?? start) as number,
-        take,
-      });
-      const json = pageJson(joined(page.rows), cursors.seal(binding, [page.through]), { caughtUp: page.isCaughtUp });
-      return sendJson(reply, json);
+      const page = await readFeed(parts, principalOf(request), { next, from, fleet, signals, take });
+      return sendJson(reply, pageJson(page.items, page.next, { caughtUp: page.caughtUp }));
     },
   );
-}
-
-function joined(rows: readonly { readonly json: string }[]): string {
-  return rows.map((row) => row.json).join(',');
-}
-
-/** The bit set of the groups named, separated by commas. */
-function readSignals(text: string): number {
-  const names = text.split(',').map((name) => name.trim());
-  const unknown = names.find((name) => !isSignalGroup(name));
-  if (unknown !== undefined)
-    throw misused('signals', `names ${JSON.stringify(unknown.slice(0, 40))}, which is no signal group`);
-  return signalGroupBits(names);
-}
-
-function misused(parameter: string, detail: string): Fault {
-  return new Fault('validation-failed', `The query does not match its schema: /query/${parameter} ${detail}.`, {
-    errors: [{ pointer: `/query/${parameter}`, code: 'invalid', detail }],
-  });
 }

@@ -5,7 +5,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { type CustomerApi, openCustomerApi, vinOf } from '../../test/customer-api.ts';
 import { createPartitions } from '../database/partitions.ts';
 import { appendRecords, type NewRecord } from '../telemetry/append.ts';
-import { feedBinding } from './routes.ts';
+import { feedBinding } from '../telemetry/feed-cursor.ts';
 
 /** What a client sees of pages that end because they have examined enough: here, three rows. */
 const START_MS = Date.parse('2026-11-20T14:00:00Z');

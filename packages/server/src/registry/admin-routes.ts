@@ -37,7 +37,8 @@ import {
   personSchema,
   walkPage,
 } from '../edge/person-route.ts';
-import type { Administration, Collection } from './administer.ts';
+import type { Administration } from './administer.ts';
+import type { Collection } from './collection.ts';
 
 /**
  * The doors by which people administer what an organization owns: five routes for each of five kinds, under the
@@ -133,104 +134,117 @@ export interface RegistryAdminParts {
 }
 
 export function registerRegistryAdminRoutes(http: Http, parts: RegistryAdminParts): void {
-  for (const kind of KINDS) registerKind(http, parts, kind);
+  for (const kind of KINDS) {
+    for (const register of [registerList, registerCreate, registerGet, registerChange, registerRetire])
+      register(http, parts, kind);
+  }
 }
 
-function registerKind(http: Http, parts: RegistryAdminParts, kind: Kind): void {
-  const { cursors, getReachable } = parts;
-  const { noun } = kind;
-  const collection = () => kind.of(parts.administration);
-  const params = OrganizationParams;
-  const oneParams = Type.Object({ ...params.properties, id: Type.String({ description: `The id of a ${kind.one}.` }) });
-  const all = `/organizations/:organization/${kind.path}`;
-  const one = `${all}/:id`;
+const allPath = ({ path }: Kind) => `/organizations/:organization/${path}`;
+const onePath = (kind: Kind) => `${allPath(kind)}/:id`;
 
+const oneParams = ({ one }: Kind) =>
+  Type.Object({ ...OrganizationParams.properties, id: Type.String({ description: `The id of a ${one}.` }) });
+
+function registerList(http: Http, { administration, cursors, getReachable }: RegistryAdminParts, kind: Kind): void {
   http.get(
-    all,
+    allPath(kind),
     {
       config: personAccess('VIEWER'),
       schema: {
-        operationId: `listOrganization${noun}s`,
+        operationId: `listOrganization${kind.noun}s`,
         refusals: ['not-found'],
         ...personSchema(TAG, `List ${kind.many}`, { 200: kind.page }),
-        params,
+        params: OrganizationParams,
         querystring: PageQuery,
       },
     },
     async (request) => {
       const { id } = await getReachable(personOf(request), request.params.organization);
       return walkPage(cursors, { organizationId: id, query: `admin/${kind.path}` }, request.query, (walk) =>
-        collection().list(id, walk),
+        kind.of(administration).list(id, walk),
       ) as never;
     },
   );
+}
+
+function registerCreate(http: Http, { administration, getReachable }: RegistryAdminParts, kind: Kind): void {
   http.post(
-    all,
+    allPath(kind),
     {
       config: personAccess('OPERATOR'),
       schema: {
-        operationId: `register${noun}`,
+        operationId: `register${kind.noun}`,
         refusals: ['not-found', ...kind.refusals],
         ...personSchema(TAG, `Register a ${kind.one}`, { 201: kind.item }),
-        params,
+        params: OrganizationParams,
         body: kind.order,
       },
     },
     async (request, reply) => {
       const { id } = await getReachable(personOf(request), request.params.organization);
-      const item = await collection().create(id, request.body, originOf(request));
+      const item = await kind.of(administration).create(id, request.body, originOf(request));
       reply.code(201).header('location', `/api/v1/organizations/${id}/${kind.path}/${item.id}`);
       return item as never;
     },
   );
+}
+
+function registerGet(http: Http, { administration, getReachable }: RegistryAdminParts, kind: Kind): void {
   http.get(
-    one,
+    onePath(kind),
     {
       config: personAccess('VIEWER'),
       schema: {
-        operationId: `getOrganization${noun}`,
+        operationId: `getOrganization${kind.noun}`,
         refusals: ['not-found'],
         ...personSchema(TAG, `One ${kind.one}`, { 200: kind.item }),
-        params: oneParams,
+        params: oneParams(kind),
       },
     },
     async (request) => {
       const { id } = await getReachable(personOf(request), request.params.organization);
-      return (await collection().get(id, request.params.id)) as never;
+      return (await kind.of(administration).get(id, request.params.id)) as never;
     },
   );
+}
+
+function registerChange(http: Http, { administration, getReachable }: RegistryAdminParts, kind: Kind): void {
   http.patch(
-    one,
+    onePath(kind),
     {
       config: personAccess('OPERATOR'),
       schema: {
-        operationId: `update${noun}`,
+        operationId: `update${kind.noun}`,
         refusals: ['not-found'],
         ...personSchema(TAG, `Change a ${kind.one}`, { 200: kind.item }),
-        params: oneParams,
+        params: oneParams(kind),
         body: kind.change,
       },
     },
     async (request) => {
       const { id } = await getReachable(personOf(request), request.params.organization);
-      return (await collection().change(id, request.params.id, request.body, originOf(request))) as never;
+      return (await kind.of(administration).change(id, request.params.id, request.body, originOf(request))) as never;
     },
   );
+}
+
+function registerRetire(http: Http, { administration, getReachable }: RegistryAdminParts, kind: Kind): void {
   http.delete(
-    one,
+    onePath(kind),
     {
       config: personAccess('OPERATOR'),
       schema: {
-        operationId: `retire${noun}`,
+        operationId: `retire${kind.noun}`,
         refusals: ['not-found'],
         ...personSchema(TAG, `Take a ${kind.one} out of service`, { 204: Nothing }),
         description: 'Nothing is deleted: it stays readable with `isActive: false`, and so does its telemetry.',
-        params: oneParams,
+        params: oneParams(kind),
       },
     },
     async (request, reply) => {
       const { id } = await getReachable(personOf(request), request.params.organization);
-      await collection().retire(id, request.params.id, originOf(request));
+      await kind.of(administration).retire(id, request.params.id, originOf(request));
       return reply.code(204).send(null);
     },
   );

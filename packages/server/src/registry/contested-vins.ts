@@ -3,7 +3,7 @@ import type { Listed, Walk } from '@gladhand/base/page.ts';
 import type { ContestedVin } from '@gladhand/contract/contested-vins.ts';
 import { isPlatformOperator, type Person } from '../access/principal.ts';
 import type { Database } from '../database/database.ts';
-import { selectContestedVins } from './store.ts';
+import { selectContestedVins } from './claim-store.ts';
 
 /**
  * VINs that several organizations have in service, for platform operators; `walk` goes by VIN. Organizations are told

@@ -4,7 +4,8 @@ import type { FastifyRequest } from 'fastify';
 import { idPath } from '../edge/customer-read.ts';
 import { personOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
-import { found, type Registry } from './registry.ts';
+import { found } from './not-found.ts';
+import type { Registry } from './registry.ts';
 
 /**
  * The doors to plants, for keys (as a token or as they are, in X-API-KEY) and for people. A key that is restricted to

@@ -1,6 +1,7 @@
 import type { Ids } from '@gladhand/base/ids.ts';
-import type { Connection, DeviceKey, ResolvedAsset } from './store.ts';
-import * as store from './store.ts';
+import { type ResolvedAsset, selectAssetsByVin, selectOtherThanPlants, selectPlants } from './claim-store.ts';
+import { type DeviceKey, selectDevices, upsertDevices } from './sighting-store.ts';
+import type { Connection } from './stored-row.ts';
 
 /**
  * Whose is what arrives: VINs and plant ids to assets, device names to devices, a whole batch at a time inside the
@@ -14,17 +15,17 @@ import * as store from './store.ts';
  * the first asset is the one whose telemetry it is.
  */
 export function resolveAssets(trx: Connection, vins: readonly string[]): Promise<Map<string, ResolvedAsset[]>> {
-  return vins.length === 0 ? Promise.resolve(new Map()) : store.selectAssetsByVin(trx, vins);
+  return vins.length === 0 ? Promise.resolve(new Map()) : selectAssetsByVin(trx, vins);
 }
 
 /** Plants by id (lower-case UUID); an id nobody registered is not in the answer. */
 export function resolvePlants(trx: Connection, plantIds: readonly string[]): Promise<Map<string, ResolvedAsset>> {
-  return plantIds.length === 0 ? Promise.resolve(new Map()) : store.selectPlants(trx, plantIds);
+  return plantIds.length === 0 ? Promise.resolve(new Map()) : selectPlants(trx, plantIds);
 }
 
 /** Of these ids, those of assets that are no plants, with the organizations they belong to. */
 export async function findOtherThanPlants(trx: Connection, ids: readonly string[]): Promise<Map<string, string>> {
-  const assets = ids.length === 0 ? [] : await store.selectOtherThanPlants(trx, ids);
+  const assets = ids.length === 0 ? [] : await selectOtherThanPlants(trx, ids);
   return new Map(assets.map(({ id, organizationId }) => [id, organizationId]));
 }
 
@@ -52,14 +53,8 @@ export async function resolveDevices(
 ): Promise<Map<string, string>> {
   const devices = [...mergeSightings(sightings)].sort(([one], [other]) => (one < other ? -1 : 1));
   if (devices.length === 0) return new Map();
-  const known = new Map(
-    (
-      await store.selectDevices(
-        trx,
-        devices.map(([, seen]) => seen.last),
-      )
-    ).map((device) => [deviceKey(device), device]),
-  );
+  const keys = devices.map(([, { last }]) => last);
+  const known = new Map((await selectDevices(trx, keys)).map((device) => [deviceKey(device), device]));
   const writes = devices.flatMap(([key, { last, firstSeenAtMs }]) => {
     const device = known.get(key);
     const isNews =
@@ -71,7 +66,7 @@ export async function resolveDevices(
     const firstSeenAt = new Date(firstSeenAtMs);
     return [{ ...last, id: device?.id ?? parts.ids.uuid(), firstSeenAt, lastSeenAt: new Date(last.seenAtMs) }];
   });
-  const written = writes.length === 0 ? [] : await store.upsertDevices(trx, writes, new Date(parts.nowMs));
+  const written = writes.length === 0 ? [] : await upsertDevices(trx, writes, new Date(parts.nowMs));
   return new Map([...known.values(), ...written].map((device) => [deviceKey(device), device.id]));
 }
 

@@ -1,5 +1,4 @@
 import type { Cursors } from '@gladhand/base/cursor.ts';
-import type { Listed, Walk } from '@gladhand/base/page.ts';
 import {
   DeliverSafePageSchema,
   DeliverSafeUnitSchema,
@@ -15,8 +14,10 @@ import { customerAccess, idPath, readSchema } from '../edge/customer-read.ts';
 import { principalOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
 import { asJson } from '../edge/json.ts';
-import { PageQuery, readPlace, TAKE_DEFAULT } from '../edge/paging.ts';
-import { found, type Registry } from './registry.ts';
+import { PageQuery } from '../edge/paging.ts';
+import { walkPage } from '../edge/person-route.ts';
+import { found } from './not-found.ts';
+import type { Registry } from './registry.ts';
 
 /**
  * The customer's doors to what it owns. Paths are relative: the app registers them under `/api/v1`. Whatever the
@@ -32,21 +33,19 @@ const ActivePageQuery = Type.Object(
   { additionalProperties: false },
 );
 
-export function registerRegistryRoutes(http: Http, parts: { registry: Registry; cursors: Cursors }): void {
-  const { registry, cursors } = parts;
+export interface RegistryDoorParts {
+  readonly registry: Registry;
+  readonly cursors: Cursors;
+}
 
-  async function page<Item>(
-    organizationId: string,
-    query: string,
-    asked: PageQuery,
-    read: (walk: Walk) => Promise<Listed<Item>>,
-  ) {
-    const binding = { organizationId, query };
-    const afterId = readPlace(cursors, binding, asked.next)?.[0] as string | undefined;
-    const found = await read({ afterId: afterId ?? null, take: asked.take ?? TAKE_DEFAULT });
-    return { data: [...found.items], next: found.afterId === null ? null : cursors.seal(binding, [found.afterId]) };
-  }
+export function registerRegistryRoutes(http: Http, parts: RegistryDoorParts): void {
+  registerFleetRoutes(http, parts);
+  registerTrailerRoutes(http, parts);
+  registerDeviceRoutes(http, parts);
+  registerDeliverSafeRoutes(http, parts);
+}
 
+function registerFleetRoutes(http: Http, { registry, cursors }: RegistryDoorParts): void {
   http.get(
     '/fleets',
     {
@@ -59,7 +58,9 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
     },
     (request) => {
       const { organizationId } = principalOf(request);
-      return page(organizationId, 'fleets', request.query, (walk) => registry.listFleets(organizationId, walk));
+      return walkPage(cursors, { organizationId, query: 'fleets' }, request.query, (walk) =>
+        registry.listFleets(organizationId, walk),
+      );
     },
   );
 
@@ -78,7 +79,9 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
       return found('fleet', await registry.findFleet(principalOf(request).organizationId, request.params.fleet));
     },
   );
+}
 
+function registerTrailerRoutes(http: Http, { registry, cursors }: RegistryDoorParts): void {
   http.get(
     '/trailers/:id',
     {
@@ -102,12 +105,14 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
       if (trailer !== undefined) return trailer;
       const fleet = found('fleet or trailer', await registry.findFleet(organizationId, id));
       const activeOnly = request.query.activeOnly ?? false;
-      return page(organizationId, `trailers ${fleet.id} ${activeOnly}`, request.query, (walk) =>
+      return walkPage(cursors, { organizationId, query: `trailers ${fleet.id} ${activeOnly}` }, request.query, (walk) =>
         registry.listTrailers(organizationId, fleet.id, { ...walk, activeOnly }),
       );
     },
   );
+}
 
+function registerDeviceRoutes(http: Http, { registry, cursors }: RegistryDoorParts): void {
   http.get(
     '/devices/:trailer',
     {
@@ -125,7 +130,7 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
       const { organizationId } = principalOf(request);
       const assetId = found('trailer', await registry.findVehicleId(organizationId, request.params.trailer));
       const activeOnly = request.query.activeOnly ?? false;
-      return page(organizationId, `devices ${assetId} ${activeOnly}`, request.query, (walk) =>
+      return walkPage(cursors, { organizationId, query: `devices ${assetId} ${activeOnly}` }, request.query, (walk) =>
         registry.listDevices(organizationId, assetId, { ...walk, activeOnly }),
       );
     },
@@ -147,7 +152,9 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
       return found('device', await registry.findDevice(organizationId, request.params.device, plantIds));
     },
   );
+}
 
+function registerDeliverSafeRoutes(http: Http, { registry, cursors }: RegistryDoorParts): void {
   http.get(
     '/deliversafe',
     {
@@ -160,7 +167,7 @@ export function registerRegistryRoutes(http: Http, parts: { registry: Registry; 
     },
     (request) => {
       const { organizationId } = principalOf(request);
-      return page(organizationId, 'deliversafe', request.query, (walk) =>
+      return walkPage(cursors, { organizationId, query: 'deliversafe' }, request.query, (walk) =>
         registry.listDeliverSafe(organizationId, walk),
       );
     },

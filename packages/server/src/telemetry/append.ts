@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { uuidFrom } from '@gladhand/base/ids.ts';
 import { canonicalSignals } from '@gladhand/contract/canonical-signals.ts';
-import type { States } from '@gladhand/contract/record.ts';
+import type { AssetKind, States } from '@gladhand/contract/record.ts';
 import { type Signals, signalBits } from '@gladhand/contract/signals.ts';
 import type { Kysely } from 'kysely';
 import type { Schema } from '../database/schema.ts';
@@ -16,7 +16,7 @@ import * as store from './store.ts';
  */
 export interface NewRecord {
   readonly assetId: string;
-  readonly assetKind: 'trailer' | 'deliversafe' | 'plant';
+  readonly assetKind: AssetKind;
   readonly organizationId: string;
   readonly fleetId: string | null;
   readonly deviceId: string | null;

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { insertOrganization } from '../../test/customer-api.ts';
 import { openTestDatabase } from '../../test/database.ts';
-import { countRowsRead } from '../../test/rows-read.ts';
+import { countRowsRead, countSoFar } from '../../test/rows-read.ts';
 import { EXAMINED_ROWS_MAX } from '../database/bounded-page.ts';
 import type { Database } from '../database/database.ts';
 import { createPartitions } from '../database/partitions.ts';
@@ -153,6 +153,27 @@ describe.each<Statistics>(['fresh', 'missing', 'stale'])('with statistics that a
       expect(page.rows).toHaveLength(TAKE);
       expect(counted.rowsRead[0]).toBeLessThanOrEqual(TAKE + AHEAD);
     }
+  });
+
+  test('the tail of several organizations examines a bounded number of records, and gives all of theirs in order', async () => {
+    const { quiet, solar } = store;
+    const organizationIds = [quiet, solar];
+    const got: number[] = [];
+    await store.database.newest.transaction().execute(async (newest) => {
+      const tailing = createTelemetryReader({ ...store.database, newest }, EXAMINED_MAX);
+      for (let [after, isCaughtUp] = [0, false]; !isCaughtUp; ) {
+        const before = await countSoFar(newest);
+        const page = await tailing.tail({ organizationIds, afterPosition: after, take: RECORDS });
+        expect((await countSoFar(newest)) - before).toBeLessThanOrEqual(EXAMINED_MAX + AHEAD);
+        expect(page.rows.map(({ organizationId }) => organizationId)).not.toContain(store.loud);
+        got.push(...page.rows.map(({ position }) => position));
+        expect(page.through).toBe(Math.min(after + EXAMINED_MAX, RECORDS));
+        [after, isCaughtUp] = [page.through, page.isCaughtUp];
+      }
+      const cut = await tailing.tail({ organizationIds, afterPosition: 0, take: 7 });
+      expect(cut).toMatchObject({ through: cut.rows[6]!.position, isCaughtUp: false });
+    });
+    expect(got).toEqual(Array.from({ length: RECORDS }, (_, n) => n + 1).filter((i) => i % 600 === 0 || i % 6 >= 4));
   });
 
   test('the positions of an asset without a fix cost nothing, however much it reports', async () => {

@@ -2,9 +2,19 @@ import type { Page } from '@gladhand/base/page.ts';
 import { POSITION_BIT } from '@gladhand/contract/signals.ts';
 import { type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely';
 import { type ExaminedRow, toBoundedPage } from '../database/bounded-page.ts';
-import { ofOrganization } from '../database/of-organization.ts';
+import { ofOrganization, ofOrganizations } from '../database/of-organization.ts';
 import type { Schema } from '../database/schema.ts';
-import type { FeedFilter, FeedRequest, FeedRow, LatestRequest, LatestRow, PlantIds, TimeRequest } from './read.ts';
+import type {
+  FeedFilter,
+  FeedRequest,
+  FeedRow,
+  LatestRequest,
+  LatestRow,
+  PlantIds,
+  TailRequest,
+  TailRow,
+  TimeRequest,
+} from './read.ts';
 
 /**
  * The statements that read the truth, each a bounded page (database/bounded-page.ts): what an index answers stands in
@@ -76,6 +86,21 @@ export async function readFeed(
     where r.passes or r.n = ${examinedRowsMax}
     order by r.position limit ${take + 1}`.execute(connection);
   return toBoundedPage(rows, take);
+}
+
+/** Records after `afterPosition` up to `end`, at most one more than asked for; the order is that of the index `record_tail`. */
+export async function readTail(
+  connection: Kysely<Schema>,
+  { organizationIds, afterPosition, take }: TailRequest,
+  end: number,
+): Promise<TailRow[]> {
+  const { rows } = await sql<TailRow>`
+    select r.organization_id as "organizationId", r.position, r.asset_id as "assetId", r.asset_kind as "assetKind",
+      r.fleet_id as "fleetId", r.signal_groups as "signalGroups", ${WHOLE} as json
+    from record r
+    where r.position > ${afterPosition} and r.position <= ${end} and ${ofOrganizations('r.organization_id', organizationIds)}
+    order by r.position nulls first limit ${take + 1}`.execute(connection);
+  return rows;
 }
 
 export interface TimeRow extends ExaminedRow {

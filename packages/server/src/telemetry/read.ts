@@ -1,3 +1,5 @@
+import { cutPage } from '@gladhand/base/page.ts';
+import type { AssetKind } from '@gladhand/contract/record.ts';
 import { EXAMINED_ROWS_MAX } from '../database/bounded-page.ts';
 import type { Database } from '../database/database.ts';
 import * as store from './read-store.ts';
@@ -6,13 +8,18 @@ import * as store from './read-store.ts';
  * Reading the truth. Promise: `feed` walks records in the order of their positions and, whatever commits late, never
  * shows a position below one it has already shown (decision 0001); `byTime` walks one asset's or device's records in
  * the order of `observedAt`. Every page examines a bounded number of rows, whatever its filter (decision 0010): it may
- * hold less than was asked for although there is more, and says itself where to go on. Every read is bound to its
- * organization twice, by its statement and by row-level security. JSON is built once, by the database. Assumes the
+ * hold less than was asked for although there is more, and says itself where to go on. Every read but `tail` is bound to
+ * its organization twice, by its statement and by row-level security. JSON is built once, by the database. Assumes the
  * caller has resolved which organization may be read. Fails with `temporarily-unavailable` while the database recovers.
  */
 export interface TelemetryReader {
   /** The highest position that is visible; a feed that starts here starts from now. */
   head(): Promise<number>;
+  /**
+   * The next records of several organizations at once, in the order of their positions: for what follows all of them and
+   * hands each its own. Not for requests, because row-level security does not stand behind it.
+   */
+  tail(request: TailRequest): Promise<TailPage>;
   feed(request: FeedRequest): Promise<FeedPage>;
   byTime(request: TimeRequest): Promise<TimePage>;
   latest(request: LatestRequest): Promise<LatestPage>;
@@ -48,10 +55,25 @@ export interface FeedPage {
   readonly isCaughtUp: boolean;
 }
 
+export interface TailRequest {
+  readonly organizationIds: readonly string[];
+  readonly afterPosition: number;
+  readonly take: number;
+}
+
+/** As a page of the feed; `through` holds for each of the organizations. */
+export interface TailPage extends Omit<FeedPage, 'rows'> {
+  readonly rows: readonly TailRow[];
+}
+
+export interface TailRow extends FeedRow {
+  readonly organizationId: string;
+}
+
 export interface FeedRow {
   readonly position: number;
   readonly assetId: string;
-  readonly assetKind: 'trailer' | 'deliversafe' | 'plant';
+  readonly assetKind: AssetKind;
   readonly fleetId: string | null;
   readonly signalGroups: number;
   /** The record as wire JSON. */
@@ -103,7 +125,17 @@ export interface LatestRow {
 /** `examinedRowsMax`: how many rows one page examines at most. */
 export function createTelemetryReader(database: Database, examinedRowsMax = EXAMINED_ROWS_MAX): TelemetryReader {
   return {
-    head: () => store.readHead(database.system),
+    head: () => store.readHead(database.newest),
+    async tail(request) {
+      // The head is read first, as in `feed`.
+      const head = await store.readHead(database.newest);
+      const { afterPosition, take } = request;
+      if (afterPosition >= head) return { rows: [], through: head, isCaughtUp: true };
+      const end = Math.min(head, afterPosition + examinedRowsMax);
+      const { rows, last } = cutPage(await store.readTail(database.newest, request, end), take);
+      const through = last?.position ?? end;
+      return { rows, through, isCaughtUp: through === head };
+    },
     feed: (request) =>
       database.within(
         request.organizationId,

@@ -2,7 +2,6 @@ import { systemIds } from '@gladhand/base/ids.ts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SYSTEM_ORIGIN } from '../../src/access/principal.ts';
-import { recordAudit } from '../../src/audit/chain.ts';
 import { createAdministration } from '../../src/registry/administer.ts';
 import { resolveAssets } from '../../src/registry/resolve.ts';
 import { type Answer, CUSTOMER_SCOPES, openTestApp, type TestApp } from '../app.ts';
@@ -129,7 +128,7 @@ test('platform operators see which VINs several organizations have in service, i
 test('however organizations register, retire and put back a VIN, it is of the one longest in service, or of the last', async () => {
   const database = await openTestDatabase();
   const clock = createManualClock();
-  const parts = { database, clock, ids: systemIds, recordAudit, onRegistered: () => {} };
+  const parts = { database, clock, ids: systemIds, onRegistered: () => {} };
   const { trailers } = createAdministration(parts);
   const organizations: string[] = [];
   for (const slug of ['one', 'two', 'three']) organizations.push(await insertOrganization(database, slug));

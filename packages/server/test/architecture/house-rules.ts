@@ -23,7 +23,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   organizations: ['audit', 'plans'],
   people: ['audit', 'organizations'],
   access: ['audit', 'organizations'],
-  registry: [],
+  registry: ['audit'],
   intake: [],
   // The language: pure, so it stands on the contract alone.
   mapping: [],

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { PORTS, WRITERS, WRITTEN_BY_NOBODY } from './house-rules.ts';
+import { WRITERS, WRITTEN_BY_NOBODY } from './house-rules.ts';
 import { ROOT, readSources } from './source-tree.ts';
 
 const HOME = 'server/src/';
@@ -29,21 +29,6 @@ test('a table is written by one room', () => {
           return `${place} writes ${table}, which only ${WRITERS[table]}/ writes: call a verb of that room, which has the statement`;
         return `${place} writes ${table}, which has no writer yet: name the room that writes it in WRITERS of house-rules.ts`;
       }),
-  );
-});
-
-// An implementation of a port may be several files.
-test('a table of a room is written in one file of it', () => {
-  const files = Map.groupBy(writes, ({ table }) => table);
-  expectNone(
-    [...files].flatMap(([table, all]) => {
-      const paths = [
-        ...new Set(all.filter(({ room }) => WRITERS[table] === room && !(room in PORTS)).map(({ path }) => path)),
-      ];
-      return paths.length < 2
-        ? []
-        : [`${table} is written in ${paths.join(' and ')}: put the statements into one of them`];
-    }),
   );
 });
 

@@ -4,7 +4,6 @@ import { issueKey } from '@gladhand/server/access/issue-key.ts';
 import { SYSTEM_ORIGIN } from '@gladhand/server/access/principal.ts';
 import { createSecrets, parseSecret } from '@gladhand/server/access/secrets.ts';
 import { openBackends } from '@gladhand/server/app/backends.ts';
-import { recordAudit } from '@gladhand/server/audit/chain.ts';
 import { loadConfig } from '@gladhand/server/config.ts';
 import { narrow } from '@gladhand/server/database/within.ts';
 import { insertOrganization } from '@gladhand/server/organizations/store.ts';
@@ -79,7 +78,6 @@ export async function createInstallation(
         const registration = createAdministration({
           ...AROUND,
           database: { within: (_, work) => work(trx) },
-          recordAudit,
           onRegistered: () => {},
         });
         const { id: fleetId } = await registration.fleets.create(id, { name: slug }, SYSTEM_ORIGIN);

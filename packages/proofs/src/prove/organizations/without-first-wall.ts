@@ -11,7 +11,8 @@ registerHooks({
     return {
       format: 'module',
       shortCircuit: true,
-      source: "import { sql } from 'kysely';\nexport const ofOrganization = () => sql`true`;\n",
+      source:
+        "import { sql } from 'kysely';\nexport const ofOrganization = () => sql`true`;\nexport const ofOrganizations = ofOrganization;\n",
     };
   },
 });

@@ -1,0 +1,30 @@
+import type { CursorBinding, Cursors } from '@gladhand/base/cursor.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { TelemetryReader } from '../telemetry/read.ts';
+
+/** A page whose items are wire JSON already, as the database has built it. */
+export interface JsonPage {
+  /** The items, joined by commas: what stands between `[` and `]`. */
+  readonly items: string;
+  /** The cursor of the next page; null: there is none. */
+  readonly next: string | null;
+}
+
+export interface QueryParts {
+  readonly registry: Registry;
+  readonly reader: TelemetryReader;
+  readonly cursors: Cursors;
+}
+
+/** What the cursor of the page before says, or null when this is the first page. Throws `invalid-cursor`. */
+export function openNext(
+  cursors: Cursors,
+  binding: CursorBinding,
+  next: string | undefined,
+): readonly (string | number)[] | null {
+  return next === undefined ? null : cursors.open(binding, next);
+}
+
+export function joined(rows: readonly { readonly json: string }[]): string {
+  return rows.map((row) => row.json).join(',');
+}
