@@ -4,11 +4,11 @@ import { networkOf } from '@gladhand/base/network.ts';
 import { normalizeVin } from '@gladhand/contract/vin.ts';
 import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { Principal } from '../access/principal.ts';
+import type { Allowance, IntakeAllowance } from '../limits/allowance.ts';
 import { limitFields } from '../limits/headers.ts';
 import {
   type Charge,
   type Decision,
-  type FixedWindow,
   type Lease,
   type Limits,
   type RatePolicy,
@@ -16,7 +16,6 @@ import {
   type SlotClaim,
   type SlotPolicy,
   type TakeRequest,
-  type TokenBucket,
 } from '../limits/limits.ts';
 import type { WaitingLine } from '../limits/waiting-line.ts';
 import type { FixedLimits } from './fixed-limits.ts';
@@ -34,20 +33,9 @@ export type RouteLimit = 'intake' | 'read' | 'authenticate' | 'rotate' | 'none';
 
 /** What everybody may use, from memory. */
 export interface LimitRules {
-  of(organizationId: string): {
-    /** The bucket that holds first. */
-    readonly reads: readonly TokenBucket[];
-    readonly concurrency: SlotPolicy;
-    readonly proposedConcurrency: number | undefined;
-    readonly waitMsMax: number;
-    readonly waitingRequestsMax: number;
-    readonly streams: SlotPolicy;
-    readonly proposedStreams: number | undefined;
-  };
+  of(organizationId: string): Allowance;
   /** Undefined when there is no such product. */
-  intake(
-    product: string,
-  ): { readonly perAsset: readonly FixedWindow[]; readonly total: readonly FixedWindow[] } | undefined;
+  intake(product: string): IntakeAllowance | undefined;
 }
 
 export interface LimitGuardParts {
