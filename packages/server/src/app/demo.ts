@@ -2,9 +2,12 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSimulator } from '@gladhand/demo/simulator.ts';
 import { createDemoWorld, type DemoProduct, type DemoWorld } from '@gladhand/demo/world.ts';
-import { issueKey } from '../access/issue-key.ts';
+import type { Kysely } from 'kysely';
+import { issueKey, type KeyOrder } from '../access/issue-key.ts';
 import { SYSTEM_ORIGIN } from '../access/principal.ts';
 import type { Config } from '../config.ts';
+import type { Database } from '../database/database.ts';
+import type { Schema } from '../database/schema.ts';
 import { narrow } from '../database/within.ts';
 import { hasOrganizations, insertOrganization } from '../organizations/store.ts';
 import { hashPassword } from '../people/password.ts';
@@ -100,72 +103,59 @@ async function createDemo(
   const password = ids.randomBytes(12).toString('base64url');
   const passwordHash = await hashPassword(password, (length) => ids.randomBytes(length));
   return app.backends.database.system.transaction().execute(async (trx) => {
-    const operatorId = ids.uuid();
-    const customerId = ids.uuid();
-    await insertOrganization(trx, {
-      id: operatorId,
-      slug: world.operator.slug,
-      name: world.operator.name,
-      kind: 'operator',
-      at,
-    });
-    await insertOrganization(trx, {
-      id: customerId,
-      slug: world.customer.slug,
-      name: world.customer.name,
-      kind: 'customer',
-      at,
-    });
-    const personId = ids.uuid();
-    await insertPerson(trx, {
-      id: personId,
-      organizationId: operatorId,
-      email: world.operator.email,
-      name: world.operator.name,
-      role: 'ADMIN',
-      passwordHash,
-      at,
-    });
-    const keyParts = { secrets: app.secrets, clock, ids };
-    const partners = [];
-    for (const product of PRODUCTS) {
-      const scopes = ['telemetry:write', `product:${product}`];
-      const key = await issueKey(trx, keyParts, {
-        organizationId: operatorId,
-        audience: 'partner',
-        partnerId: `demo-${product}`,
-        name: `Demo ${product}`,
-        scopes,
-        createdBy: personId,
-      });
-      const vins = world.assets.filter((asset) => asset.product === product).map((asset) => asset.vin);
-      partners.push({ product, key: key.plaintext, vins });
-    }
-    const customerKey = await issueKey(trx, keyParts, {
-      organizationId: customerId,
-      audience: 'customer',
-      partnerId: 'demo-customer',
-      name: 'Demo customer',
-      scopes: CUSTOMER_SCOPES,
-      createdBy: personId,
-    });
-    await narrow(trx, customerId);
-    const entered = await enterVehicles(
-      world,
-      customerId,
-      createAdministration({
-        database: { within: (_, work) => work(trx) },
-        clock,
-        ids,
-        onRegistered: () => {},
-      }),
-    );
-    return {
-      operator: { email: world.operator.email, password },
-      partners,
-      customer: { key: customerKey.plaintext, ...entered },
+    const { operator, customer } = world;
+    const [operatorId, customerId, personId] = [ids.uuid(), ids.uuid(), ids.uuid()];
+    await insertOrganization(trx, { ...namesOf(operator), id: operatorId, kind: 'operator', at });
+    await insertOrganization(trx, { ...namesOf(customer), id: customerId, kind: 'customer', at });
+    const { email, name } = operator;
+    const admin = { id: personId, organizationId: operatorId, email, name, role: 'ADMIN', passwordHash, at } as const;
+    await insertPerson(trx, admin);
+    const issue: Issue = async (order) => {
+      const keyParts = { secrets: app.secrets, clock, ids };
+      return (await issueKey(trx, keyParts, { ...order, createdBy: personId })).plaintext;
     };
+    const partners = await issuePartnerKeys(world, operatorId, issue);
+    const key = await issueCustomerKey(customerId, issue);
+    const entered = await enterVehicles(world, customerId, await administerWithin(trx, customerId, around));
+    return { operator: { email, password }, partners, customer: { key, ...entered } };
   });
+}
+
+/** Gives the plaintext of a new key. */
+type Issue = (order: Omit<KeyOrder, 'createdBy'>) => Promise<string>;
+
+const namesOf = ({ slug, name }: { slug: string; name: string }) => ({ slug, name });
+
+async function issuePartnerKeys(
+  world: DemoWorld,
+  organizationId: string,
+  issue: Issue,
+): Promise<DemoCredentials['partners']> {
+  const partners = [];
+  for (const product of PRODUCTS) {
+    const scopes = ['telemetry:write', `product:${product}`];
+    const named = { partnerId: `demo-${product}`, name: `Demo ${product}` };
+    const key = await issue({ organizationId, audience: 'partner', ...named, scopes });
+    const vins = world.assets.filter((asset) => asset.product === product).map((asset) => asset.vin);
+    partners.push({ product, key, vins });
+  }
+  return partners;
+}
+
+function issueCustomerKey(organizationId: string, issue: Issue): Promise<string> {
+  const named = { partnerId: 'demo-customer', name: 'Demo customer' };
+  return issue({ organizationId, audience: 'customer', ...named, scopes: CUSTOMER_SCOPES });
+}
+
+/** The administration of one organization, in a transaction that is under way. */
+async function administerWithin(
+  trx: Kysely<Schema>,
+  organizationId: string,
+  around: Surroundings,
+): Promise<Administration> {
+  await narrow(trx, organizationId);
+  const database: Pick<Database, 'within'> = { within: (_, work) => work(trx) };
+  return createAdministration({ ...around, database, onRegistered: () => {} });
 }
 
 async function enterVehicles(

@@ -1,10 +1,11 @@
 import type { Clock } from '@gladhand/base/clock.ts';
 import { coalesce } from '@gladhand/base/coalesce.ts';
 import type { Logger } from '@gladhand/base/log.ts';
-import type { LimitMode as Mode, Plan, ProductLimit } from '@gladhand/contract/limits.ts';
+import type { Plan, ProductLimit } from '@gladhand/contract/limits.ts';
 import type { Database } from '../database/database.ts';
 import type { Epoch } from '../database/epoch.ts';
-import type { FixedWindow, SlotPolicy, TokenBucket } from '../limits/limits.ts';
+import type { Allowance, IntakeAllowance } from '../limits/allowance.ts';
+import type { FixedWindow, LimitMode, TokenBucket } from '../limits/limits.ts';
 import * as store from './store.ts';
 
 /**
@@ -15,7 +16,7 @@ import * as store from './store.ts';
  */
 export interface PlanDirectory {
   /** What this organization may use. */
-  of(organizationId: string): Allowance;
+  of(organizationId: string): PlanAllowance;
   /** Undefined: there is no such product. */
   intake(product: string): IntakeAllowance | undefined;
   /** What is set for the product, by the operator or its file. */
@@ -25,26 +26,9 @@ export interface PlanDirectory {
   close(): void;
 }
 
-/** The limit of a product as the limits port takes it. */
-export interface IntakeAllowance {
-  /** For each VIN or plant: the window that holds and, after it, one that is announced. */
-  readonly perAsset: readonly FixedWindow[];
-  /** For all of them together; empty: no such limit. */
-  readonly total: readonly FixedWindow[];
-}
-
 /** A plan as the limits port takes it. */
-export interface Allowance {
+export interface PlanAllowance extends Allowance {
   readonly plan: Plan;
-  /** The bucket that holds and, after it, one that is announced. */
-  readonly reads: readonly TokenBucket[];
-  readonly concurrency: SlotPolicy;
-  readonly waitMsMax: number;
-  readonly waitingRequestsMax: number;
-  readonly streams: SlotPolicy;
-  /** Announced; undefined: nothing is. */
-  readonly proposedConcurrency: number | undefined;
-  readonly proposedStreams: number | undefined;
 }
 
 export interface PlanDirectoryParts {
@@ -55,7 +39,7 @@ export interface PlanDirectoryParts {
   /** The limit of the product's file. */
   readonly findIntakeLimit: (product: string) => { limit: number; windowSeconds: number } | undefined;
   /** `report`: every limit is only reported, whatever its own mode. */
-  readonly mode: Mode;
+  readonly mode: LimitMode;
 }
 
 export const STANDARD_PLAN = 'standard';
@@ -63,8 +47,8 @@ const RETRY_MS = 250;
 
 export async function openPlanDirectory(parts: PlanDirectoryParts): Promise<PlanDirectory> {
   const { database, clock, log } = parts;
-  let standard: Allowance;
-  let allowances = new Map<string, Allowance>();
+  let standard: PlanAllowance;
+  let allowances = new Map<string, PlanAllowance>();
   let limits = new Map<string, ProductLimit>();
   let windows = new Map<string, IntakeAllowance>();
   let isClosed = false;
@@ -75,7 +59,7 @@ export async function openPlanDirectory(parts: PlanDirectoryParts): Promise<Plan
     const plans = await store.readPlans(database.system);
     const assignments = await store.readAssignments(database.system);
     const productLimits = await store.readProductLimits(database.system);
-    const byId = new Map(plans.map((plan) => [plan.id, toAllowance(plan, parts.mode)]));
+    const byId = new Map(plans.map((plan) => [plan.id, toPlanAllowance(plan, parts.mode)]));
     standard = [...byId.values()].find(({ plan }) => plan.slug === STANDARD_PLAN) ?? standard;
     allowances = new Map(
       assignments.map(({ organizationId, planId }) => [organizationId, byId.get(planId ?? '') ?? standard]),
@@ -122,7 +106,7 @@ export async function openPlanDirectory(parts: PlanDirectoryParts): Promise<Plan
   };
 }
 
-function toAllowance(plan: Plan, overall: Mode): Allowance {
+function toPlanAllowance(plan: Plan, overall: LimitMode): PlanAllowance {
   const mode = overall === 'report' ? 'report' : plan.mode;
   const { proposed } = plan;
   const reads: TokenBucket[] = [bucketOf('read', plan.readCapacity, plan.readRefillPerSecond, mode)];
@@ -142,13 +126,13 @@ function toAllowance(plan: Plan, overall: Mode): Allowance {
   };
 }
 
-function bucketOf(name: string, capacity: number, refillPerSecond: number, mode: Mode): TokenBucket {
+function bucketOf(name: string, capacity: number, refillPerSecond: number, mode: LimitMode): TokenBucket {
   return { algorithm: 'token-bucket', name, capacity, refillPerSecond, mode };
 }
 
-function toIntakeAllowance(set: ProductLimit, overall: Mode): IntakeAllowance {
+function toIntakeAllowance(set: ProductLimit, overall: LimitMode): IntakeAllowance {
   const mode = overall === 'report' ? 'report' : set.mode;
-  const windows = (name: string, window: ProductLimit['total'], as: Mode): FixedWindow[] =>
+  const windows = (name: string, window: ProductLimit['total'], as: LimitMode): FixedWindow[] =>
     window === null ? [] : [{ algorithm: 'fixed-window', name, ...window, mode: as }];
   const { limit, windowSeconds, total, proposed } = set;
   return {
