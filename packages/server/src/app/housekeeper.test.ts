@@ -2,13 +2,13 @@ import { systemClock } from '@gladhand/base/clock.ts';
 import { systemIds, uuidFrom, uuidTimeMs } from '@gladhand/base/ids.ts';
 import { silentLogger } from '@gladhand/base/log.ts';
 import { sql } from 'kysely';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { openTestDatabase } from '../../test/database.ts';
 import type { Database } from '../database/database.ts';
 import { createPartitions, type Partitions } from '../database/partitions.ts';
 import { openPostgresIntakeLog } from '../intake-log/postgres.ts';
 import { forgetUnclaimed } from '../processing/unclaimed-store.ts';
-import { CLOCK_DIFFERENCE_MS_MAX, type HouseParts, keepHouse } from './housekeeper.ts';
+import { CLOCK_DIFFERENCE_MS_MAX, type HouseParts, keepHouse, openHousekeeper } from './housekeeper.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -122,4 +122,26 @@ test('a day that the intake log refers to is kept, and what waits for a registra
   await rest.acknowledge(rest.envelopes);
   await keepHouse(house);
   expect(await partitionNames(database)).toEqual([]);
+});
+
+test('of several nodes one keeps house, and another one when that one ends', async () => {
+  const database = await openTestDatabase();
+  const partitions = createPartitions(database);
+  const rounds = [0, 0];
+  const open = (node: number) => {
+    const forget = [async () => void rounds[node]!++];
+    const house = { ...houseAt(nowMs, { database, partitions }), clock: systemClock, forget };
+    const housekeeper = openHousekeeper({ ...house, database, ids: systemIds });
+    onTestFinished(() => housekeeper.close());
+    return housekeeper;
+  };
+  const hasKept = (node: number) => vi.waitUntil(() => rounds[node]! > 0, { timeout: 30_000, interval: 20 });
+  const first = open(0);
+  await hasKept(0);
+  open(1);
+  const held = await database.owner.selectFrom('lease').select(['name', 'fence']).execute();
+  expect([held, rounds]).toEqual([[{ name: 'housekeeper', fence: 1 }], [1, 0]]);
+  await first.close();
+  await hasKept(1);
+  expect(rounds).toEqual([1, 1]);
 });

@@ -29,6 +29,8 @@ const LEASE_TTL_MS = 10_000;
 export const RENEW_MS = 2_000;
 const RETRY_MS = 1_000;
 /** A new holder waits this long for a transaction of the one before, then asks again. */
+const LOCK_TIMEOUT_MS = 4_000;
+/** A database that is there has answered by then. */
 const ANSWER_MS_MAX = 5_000;
 
 const RENEW = `
@@ -95,6 +97,7 @@ export function openLease(parts: {
     fresh.once('end', () => {
       if (client === fresh) client = undefined;
     });
+    await fresh.query(`set lock_timeout = ${LOCK_TIMEOUT_MS}`);
     return fresh;
   }
 
