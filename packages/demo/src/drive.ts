@@ -2,25 +2,25 @@ import { chanceAt, noiseAt } from './random.ts';
 import { apart, type Place } from './road.ts';
 
 /**
- * One drive from a standstill to a standstill along a line. Promise: speed never exceeds `SPEED_MPS_MAX`, changes by
- * no more than a loaded truck can, and is slow in towns, in bends and before docks. A drive is a table made once:
- * between two points of the line acceleration is constant, so place and speed at any instant follow exactly.
+ * One drive along a line, from standstill to standstill. Speed never exceeds `SPEED_MPS_MAX`. It changes no faster than that
+ * of a loaded truck, and is low in towns, in bends and before docks. A drive is a table that is computed once. Between two
+ * points of the line the acceleration is constant, so that place and speed at any time can be computed exactly.
  */
 export const SPEED_MPS_MAX = 30;
 
 const ACCELERATION_MPS2 = 0.45;
 const BRAKING_MPS2 = 0.7;
-/** Sideways acceleration a driver with cargo accepts in a bend. */
+/** Maximum sideways acceleration in a bend with cargo. */
 const SIDEWAYS_MPS2 = 1.6;
-/** The last metres are driven backwards to the dock. */
+/** The vehicle reverses to the dock on the last metres. */
 const REVERSE_M = 18;
 const REVERSE_MPS = 1.1;
 
 export interface DriveRules {
   readonly kind: 'highway' | 'streets';
-  /** 1 = drives at the limit. */
+  /** 1: the driver drives at the speed limit. */
   readonly eagerness: number;
-  /** Gives each drive its own ups and downs of speed and its own road works. */
+  /** Gives each drive its own speed changes and road works. */
   readonly seed: number;
 }
 
@@ -43,7 +43,7 @@ export function createDrive(line: readonly Place[], rules: DriveRules): Drive {
   const last = line.length - 1;
   const alongM = new Float64Array(line.length);
   const courseDeg = new Float64Array(line.length);
-  // Numbers side by side instead of objects: a round has thousands of points.
+  // Arrays of numbers instead of objects save memory: a tour has thousands of points.
   const latitude = Float64Array.from(line, (point) => point.latitude);
   const longitude = Float64Array.from(line, (point) => point.longitude);
   const elevationM = Float32Array.from(line, (point) => point.elevationM);
@@ -85,7 +85,7 @@ export function createDrive(line: readonly Place[], rules: DriveRules): Drive {
   };
 }
 
-/** The speed at each point: what the place allows, then what engine and brakes allow (one pass each way). */
+/** The speed at each point: first limited by the place, then by engine and brakes (one pass in each direction). */
 function speeds(alongM: Float64Array, courseDeg: Float64Array, rules: DriveRules): Float64Array {
   const last = alongM.length - 1;
   const speed = new Float64Array(alongM.length);
@@ -119,7 +119,7 @@ function allowedMps(atM: number, lengthM: number, rules: DriveRules): number {
   return (roadWorks ? 18 : 28) * mood;
 }
 
-/** The largest index whose value is at most `value`; 0 if none is. */
+/** The largest index whose value is at most `value`, or 0 if there is none. */
 function lastNotAfter(sorted: Float64Array, value: number): number {
   let low = 0;
   let high = sorted.length - 1;

@@ -4,9 +4,11 @@ import { leaksInLap, type Tire } from './tires.ts';
 import type { Motion, Tour } from './trip.ts';
 
 /**
- * Lamps that fail and trouble codes that come and go. Promise: at most one lighting circuit is out at a time and it is
- * repaired at the home dock; a code is up for a while and then told as cleared; ABS codes light the ABS lamp, an emptying
- * tire raises the code for it.
+ * Failed lamps and diagnostic trouble codes of a vehicle:
+ * - At most one lighting circuit is out at a time. It is repaired at the home dock.
+ * - A trouble code is active for a while and is then reported as cleared.
+ * - An active ABS code turns the ABS lamp on.
+ * - A tire that loses air has its own trouble code.
  */
 export interface Light {
   readonly circuit: 'leftTurn' | 'rightTurn' | 'stop' | 'tailLicense' | 'clearanceMarker';
@@ -20,7 +22,7 @@ export interface Fault {
   readonly oc: number;
   /** J1939 source address: 11 = brakes, 51 = tire pressure control. */
   readonly sa: number;
-  /** False: it was active lately (DM2). */
+  /** False if the code is no longer active (J1939 DM2: previously active). */
   readonly active: boolean;
 }
 
@@ -29,7 +31,7 @@ const CIRCUITS = Object.keys(DRAWS_A) as (keyof typeof DRAWS_A)[];
 const LAPS_WITH_LAMP_OUT = 0.25;
 const LAPS_WITH_CODE = 0.4;
 
-/** Wheel speed sensors of the ABS: SPN 789 to 792; FMI 1 too low, 2 erratic, 5 open circuit, 8 abnormal frequency. */
+/** ABS wheel speed sensors: SPN 789 to 792; FMI 1 too low, 2 erratic, 5 open circuit, 8 abnormal frequency. */
 const ABS_CODES = [
   { spn: 789, fmi: 5 },
   { spn: 790, fmi: 8 },

@@ -3,23 +3,25 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Clock } from '@gladhand/base/clock.ts';
 
 /**
- * One partner's side of the public API: exchanges its key for a token, posts payloads with it. Promise: the token is
- * renewed before it expires and once more when the server answers 401; at most one authentication is under way; every
- * answer, a refusal or a broken connection alike, comes back as an `Answer`, never as an exception. After `close`
- * nothing of it is open.
+ * A partner's client of the public API. It exchanges the key for a token and posts payloads with it.
+ *
+ * - It renews the token before it expires, and once more if the server answers 401.
+ * - At most one authentication is in progress.
+ * - Every outcome is returned as an `Answer`, also a refusal or a broken connection. It never throws.
+ * - After `close`, no connection or timer is left.
  */
 export interface PartnerClient {
-  /** POSTs JSON text for a VIN; `idempotencyKey` goes into the header of that name. */
+  /** POSTs JSON text for a VIN. `idempotencyKey` is sent in the `Idempotency-Key` header. */
   post(vin: string, body: string, idempotencyKey?: string): Promise<Answer>;
-  /** Breaks off what is still under way. */
+  /** Aborts all requests in progress. */
   close(): void;
   readonly authentications: number;
 }
 
 export interface Answer {
-  /** HTTP status; 0 when there was no answer (refused, reset, too slow). */
+  /** HTTP status. 0 if there was no answer: connection refused, connection reset, or timeout. */
   readonly status: number;
-  /** From `Retry-After`, in either of its forms (RFC 9110 10.2.3). */
+  /** From the `Retry-After` header: a date or a number of seconds (RFC 9110 10.2.3). */
   readonly retryAfterMs: number | undefined;
   readonly text: string;
   readonly stage: 'authentication' | 'intake';
@@ -27,13 +29,13 @@ export interface Answer {
 
 const ANSWER_WAIT_MS = 15_000;
 const ANSWER_BYTES_MAX = 64 * 1024;
-/** A token is renewed when this share of its life has passed. */
+/** The token is renewed after this share of its lifetime. */
 const RENEW_AT = 0.8;
 const CONNECTIONS_MAX = 6;
 
 export interface PartnerClientOptions {
   readonly baseUrl: string;
-  /** Where the authentication API is, when it has a port of its own. */
+  /** URL of the authentication API, if it has its own port. */
   readonly authenticationUrl?: string | undefined;
   readonly key: string;
   readonly clock: Clock;
@@ -100,7 +102,7 @@ export function createPartnerClient(options: PartnerClientOptions): PartnerClien
     }
   }
 
-  /** A refusal to authenticate, or nothing when there is a token to use. */
+  /** Makes sure that there is a token. Returns the answer if the server refused to authenticate. */
   async function ready(): Promise<Answer | undefined> {
     if (token && clock.nowMs() < token.renewAtMs) return undefined;
     token = undefined;

@@ -1,7 +1,7 @@
 /**
- * Repeatable chance for the demo. Promise: the same seed gives the same world on every machine and every start, and
- * `noiseAt` and `chanceAt` are functions of their arguments alone, so a restarted demo continues where it stopped.
- * Assumes nothing; never fails. Not for secrets: whoever knows the seed knows everything.
+ * Repeatable random numbers for the demo. The same seed gives the same world on every machine and at every start. `noiseAt`
+ * and `chanceAt` depend on their arguments alone, so that a restarted demo continues where it stopped. Do not use it for
+ * secrets: all numbers follow from the seed.
  */
 export interface Random {
   /** A number in [0, 1). */
@@ -13,7 +13,7 @@ export interface Random {
   pick<T>(items: readonly T[]): T;
 }
 
-/** mulberry32 (Tommy Ettinger, public domain): 32 bits of state, more than enough for a few thousand draws. */
+/** The mulberry32 generator (Tommy Ettinger, public domain). Its 32 bits of state are enough for a few thousand numbers. */
 export function createRandom(seed: number): Random {
   let state = seed >>> 0;
   const next = () => {
@@ -30,7 +30,7 @@ export function createRandom(seed: number): Random {
   };
 }
 
-/** A seed out of words and numbers (FNV-1a, 32 bits, with a final avalanche so that neighbours differ in every bit). */
+/** Makes a seed from words and numbers: FNV-1a, 32 bits, with a final avalanche so that similar inputs differ in all bits. */
 export function seedOf(...parts: readonly (string | number)[]): number {
   let hash = 0x811c9dc5;
   const text = parts.join('\u0000');
@@ -38,12 +38,12 @@ export function seedOf(...parts: readonly (string | number)[]): number {
   return avalanche(hash);
 }
 
-/** A number in [0, 1) that belongs to this seed and this whole number. */
+/** A number in [0, 1) that depends only on `seed` and the integer `index`. */
 export function chanceAt(seed: number, index: number): number {
   return avalanche(seed ^ Math.imul(index | 0, 0x9e3779b1)) / 2 ** 32;
 }
 
-/** Smooth noise in [-1, 1]: one random value per whole `x`, joined without corners. */
+/** Smooth noise in [-1, 1]: a random value at each integer `x`, with smooth interpolation between them. */
 export function noiseAt(seed: number, x: number): number {
   const left = Math.floor(x);
   const part = x - left;

@@ -3,8 +3,8 @@ import { doorAt, lagOverLap, round } from './signals.ts';
 import type { Motion, Tour } from './trip.ts';
 
 /**
- * A one-zone refrigeration unit. Promise: the air drifts towards the weather while the door is open and back to the
- * setpoint afterwards; discharge air is colder than return air while cooling and warmer while heating or defrosting.
+ * A refrigeration unit with one zone. While the door is open, the air moves towards the outside temperature. Afterwards it
+ * returns to the setpoint. Discharge air is colder than return air while cooling, and warmer while heating or defrosting.
  */
 export interface Reefer {
   readonly powerOn: boolean;
@@ -19,7 +19,7 @@ export interface Reefer {
 }
 
 const HOURS_FROM_MS = Date.UTC(2026, 0, 1);
-/** Filled up at the home dock, every fourth lap. */
+/** The fuel tank is filled at the home dock after this many laps. */
 const REFUEL_EVERY_LAPS = 4;
 const BURNS_PCT_PER_H = 1.1;
 const DEFROST_EVERY_MS = 6 * 3_600_000;
@@ -30,7 +30,7 @@ export function createReefer(tour: Tour, seed: number): (motion: Motion, ambient
   const runMode = setpointC < 0 ? ('continuous' as const) : ('startStop' as const);
   const bornHours = 2000 + Math.floor(6000 * chanceAt(seed, 2));
   const apartMs = Math.floor(chanceAt(seed, 3) * DEFROST_EVERY_MS);
-  /** How far the air has come from the setpoint towards the weather: 0 to 1. */
+  /** How far the air has moved from the setpoint (0) to the outside temperature (1). */
   const drift = lagOverLap(tour, (motion) =>
     doorAt(motion, seed, 'trailer').open ? { target: 0.32, tauS: 1500 } : { target: 0.01, tauS: 900 },
   );
@@ -72,7 +72,7 @@ export function createReefer(tour: Tour, seed: number): (motion: Motion, ambient
   };
 }
 
-/** 0 at 0, 1 at 1, back at 0 at 3 and beyond. */
+/** A curve that is 0 at 0, 1 at 1, and 0 from 3 on. */
 function bell(x: number): number {
   return x < 1 ? x : Math.max(0, (3 - x) / 2);
 }

@@ -4,20 +4,22 @@ import { createVehicle, type Vehicle } from './vehicle.ts';
 import type { DemoAsset } from './world.ts';
 
 /**
- * The telematics device of one vehicle. Promise: readings leave in the order they were taken; while there is no
- * coverage they are kept and follow later; a message is rendered once and its bytes stay the same however often it is
- * tried; of the messages that arrived one in `1 / REPEATED` is sent again. The store is bounded as in a device: when it
- * is half full readings are taken more rarely, when it is full no more are taken; none is thrown away.
+ * The telematics device of one vehicle:
+ * - Readings are sent in the order in which they were taken. Without coverage they are stored and sent later.
+ * - A message is rendered once. Every retry sends the same bytes.
+ * - A share of `REPEATED` of the accepted messages is sent again.
+ * - The store is limited, as in a real device. Above half, readings are taken less often. When it is full, no more are
+ *   taken. A stored reading is never discarded.
  */
 export interface Reporter {
   readonly asset: DemoAsset;
   /** Takes the readings that are due by now. */
   sample(nowMs: number): void;
-  /** The message to send now: the unanswered one, a repetition, or the next readings; nothing when out of coverage. */
+  /** The message to send now: the unanswered one, a repetition, or the next readings. Undefined without coverage. */
   next(nowMs: number): Message | undefined;
-  /** The message arrived, or will never be accepted: go on with the next. */
+  /** Call it when the message was accepted, or when it will never be. The next message can then be sent. */
   settle(accepted: boolean, nowMs: number): void;
-  /** Nothing was sent yet: the first message costs about 10 ms more, for the vehicle has to be made. */
+  /** True until the first message. That one takes about 10 ms more, because the vehicle has to be created. */
   readonly isFresh: boolean;
   readonly skipped: number;
 }
@@ -27,7 +29,7 @@ export interface Message {
   readonly body: string;
   readonly idempotencyKey: string | undefined;
   readonly readings: number;
-  /** Readings older than a minute when the message was made. */
+  /** The number of readings that were older than a minute when the message was made. */
   readonly lateReadings: number;
   readonly isRepetition: boolean;
 }
@@ -45,9 +47,9 @@ export interface ReporterOptions {
   readonly asset: DemoAsset;
   readonly format: PartnerFormat;
   readonly startMs: number;
-  /** How far back the first readings reach; 0 for none. */
+  /** How far back in time the first readings go. 0 for no history. */
   readonly historyMs: number;
-  /** A fixed distance of readings instead of 4 to 8 s (drawn per vehicle) on the road and 15 s when parked. */
+  /** A fixed time between readings. Default: 4 to 8 s while driving (depends on the vehicle), 15 s while parked. */
   readonly everyMs?: number;
 }
 
@@ -55,7 +57,7 @@ export function createReporter(options: ReporterOptions): Reporter {
   const { asset, format, startMs } = options;
   const { seed } = asset;
   const movingEveryMs = options.everyMs ?? 4000 + 250 * Math.floor(16 * chanceAt(seed, 11));
-  /** Instants only: what was read follows from them. */
+  /** The times of the stored readings. The values can be computed from them. */
   const kept: number[] = [];
   let vehicle: Vehicle | undefined;
   let nextAtMs = startMs - options.historyMs;
@@ -71,7 +73,7 @@ export function createReporter(options: ReporterOptions): Reporter {
 
   function stepAfter(atMs: number, nowMs: number): number {
     if (atMs < startMs) return Math.min(format.historyStepMs, startMs - atMs);
-    if (atMs === startMs) return options.everyMs ?? movingEveryMs; // without making the vehicle yet
+    if (atMs === startMs) return options.everyMs ?? movingEveryMs; // does not create the vehicle
     if (nowMs - atMs > ASLEEP_GAP_MS) return ASLEEP_EVERY_MS;
     const everyMs = options.everyMs ?? (stateAt(atMs).moving ? movingEveryMs : PARKED_EVERY_MS);
     return kept.length > READINGS_KEPT_MAX / 2 ? 4 * everyMs : everyMs;

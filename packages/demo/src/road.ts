@@ -2,9 +2,9 @@ import { noiseAt, type Random, seedOf } from './random.ts';
 import { LEGS, type Leg, TOWNS, type Town, type TownId } from './routes-data.ts';
 
 /**
- * Lines on the ground. Promise: a line is continuous, its points lie at most `STEP_M` apart, and the same arguments
- * give the same line. Assumes places a few hundred kilometres apart at middle latitudes (flat local metres are good
- * to 0.5 % there). A town without a road to another is a mistake in the data and throws.
+ * Makes road lines from places. A line is continuous, its points are at most `STEP_M` apart, and the same arguments give the
+ * same line. Distances use flat local metres. They are exact to 0.5 % for places a few hundred kilometres apart at middle
+ * latitudes. Throws for towns without a road between them, which is a mistake in the data.
  */
 export interface Place {
   readonly latitude: number;
@@ -40,7 +40,7 @@ export function distanceM(from: Place, to: Place): number {
   return Math.hypot(eastM, northM);
 }
 
-/** The highway from one town to its neighbour, through the places its leg names, bending as roads do. */
+/** The highway between two neighbouring towns. It passes the `via` places of the leg and has bends. Throws without a leg. */
 export function highway(from: TownId, to: TownId): Place[] {
   const leg = LEGS.find((each) => (each.from === from && each.to === to) || (each.from === to && each.to === from));
   if (!leg) throw new Error(`no leg between ${from} and ${to}`);
@@ -48,7 +48,7 @@ export function highway(from: TownId, to: TownId): Place[] {
   return leg.from === from ? line : line.toReversed();
 }
 
-/** The towns on the shortest way from one town to another, both included (Dijkstra). */
+/** The towns on the shortest way from one town to another, including both (Dijkstra). Throws if there is no way. */
 export function shortestWay(from: TownId, to: TownId): TownId[] {
   const best = new Map<TownId, { lengthM: number; way: TownId[] }>([[from, { lengthM: 0, way: [from] }]]);
   const open = new Set<TownId>([from]);
@@ -70,7 +70,7 @@ export function neighbours(town: TownId): TownId[] {
   return LEGS.flatMap((leg) => (leg.from === town ? [leg.to] : leg.to === town ? [leg.from] : []));
 }
 
-/** Streets between two places of one town: blocks east-west and north-south, with rounded corners. */
+/** Streets between two places of one town: they run east-west and north-south and have rounded corners. */
 export function streets(from: Place, to: Place, random: Random): Place[] {
   const { eastM, northM } = apart(from, to);
   const share = random.between(0.25, 0.75);
@@ -83,7 +83,7 @@ export function streets(from: Place, to: Place, random: Random): Place[] {
   return resample(roundCorners(roundCorners(corners, 25), 8), 20);
 }
 
-/** `line` with a straight way to a dock in front of it and another behind it, and no two points in one place. */
+/** Adds a straight way from a dock before `line` and one to a dock after it. Removes repeated points. */
 export function betweenDocks(start: Place, line: readonly Place[], end: Place): Place[] {
   const points = resample([start, ...line, end], STEP_M);
   return points.filter((point, index) => index === 0 || distanceM(points[index - 1]!, point) > 0.5);
@@ -106,7 +106,7 @@ function legLine(leg: Leg): Place[] {
   return line;
 }
 
-/** A curve through all points (uniform Catmull-Rom, 24 pieces between two of them). */
+/** A curve through all points: uniform Catmull-Rom with 24 pieces between two points. */
 function curve(points: readonly Place[]): Place[] {
   const at = (index: number) => points[Math.min(points.length - 1, Math.max(0, index))]!;
   const line: Place[] = [];
@@ -127,7 +127,7 @@ function curve(points: readonly Place[]): Place[] {
   return line;
 }
 
-/** Sideways swings of up to 240 m (7 km and 2.3 km long) and hills of 15 m; none in the first and last kilometre. */
+/** Adds bends of up to 240 m to the side (7 km and 2.3 km long) and hills of 15 m, but not in the first and last kilometre. */
 function bend(line: readonly Place[], seed: number): Place[] {
   const lengthM = (line.length - 1) * STEP_M;
   return line.map((point, index) => {
@@ -152,7 +152,7 @@ function resample(points: readonly Place[], stepM: number): Place[] {
   return line;
 }
 
-/** Each corner replaced by two points `cutM` before and behind it (less where a side is short). */
+/** Replaces each corner by two points, `cutM` before and after it, or less if a side is short. */
 function roundCorners(points: readonly Place[], cutM: number): Place[] {
   const line: Place[] = [points[0]!];
   for (let i = 1; i < points.length - 1; i++) {

@@ -1,6 +1,6 @@
 /**
  * The map of the demo: real towns of the American Midwest and the interstate legs between them. Coordinates are WGS 84
- * degrees of town centres, good to about a kilometre; `via` points lie on or near the named road. Heights in metres.
+ * degrees of town centres, exact to about a kilometre. `via` points are on or near the named road. Heights are in metres.
  */
 export interface Town {
   readonly name: string;
@@ -59,7 +59,7 @@ const leg = (road: string, from: TownId, to: TownId, ...via: (readonly [number, 
   via,
 });
 
-/** Driven both ways. Every town is reached from every other. */
+/** Each leg is driven in both directions. Every town can be reached from every other. */
 export const LEGS: readonly Leg[] = [
   leg('I-70', 'indianapolis', 'terre-haute', [39.705, -86.398], [39.517, -86.79]),
   leg('I-70', 'terre-haute', 'effingham', [39.391, -87.693], [39.3, -87.992]),

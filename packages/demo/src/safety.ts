@@ -3,8 +3,8 @@ import { type Door, round } from './signals.ts';
 import type { Motion, Tour } from './trip.ts';
 
 /**
- * The DeliverSafe unit of a delivery van: liftgate, reversing aid, cameras. Promise: the gate is down only while the
- * van stands with its door open; the aid measures only while the van reverses, and warns below 3 m and stops below 1 m.
+ * The DeliverSafe unit of a delivery van: liftgate, reversing aid and cameras. The gate is down only while the van stands
+ * with its door open. The aid measures only while the van reverses. It warns below 3 m and reports a stop below 1 m.
  */
 export interface Safety {
   readonly liftgate: { readonly state: 'stowed' | 'moving' | 'deployed'; readonly cycles: number };

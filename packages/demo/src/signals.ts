@@ -3,16 +3,16 @@ import type { Place } from './road.ts';
 import type { Motion, Tour } from './trip.ts';
 
 /**
- * What sensors on a vehicle would say, as functions of where it is and what time it is: weather, doors, cargo and
- * power here; tires, refrigeration, faults and safety units in their own files. Promise: a door is open only while
- * the vehicle stands, and nothing depends on what was asked before. Units stand last in the names.
+ * Sensor values of a vehicle as functions of its place and the time: weather, doors, cargo and power. Tires, refrigeration,
+ * faults and safety units have their own files. A door is open only while the vehicle stands. No value depends on earlier
+ * calls.
  */
 export interface Weather {
   readonly temperatureC: number;
   readonly humidityPct: number;
 }
 
-/** A continental year and day: 11 degrees on average at 39 north, 13 more in July, 5 more at three in the afternoon. */
+/** A continental climate: 11 °C on average at 39 degrees north, 13 more in July, 5 more at three in the afternoon. */
 export function weatherAt(place: Place, atMs: number): Weather {
   const dayOfYear = (atMs / 86_400_000) % 365.25;
   const hourOfDay = (atMs / 3_600_000 + place.longitude / 15) % 24;
@@ -30,11 +30,11 @@ export function weatherAt(place: Place, atMs: number): Weather {
 export interface Door {
   readonly open: boolean;
   readonly changedAtMs: number;
-  /** 0 before the door is opened at this stop, 1 once it is closed again. */
+  /** Progress of this stop: 0 before the door opens, 1 after it has closed. */
   readonly share: number;
 }
 
-/** One rear door, opened once at each stop. */
+/** The rear door. It opens once at each stop. */
 export function doorAt(motion: Motion, seed: number, kind: 'trailer' | 'deliversafe'): Door {
   const { arrivedMs, departsMs } = motion.stop;
   const stay = departsMs - arrivedMs;
@@ -51,11 +51,11 @@ export interface Cargo {
   readonly state: 'empty' | 'partial' | 'loaded';
   readonly fillPct: number;
   readonly weightKg: number;
-  /** Tandem axles of a trailer, front to rear. */
+  /** The weights on the tandem axles of a trailer, front to rear. */
   readonly axleWeightsKg: readonly number[];
 }
 
-/** Loaded and unloaded while the door is open: a trailer at any stop, a delivery van from full at the depot to empty. */
+/** The cargo. It changes while the door is open: of a trailer at any stop, of a van from full at the depot to empty. */
 export function cargoAt(motion: Motion, door: Door, seed: number, kind: 'trailer' | 'deliversafe'): Cargo {
   const fillAfter = (stop: number) => {
     const index = (stop + motion.stopsPerLap) % motion.stopsPerLap;
@@ -81,7 +81,7 @@ export interface Power {
   readonly ignitionOn: boolean;
 }
 
-/** Fed by the tractor, whose alternator runs when it drives; at long stops a tractor leaves its trailer behind. */
+/** The trailer's power. It comes from the tractor, whose alternator runs while driving. At long stops the tractor leaves. */
 export function powerAt(motion: Motion, seed: number): Power {
   const { arrivedMs, departsMs } = motion.stop;
   const standsMs = motion.driving ? 0 : motion.atMs - arrivedMs;
@@ -105,14 +105,14 @@ export function powerAt(motion: Motion, seed: number): Power {
   };
 }
 
-/** Charge of a one-cell lithium battery from its voltage, straight between 3.5 V and 4.15 V. */
+/** State of charge of a one-cell lithium battery from its voltage: linear between 3.5 V and 4.15 V. */
 function soc(batteryV: number): number {
   return round(Math.min(1, (batteryV - 3.5) / 0.65) * 100, 0);
 }
 
 /**
- * A quantity that lags behind what drives it (first order, `tauS`), over one lap that repeats for ever: made once in
- * 30 s steps over two laps, the second of which starts where the first ended.
+ * A quantity that follows a target with a first-order delay (`tauS`), over one lap that repeats for ever. It is computed once
+ * in steps of 30 s, over two laps: the second lap starts with the final value of the first.
  */
 export function lagOverLap(tour: Tour, drive: (motion: Motion) => { target: number; tauS: number }) {
   const stepMs = 30_000;
@@ -135,5 +135,5 @@ export function lagOverLap(tour: Tour, drive: (motion: Motion) => { target: numb
 
 export function round(value: number, digits: number): number {
   const scale = 10 ** digits;
-  return Math.round(value * scale) / scale + 0; // no -0, which JSON would lose
+  return Math.round(value * scale) / scale + 0; // turns -0 into 0, because JSON has no -0
 }

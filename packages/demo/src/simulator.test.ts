@@ -21,7 +21,7 @@ interface Received {
   readonly atMs: number;
 }
 
-/** An API that hands out tokens and says 202, unless `answer` says something else. */
+/** A stub API. It gives out tokens and answers 202, unless `answer` returns another answer. */
 async function openStub(nowMs: () => number) {
   const received: Received[] = [];
   const authentications: string[] = [];
@@ -80,14 +80,14 @@ async function openDemo(keys: SimulatorOptions['keys'], options: Partial<Simulat
     clock.advance(600);
     await stopping;
   });
-  /** Moves time second by second, waiting each time until nothing is under way. */
+  /** Advances the time second by second. After each second it waits until no request is in progress. */
   async function pass(seconds: number) {
     for (let i = 0; i < seconds; i++) {
       clock.advance(1000);
       await settled();
     }
   }
-  /** Nothing more is being sent: every request was answered and no new one followed. */
+  /** Waits until every request is answered and no new one follows. */
   async function settled() {
     await vi.waitUntil(() => simulator.sent.underWay === 0, { timeout: 20_000, interval: 1 });
   }
@@ -96,7 +96,7 @@ async function openDemo(keys: SimulatorOptions['keys'], options: Partial<Simulat
 
 const fixTime = (message: Received) => Date.parse(JSON.parse(message.body).position.fixTime);
 
-test('the first hour of every named vehicle, and a stranger, arrives without time passing', async () => {
+test('the first hour of every named vehicle and of a stranger is sent at once', async () => {
   const keys = (['traccar', 'samsara', 'flespi', 'deliversafe'] as const).map((product) => ({
     product,
     key: product,
@@ -140,7 +140,7 @@ test('a refused token is replaced once and the message follows with the same byt
   expect(simulator.sent).toMatchObject({ refused: 0, accepted: 61 });
 });
 
-test('a key that is refused is tried ever more rarely, not hammered', async () => {
+test('a refused key is tried again at growing intervals', async () => {
   const { simulator, stub, pass } = await openDemo([{ product: 'traccar', key: 'a', vins: vinsOf('traccar') }]);
   stub.answerWith(() => 401);
   simulator.start();
@@ -150,7 +150,7 @@ test('a key that is refused is tried ever more rarely, not hammered', async () =
   expect(simulator.sent.accepted).toBe(0);
 });
 
-test('429 silences that vehicle until Retry-After has passed, and nothing is lost or reordered', async () => {
+test('after 429 that vehicle sends nothing until Retry-After has passed, and nothing is lost or reordered', async () => {
   const [limited] = vinsOf('traccar', 1);
   const { simulator, stub, pass, settled, clock } = await openDemo([
     { product: 'traccar', key: 'a', vins: vinsOf('traccar', 2) },
@@ -184,7 +184,7 @@ test('429 silences that vehicle until Retry-After has passed, and nothing is los
   expect(clock.nowMs() - news.at(-1)!).toBeLessThan(30_000);
 });
 
-test('503 silences the whole partner until Retry-After has passed, then one request feels its way', async () => {
+test('after 503 the whole partner sends nothing until Retry-After has passed, and then one request at a time', async () => {
   const { simulator, stub, pass, settled } = await openDemo([{ product: 'flespi', key: 'a', vins: vinsOf('flespi') }]);
   stub.answerWith((_message, response) => {
     response.writeHead(503, { 'retry-after': '20' }).end('{}');
@@ -203,7 +203,7 @@ test('503 silences the whole partner until Retry-After has passed, then one requ
   expect(simulator.sent.readings).toBeGreaterThan(5 * 121); // all that have coverage
 });
 
-test('what a dead server misses is kept and sent when it is back, each message with the bytes it had', async () => {
+test('messages for a server that is down are kept and sent later with the same bytes', async () => {
   const { simulator, stub, pass } = await openDemo([{ product: 'traccar', key: 'a', vins: vinsOf('traccar', 2) }]);
   stub.answerWith((_message, response) => {
     response.destroy();
@@ -256,7 +256,7 @@ test('thirty vehicles together send three to ten messages a second', async () =>
   expect(perSecond).toBeLessThan(10);
 });
 
-test('a message the server will never accept is given up and the next one is sent', async () => {
+test('a message that the server will never accept is given up, and the next one is sent', async () => {
   const { simulator, stub, settled } = await openDemo([{ product: 'traccar', key: 'a', vins: vinsOf('traccar', 1) }]);
   stub.answerWith(() => (stub.received.length === 0 ? 400 : 202));
   simulator.start();
@@ -264,7 +264,7 @@ test('a message the server will never accept is given up and the next one is sen
   expect(simulator.sent).toMatchObject({ refused: 1, accepted: 60 });
 });
 
-test('stop breaks off requests nobody answers and leaves no timer and no connection', async () => {
+test('stop aborts requests without an answer and leaves no timer and no connection', async () => {
   const { simulator, stub, clock } = await openDemo([{ product: 'flespi', key: 'a', vins: vinsOf('flespi') }]);
   stub.answerWith(() => 'handled');
   simulator.start();
@@ -279,7 +279,7 @@ test('stop breaks off requests nobody answers and leaves no timer and no connect
   expect(stub.received).toHaveLength(4);
 });
 
-test('stop lets answered requests finish and needs no time to pass', async () => {
+test('stop lets answered requests finish without waiting', async () => {
   const { simulator, stub, clock, settled } = await openDemo([{ product: 'flespi', key: 'a', vins: vinsOf('flespi') }]);
   simulator.start();
   await settled();

@@ -11,10 +11,13 @@ import { createReporter, type Message, type Reporter } from './reporter.ts';
 import type { DemoAsset, DemoProduct, DemoWorld } from './world.ts';
 
 /**
- * Four partners who send for the demo's vehicles. Promise: they use the public HTTP API and nothing else; the first
- * readings leave at once with an hour of history; order holds per vehicle; `Retry-After` is honoured, and without one
- * the wait doubles up to a minute; nothing is given up but what the server refuses for good. `stop` lets requests under
- * way finish for `DRAIN_MS` and leaves no timer, socket or promise behind. Failures are logged and counted, not thrown.
+ * Four partners that send for the demo's vehicles, through the public HTTP API only.
+ *
+ * - The first readings are sent at once, with an hour of history. Readings of a vehicle stay in order.
+ * - `Retry-After` is honoured. Without it, the wait doubles up to a minute.
+ * - A message is given up only if the server refuses it for good.
+ * - `stop` lets requests in progress finish for up to `DRAIN_MS`. It leaves no timer, socket or promise.
+ * - Failures are logged and counted. Nothing is thrown for them.
  */
 export interface Simulator {
   start(): void;
@@ -24,33 +27,33 @@ export interface Simulator {
 
 export interface SimulatorCounters {
   requests: number;
-  /** Answered 202. */
+  /** Messages answered with 202. */
   accepted: number;
-  /** Readings in accepted messages, repetitions not counted. */
+  /** Readings in accepted messages, without repetitions. */
   readings: number;
   lateReadings: number;
-  /** Accepted messages whose bytes had been accepted before. */
+  /** Accepted messages that had been accepted before with the same bytes. */
   repetitions: number;
-  /** Answered 429. */
+  /** Requests answered with 429. */
   throttled: number;
-  /** Answered 5xx, or not at all. */
+  /** Requests answered with 5xx, or without an answer. */
   unavailable: number;
-  /** Answered with another 4xx. */
+  /** Requests answered with another 4xx. */
   refused: number;
   authentications: number;
-  /** Readings not taken because a device was full. */
+  /** Readings that were not taken because a device's store was full. */
   skipped: number;
-  /** Requests that have no answer yet. */
+  /** Requests without an answer yet. */
   underWay: number;
 }
 
 export interface SimulatorOptions {
   readonly world: DemoWorld;
-  /** One partner each. Vehicles of the product whose VIN is not named here stay silent, strangers excepted. */
+  /** One entry per partner. A vehicle sends only if its VIN is listed here or if it is a stranger. */
   readonly keys: readonly { readonly product: string; readonly key: string; readonly vins: readonly string[] }[];
-  /** Where the API is, without the base path: `http://127.0.0.1:8080`. */
+  /** URL of the API without the base path: `http://127.0.0.1:8080`. */
   readonly baseUrl: string;
-  /** Where the authentication API is, when it has a port of its own. */
+  /** URL of the authentication API, if it has its own port. */
   readonly authenticationUrl?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -64,7 +67,7 @@ const FORMATS: Readonly<Record<DemoProduct, PartnerFormat>> = {
   flespi: flespiFormat,
   deliversafe: deliversafeFormat,
 };
-/** Requests one partner has under way at most; the first hour of 30 vehicles is through in a few seconds. */
+/** Maximum number of concurrent requests per partner. With 4, the first hour of 30 vehicles is sent in a few seconds. */
 const IN_FLIGHT_MAX = 4;
 const STRANGER_EVERY_MS = 60_000;
 const WAIT_MS_MIN = 1000;
@@ -74,7 +77,7 @@ const DRAIN_MS = 600;
 interface Partner {
   readonly product: DemoProduct;
   readonly client: PartnerClient;
-  /** Rotated as they are served, so that everyone gets a turn. */
+  /** A vehicle moves to the end after its turn, so that every vehicle gets a turn. */
   readonly vehicles: Sender[];
   inFlight: number;
   failures: number;
@@ -143,7 +146,7 @@ export function createSimulator(options: SimulatorOptions): Simulator {
   function pump(partner: Partner): void {
     const nowMs = clock.nowMs();
     for (let turn = partner.vehicles.length; turn > 0; turn--) {
-      // After a failure one request at a time finds out whether the server is back.
+      // After a failure, one request at a time tests whether the server answers again.
       const inFlightMax = partner.failures > 0 ? 1 : IN_FLIGHT_MAX;
       if (stopped || partner.inFlight >= inFlightMax || partner.pausedUntilMs > nowMs) return;
       const sender = partner.vehicles.shift()!;
@@ -156,7 +159,7 @@ export function createSimulator(options: SimulatorOptions): Simulator {
       partner.inFlight++;
       const sending = send(partner, sender, message).finally(() => underWay.delete(sending));
       underWay.add(sending);
-      // One new vehicle at a time: making them all at once would hold up the server this runs in.
+      // One new vehicle at a time: creating all at once would block the server that runs in the same process.
       if (isFresh) return;
     }
   }
@@ -184,14 +187,14 @@ export function createSimulator(options: SimulatorOptions): Simulator {
       }
       sender.reporter.settle(true, nowMs);
     } else if (status === 429 && answer.stage === 'intake') {
-      // The limit is the vehicle's; its partner's other vehicles go on.
+      // The limit applies to the vehicle. The partner's other vehicles continue.
       counters.throttled++;
       sender.pausedUntilMs = nowMs + waitMs(answer, ++sender.failures, sender.reporter.asset.seed);
     } else if (status === 0 || status === 429 || status >= 500 || answer.stage === 'authentication' || status === 401) {
       if (status === 429) counters.throttled++;
       else if (status === 0 || status >= 500) counters.unavailable++;
       else counters.refused++;
-      // Requests that fail together are one failure.
+      // Concurrent requests that fail together count as one failure.
       if (partner.failures === 0 || partner.pausedUntilMs <= nowMs) partner.failures++;
       const untilMs = nowMs + waitMs(answer, partner.failures, sender.reporter.asset.seed);
       partner.pausedUntilMs = Math.max(partner.pausedUntilMs, untilMs);
@@ -203,7 +206,7 @@ export function createSimulator(options: SimulatorOptions): Simulator {
     }
   }
 
-  /** Once per partner and status: a demo that is refused everything must not fill the log. */
+  /** Logs a refusal once per partner and status, so that a demo that is always refused does not fill the log. */
   function tell(partner: Partner, answer: Answer): void {
     const what = `${partner.product} ${answer.stage} ${answer.status}`;
     if (told.has(what)) return;
@@ -246,7 +249,7 @@ export function createSimulator(options: SimulatorOptions): Simulator {
   };
 }
 
-/** What the server asks for, or 1 s doubling to a minute; up to a fifth more so that vehicles do not return as one. */
+/** The server's `Retry-After`, or 1 s that doubles up to a minute. Up to 20 % is added so that vehicles do not retry together. */
 function waitMs(answer: Answer, failures: number, seed: number): number {
   const askedMs = answer.retryAfterMs ?? Math.min(WAIT_MS_MAX, WAIT_MS_MIN * 2 ** (failures - 1));
   return askedMs * (1 + 0.2 * chanceAt(seed, failures));

@@ -3,14 +3,14 @@ import { lagOverLap, round } from './signals.ts';
 import type { Motion, Tour } from './trip.ts';
 
 /**
- * Eight tires of a tandem trailer. Promise: pressure follows temperature (gas law), temperature follows speed and the
- * air; about one lap in eight one tire loses air slowly, and is filled up at the home dock.
+ * The eight tires of a tandem trailer. Pressure depends on temperature (gas law), and temperature on speed and outside air.
+ * In about one lap of eight, one tire slowly loses air. It is filled at the home dock.
  */
 export interface Tire {
   readonly axle: 1 | 2;
   readonly side: 'left' | 'right';
   readonly dual: 'outer' | 'inner';
-  /** Axle in the upper half byte, tire counted from the left in the lower (after SPN 929, axles from 1). */
+  /** SPN 929: the axle (from 1) in the upper four bits, the tire counted from the left in the lower four. */
   readonly positionRaw: number;
   readonly pressureKpa: number;
   readonly temperatureC: number;

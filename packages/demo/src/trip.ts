@@ -4,9 +4,9 @@ import { betweenDocks, highway, neighbours, offset, type Place, shortestWay, str
 import { TOWNS, type TownId } from './routes-data.ts';
 
 /**
- * Where a demo vehicle is. Promise: a vehicle drives the same round for ever and `at` is a function of the instant
- * alone, so place and odometer go on seamlessly when the demo is restarted, and two fixes `dt` apart never lie
- * further apart than `SPEED_MPS_MAX * dt`. Assumes a clock somewhere near the truth: laps are counted from 2026.
+ * The place and motion of a demo vehicle. A vehicle drives the same tour for ever. `at` depends on the time alone, so that
+ * place and odometer continue after a restart of the demo. Two fixes `dt` apart are never further apart than
+ * `SPEED_MPS_MAX * dt`. Laps are counted from 2026, so the clock must be roughly right.
  */
 const LAPS_FROM_MS = Date.UTC(2026, 0, 1);
 
@@ -18,11 +18,11 @@ export interface Tour {
 
 export interface Motion {
   readonly atMs: number;
-  /** Laps completed; negative before 2026. */
+  /** The number of completed laps. Negative before 2026. */
   readonly lap: number;
-  /** Milliseconds since this lap began, which is also the arrival at the home dock. */
+  /** Milliseconds since this lap began. A lap begins with the arrival at the home dock. */
   readonly lapOffsetMs: number;
-  /** Distance since the count began. */
+  /** Distance since the count of laps began. */
   readonly travelledM: number;
   readonly place: Place;
   readonly speedMps: number;
@@ -30,23 +30,23 @@ export interface Motion {
   readonly headingDeg: number;
   readonly driving: boolean;
   readonly reversing: boolean;
-  /** Distance to the dock this drive ends at; 0 when docked. */
+  /** Distance to the dock where this drive ends. 0 at a dock. */
   readonly remainingM: number;
-  /** Stops of this lap that were reached, the present one included; `stopsPerLap` of them make a lap. */
+  /** The number of stops reached in this lap, including the current one. A lap has `stopsPerLap` stops. */
   readonly stopIndex: number;
   readonly stopsPerLap: number;
-  /** The stop it stands at, or the one it left when it is driving. */
+  /** The current stop, or the last one while driving. */
   readonly stop: Stop;
 }
 
-/** A dock or a door: speed is 0 from arrival to departure. */
+/** A stop at a dock or a customer's door. Speed is 0 from arrival to departure. */
 export interface Stop {
   readonly name: string;
   readonly arrivedMs: number;
   readonly departsMs: number;
 }
 
-/** A round of two to four towns and back. `seed` belongs to the vehicle. */
+/** A tour to two to four towns and back. `seed` is the vehicle's. */
 export function createHighwayTour(home: TownId, seed: number): Tour {
   const random = createRandom(seedOf('tour', seed));
   const docks = new Map<TownId, Place>();
@@ -75,7 +75,7 @@ export function createHighwayTour(home: TownId, seed: number): Tour {
   );
 }
 
-/** A round of eight to twelve doors within one town, from a depot and back to it. */
+/** A tour to eight to twelve customers' doors in one town, from a depot and back. */
 export function createDeliveryTour(town: TownId, seed: number): Tour {
   const random = createRandom(seedOf('deliveries', seed));
   const depot = near(TOWNS[town], random, 800, 2500);
@@ -144,7 +144,7 @@ function createTour(sections: readonly Section[], seed: number): Tour {
   };
 }
 
-/** Home, two or three legs out without turning round, and the shortest way back; home is named once. */
+/** The towns of a tour: home, two or three legs away without turning back, and the shortest way home. Home is listed once. */
 function round(home: TownId, random: Random): TownId[] {
   const towns: TownId[] = [home];
   for (let legs = random.integer(2, 3); legs > 0; legs--) {

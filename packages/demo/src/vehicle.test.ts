@@ -14,7 +14,7 @@ const anyVehicle = fc.integer({ min: 0, max: vehicles.length - 1 });
 
 const place = (state: VehicleState) => ({ ...state.gps, elevationM: 0 });
 
-test('two fixes never imply more than 130 km/h, at whatever distance they are taken', () => {
+test('two fixes never imply more than 130 km/h, whatever the time between them', () => {
   fc.assert(
     fc.property(anyVehicle, instants, fc.integer({ min: 1000, max: 120_000 }), (index, atMs, laterMs) => {
       const vehicle = vehicles[index]!;
@@ -92,7 +92,7 @@ test('each kind of event happens within a week somewhere in the demo', () => {
   }
 });
 
-test('tires, refrigeration and power stay within what hardware does', () => {
+test('tires, refrigeration and power stay within the limits of real hardware', () => {
   fc.assert(
     fc.property(anyVehicle, instants, (index, atMs) => {
       const vehicle = vehicles[index]!;
@@ -115,7 +115,7 @@ test('tires, refrigeration and power stay within what hardware does', () => {
   );
 });
 
-test('a vehicle made again tells the same story, in whatever order it is asked', () => {
+test('a vehicle that is created again has the same states, in any order of calls', () => {
   const asset = world.assets[20]!;
   const [one, other] = [createVehicle(asset), createVehicle(asset)];
   const asked = Array.from({ length: 50 }, (_, i) => FROM_MS + i * 977_000);
@@ -124,7 +124,7 @@ test('a vehicle made again tells the same story, in whatever order it is asked',
   expect(backwards.toReversed()).toEqual(forwards);
 });
 
-test('what a vehicle senses is written in canonical words', () => {
+test('the states of a vehicle use the canonical names', () => {
   const state = vehicles[0]!.stateAt(FROM_MS);
   const signals = {
     gps: state.gps,

@@ -19,12 +19,12 @@ import { createDeliveryTour, createHighwayTour } from './trip.ts';
 import type { DemoAsset } from './world.ts';
 
 /**
- * One demo vehicle. Promise: `stateAt` is a function of the asset and the instant alone (the same answer in any order
- * and after any restart); fixes taken one after another never imply more than 130 km/h. Making one costs about 15 ms.
+ * One demo vehicle. `stateAt` depends on the asset and the time alone, so that it gives the same answer in any order of
+ * calls and after a restart. Successive fixes never imply more than 130 km/h. Creating a vehicle takes about 15 ms.
  */
 export interface Vehicle {
   readonly asset: DemoAsset;
-  /** The truth at `atMs` (Unix milliseconds) as the vehicle's sensors see it. */
+  /** The true state at `atMs` (Unix milliseconds), as the vehicle's sensors measure it. */
   stateAt(atMs: number): VehicleState;
 }
 
@@ -43,7 +43,7 @@ export interface VehicleState {
   readonly odometerM: number;
   readonly moving: boolean;
   readonly power: Power;
-  /** The rear door; a flatbed has none. */
+  /** The rear door. Undefined for a flatbed. */
   readonly door: Door | undefined;
   readonly cargo: Cargo;
   readonly weather: Weather;
@@ -69,7 +69,7 @@ export function createVehicle(asset: DemoAsset): Vehicle {
       const weather = weatherAt(motion.place, atMs);
       const door = doorAt(motion, seed, asset.kind);
       const tires = tiresAt?.(motion, weather.temperatureC) ?? [];
-      // Receivers wander by a few metres and slowly: at most 1.2 m/s, so a fix never seems to race.
+      // A receiver's fix drifts by a few metres. The drift is at most 1.2 m/s, so it never adds much speed.
       const eastM = 3 * noiseAt(seed ^ 0xea57, atMs / 20_000);
       const northM = 3 * noiseAt(seed ^ 0x0087, atMs / 20_000);
       const seen = offset(motion.place, eastM, northM);

@@ -15,7 +15,7 @@ test('every VIN of any demo world is well-formed and passes its check digit', ()
   );
 });
 
-test('a demo world has two fleets, 24 trailers, 6 DeliverSafe units, one stranger, and nothing twice', () => {
+test('a demo world has two fleets, 24 trailers, 6 DeliverSafe units and one stranger, all different', () => {
   const world = createDemoWorld({ seed: 1 });
   const everyone = [...world.assets, ...world.strangers];
   const trailers = world.assets.filter((asset) => asset.kind === 'trailer');

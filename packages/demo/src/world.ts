@@ -3,10 +3,10 @@ import { createRandom, type Random, seedOf } from './random.ts';
 import type { TownId } from './routes-data.ts';
 
 /**
- * Who and what is in the demo. Promise: the same seed gives the same names, VINs and device numbers, so a demo that is
- * started again finds its own assets; VINs are valid to their check digit. All of it is invented: the organizations,
- * the VINs (their first three characters name no maker) and the IMEIs (type allocation code 00, set aside for tests).
- * Data only: ids, keys and rows are made by whoever stores it.
+ * The organizations, assets and devices of the demo. The same seed gives the same names, VINs and device numbers, so that a
+ * restarted demo finds its assets. VINs have a valid check digit. Everything is invented: the organizations, the VINs (their
+ * first three characters belong to no manufacturer) and the IMEIs (type allocation code 00, reserved for tests). This is
+ * data only. The server creates ids, keys and rows when it stores the data.
  */
 export type DemoProduct = 'traccar' | 'samsara' | 'flespi' | 'deliversafe';
 
@@ -16,9 +16,9 @@ export interface DemoWorld {
   readonly operator: { readonly slug: string; readonly name: string; readonly email: string };
   readonly customer: { readonly slug: string; readonly name: string };
   readonly fleets: readonly DemoFleet[];
-  /** 24 trailers, then 6 DeliverSafe units. */
+  /** 24 trailers, followed by 6 DeliverSafe units. */
   readonly assets: readonly DemoAsset[];
-  /** Vehicles that send although nobody registered their VIN. */
+  /** Vehicles that send although their VIN is not registered. */
   readonly strangers: readonly DemoAsset[];
 }
 
@@ -33,16 +33,16 @@ export interface DemoAsset {
   readonly vin: string;
   readonly name: string;
   readonly unitNumber: string;
-  /** DeliverSafe units only. */
+  /** Set for DeliverSafe units only. */
   readonly serialNumber?: string;
-  /** Slug of the trailer's fleet; a DeliverSafe unit is in none. */
+  /** Slug of the trailer's fleet. Undefined for a DeliverSafe unit. */
   readonly fleet?: string;
-  /** Whose product reports it. */
+  /** The product in whose format it reports. */
   readonly product: DemoProduct;
-  /** The first is in use. A second, where there is one, was taken off the vehicle and reports no more. */
+  /** The first device is in use. A second one, if any, was removed from the vehicle and no longer reports. */
   readonly devices: readonly DemoDevice[];
   readonly home: TownId;
-  /** Everything about the vehicle's life follows from it. */
+  /** All states of the vehicle depend on this seed. */
   readonly seed: number;
 }
 
@@ -111,7 +111,7 @@ function createBuilder(random: Random, worldSeed: number) {
 
 const UNIT_LETTER = { dryVan: 'DV', flatbed: 'FB', reefer: 'RF', deliveryVan: 'LV' } as const;
 const BODY_NAME = { dryVan: 'Dry van', flatbed: 'Flatbed', reefer: 'Reefer', deliveryVan: 'Delivery van' } as const;
-/** Invented maker, then body and length; position 9 is filled in below. */
+/** An invented manufacturer, then body and length. The check digit in position 9 is added below. */
 const VIN_HEAD = { dryVan: '1ZZV2532', flatbed: '5ZZF2482', reefer: '1ZZR2533', deliveryVan: '4ZZDB181' } as const;
 
 function demoVin(body: DemoAsset['body'], serial: number, random: Random): string {
@@ -134,7 +134,7 @@ function demoDevice(product: DemoProduct, random: Random): DemoDevice {
   }
 }
 
-/** The 15 digits of an IMEI: 14 and their Luhn digit (3GPP TS 23.003, annex B). */
+/** The 15 digits of an IMEI: the given 14 and their Luhn check digit (3GPP TS 23.003, annex B). */
 function withLuhn(digits: string): string {
   let sum = 0;
   for (let i = 0; i < digits.length; i++) {

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Asked, bucketBudget, checkAdmitted, countPerWindow, windowBudget } from '../src/prove/limits/admitted.ts';
-import { comparePaired, percentile } from '../src/prove/limits/paired.ts';
+import {
+  type Asked,
+  bucketBudget,
+  checkAdmitted,
+  countPerWindow,
+  windowBudget,
+} from '../src/prove/limits/check-admitted.ts';
+import { comparePaired, percentile } from '../src/prove/limits/paired-rounds.ts';
 
 /** Requests that were decided in the middle of a second, `width` ms from first byte to last. */
 function askedIn(second: number, count: number, width = 20): Asked[] {

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { systemClock } from '@gladhand/base/clock.ts';
 import { createMemoryLimits } from '@gladhand/server/limits/memory.ts';
 import { expect, onTestFinished, test } from 'vitest';
-import { type Asked, checkAdmitted, windowBudget } from '../src/prove/limits/admitted.ts';
+import { type Asked, checkAdmitted, windowBudget } from '../src/prove/limits/check-admitted.ts';
 import { countStatuses, getRequest, type Hammered, openHammer, placesWith } from '../src/prove/limits/hammer.ts';
 import { withScratch } from '../src/rig/scratch.ts';
 

@@ -1,7 +1,7 @@
 import type { VehicleState } from '../vehicle.ts';
 import type { PartnerFormat } from './format.ts';
 
-/** DeliverSafe unit report (products/deliversafe/README.md): one unit, a list of reports; canonical names and units. */
+/** DeliverSafe unit report (products/deliversafe/README.md): one unit with a list of reports, in canonical names and units. */
 export const deliversafeFormat: PartnerFormat = {
   readingsPerMessageMax: 60,
   historyStepMs: 30_000,
@@ -15,7 +15,7 @@ export const deliversafeFormat: PartnerFormat = {
   },
 };
 
-/** What the reversing aid says when nothing is in range. */
+/** The distance that the reversing aid reports if nothing is in range. */
 const NOTHING_IN_RANGE_M = 25.5;
 
 function report(state: VehicleState) {

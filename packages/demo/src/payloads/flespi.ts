@@ -3,8 +3,8 @@ import type { VehicleState } from '../vehicle.ts';
 import type { PartnerFormat } from './format.ts';
 
 /**
- * flespi channel messages: a flat object with dotted keys per reading, in an array; epoch seconds, km/h, km, volts. What
- * flespi has no parameter for stands under `custom.`: here the trailer's chassis bus (J1939), at most twice a minute.
+ * flespi channel messages: an array with one flat object per reading. Keys are dotted; units are epoch seconds, km/h, km and
+ * volts. Data without a flespi parameter has the prefix `custom.`: here the trailer's bus (J1939), at most twice a minute.
  */
 export const flespiFormat: PartnerFormat = {
   readingsPerMessageMax: 60,
@@ -42,7 +42,7 @@ export const flespiFormat: PartnerFormat = {
   },
 };
 
-/** Half a minute: of readings 30 s apart, as after the start, every second one. */
+/** Bus data is sent with readings in the first half of a minute. With readings 30 s apart, that is every second one. */
 const BUS_WITHIN_MS = 30_000;
 
 function bus(state: VehicleState) {

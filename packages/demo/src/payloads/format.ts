@@ -1,15 +1,15 @@
 import type { VehicleState } from '../vehicle.ts';
 import type { DemoAsset } from '../world.ts';
 
-/** How one partner writes a message. Pure: the same readings and instants give the same JSON. */
+/** The message format of one partner. It is pure: the same readings and times give the same JSON. */
 export interface PartnerFormat {
-  /** 1 where the format holds a single reading. */
+  /** Maximum number of readings in a message. 1 if the format holds a single reading. */
   readonly readingsPerMessageMax: number;
-  /** Distance of the readings of the first hour, sent at the start. */
+  /** Time between the readings of the first hour, which is sent at the start. */
   readonly historyStepMs: number;
   /** Whether this partner sends an `Idempotency-Key`. */
   readonly sendsIdempotencyKey: boolean;
-  /** JSON value of one message: `readings` (at least one) from oldest to newest, handed over at `sentAtMs`. */
+  /** Returns one message as a JSON value. `readings` has at least one reading, oldest first. `sentAtMs` is the sending time. */
   render(asset: DemoAsset, readings: readonly VehicleState[], sentAtMs: number): unknown;
 }
 

@@ -21,7 +21,7 @@ const FORMATS: Record<DemoProduct, PartnerFormat> = {
   deliversafe: deliversafeFormat,
 };
 
-/** A day of each vehicle of the product, in messages of `perMessage` readings: what was true, and what came of it. */
+/** A day of each vehicle of the product, in messages of `perMessage` readings: the true states and the mapped records. */
 function* day(product: DemoProduct, perMessage: number) {
   const { render } = FORMATS[product];
   const { validateInput, mapping } = products.find(product)!;
@@ -55,7 +55,7 @@ function agrees(record: MappedRecord, state: VehicleState): void {
 }
 
 test.each(['traccar', 'flespi', 'deliversafe'] as const)(
-  '%s: its product maps every reading back to what was true',
+  '%s: its product maps every reading back to the true state',
   (name) => {
     for (const { states, records } of day(name, FORMATS[name].readingsPerMessageMax === 1 ? 1 : 3)) {
       expect(records.map((record) => record.observedAtMs)).toEqual(states.map((state) => state.atMs));
@@ -64,7 +64,7 @@ test.each(['traccar', 'flespi', 'deliversafe'] as const)(
   },
 );
 
-test('samsara: its product maps every fix and temperature back to what was true', () => {
+test('samsara: its product maps every fix and temperature back to the true state', () => {
   for (const { states, records } of day('samsara', 3)) {
     const fixes = records.filter((record) => record.signals.gps);
     expect(fixes.map((record) => record.observedAtMs)).toEqual(states.map((state) => state.atMs));
@@ -77,7 +77,7 @@ test('samsara: its product maps every fix and temperature back to what was true'
   }
 });
 
-test('together the four partners tell of tires, lights, doors, refrigeration, faults, weights and safety units', () => {
+test('together the four partners report tires, lights, doors, refrigeration, faults, weights and safety units', () => {
   const seen = new Set<string>();
   for (const product of Object.keys(FORMATS) as DemoProduct[]) {
     for (const { records } of day(product, 1)) {

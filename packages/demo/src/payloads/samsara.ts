@@ -1,7 +1,7 @@
 import type { VehicleState } from '../vehicle.ts';
 import { milesPerHour, type PartnerFormat, secondsIso } from './format.ts';
 
-/** Samsara trailer stats feed page: one trailer, an array per signal, each value with its own time; milli-degrees, mph. */
+/** Samsara trailer stats feed page: one trailer, an array per signal, a time per value. Units are millidegrees and mph. */
 export const samsaraFormat: PartnerFormat = {
   readingsPerMessageMax: 60,
   historyStepMs: 30_000,
@@ -36,7 +36,7 @@ function fix(state: VehicleState) {
   };
 }
 
-/** Temperatures with every reading; what changes seldom at most twice a minute; the door with the time it changed. */
+/** Temperatures of every reading, rarely changing values at most twice a minute, and the door with the time of its change. */
 function refrigeration(readings: readonly VehicleState[]) {
   const newest = readings.at(-1)!;
   const time = secondsIso(newest.atMs);

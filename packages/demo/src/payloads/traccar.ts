@@ -1,7 +1,7 @@
 import { seedOf } from '../random.ts';
 import { knots, type PartnerFormat } from './format.ts';
 
-/** Traccar position forwarding (`forward.type = json`): one position and its device; knots, metres, UTC as `+00:00`. */
+/** Traccar position forwarding (`forward.type = json`): one position and its device, in knots, metres and UTC (`+00:00`). */
 export const traccarFormat: PartnerFormat = {
   readingsPerMessageMax: 1,
   historyStepMs: 60_000,

@@ -1,12 +1,12 @@
 import { answerParent } from '../rig/child.ts';
 import { openWire } from '../rig/wire.ts';
 
-/** Load from a process of its own: ready-made requests in turn over kept connections, each with one at a time. */
+/** A load generator in its own process. It sends prepared requests in turn over kept connections, one at a time on each. */
 export interface AuthLoadOrder {
   readonly port: number;
   readonly requests: readonly string[];
   readonly connections: number;
-  /** The end of the load, unless the requests are sent once each. */
+  /** Duration of the load. Ignored if each request is sent once only. */
   readonly seconds: number;
   readonly onceEach: boolean;
 }
@@ -30,7 +30,7 @@ async function run({ port, requests, connections, seconds, onceEach }: AuthLoadO
     wires.map(
       (wire) =>
         new Promise<void>((end) => {
-          if (wire === undefined) throw new Error(`nobody listens on port ${port}`);
+          if (wire === undefined) throw new Error(`no server listens on port ${port}`);
           const step = (): void => {
             if (onceEach ? next >= ready.length : performance.now() >= endMs) return end();
             wire.send(ready[next++ % ready.length]!, (answer) => {

@@ -14,9 +14,9 @@ import { answerParent } from '../rig/child.ts';
 import { AROUND, configOf } from '../rig/seed.ts';
 
 /**
- * Our HTTP server with one route twice, for everybody and for a scope, and with the doors of authentication as they
- * are, but no limits: what is measured is the wall, not what stands behind it. And `node:http` alone in a process of
- * its own, when it is started with no data folder.
+ * The server of the authentication benchmark: our HTTP server with one public route, the same route behind a scope, and
+ * the real authentication routes. It has no limits, so that only authentication is measured. Asked for `bare`, it starts
+ * a plain `node:http` server instead.
  */
 export type AuthServerQuestion =
   | { readonly kind: 'bare' }

@@ -8,10 +8,13 @@ import type { AuthLoadOrder, AuthLoadResult } from './auth-load.ts';
 import type { AuthServerQuestion } from './auth-server.ts';
 
 /**
- * What being recognized costs: a route for a scope beside the same route for everybody and beside a bare `node:http`
- * server; tokens that are seen for the first time beside tokens that are known; and trading a key for a token. Rounds
- * alternate and ratios are taken within a round, so that what else the machine does meets all alike. CPU is the
- * server process's own, PostgreSQL not included.
+ * Measures the cost of authentication:
+ * - a route behind a scope, against the same public route and a bare `node:http` server;
+ * - tokens that the server sees for the first time, against tokens in its cache;
+ * - the exchange of a key for a token.
+ *
+ * Rounds alternate and ratios are taken within a round, so that other load on the machine affects all cases alike. CPU time
+ * is that of the server process, without PostgreSQL.
  */
 export interface AuthBenchOptions {
   readonly rounds: number;
@@ -21,7 +24,7 @@ export interface AuthBenchOptions {
 
 const WARM_UP_SECONDS = 2;
 const KEYS = 100;
-/** Sent once each; all but these fit the cache of tokens that have been verified. */
+/** Each is sent once, so the server verifies it. All other tokens fit into the cache of verified tokens. */
 const NEW_TOKENS_PER_ROUND = 3_000;
 
 interface Measured {
@@ -32,10 +35,10 @@ interface Measured {
 
 const CONTENDERS = {
   bare: 'bare node:http',
-  public: 'our route for everybody',
-  guarded: 'the same for a scope, token known',
-  first: 'the same, token seen for the first time',
-  exchange: 'a key traded for a token',
+  public: 'our public route',
+  guarded: 'the same behind a scope, token in the cache',
+  first: 'the same, token not in the cache',
+  exchange: 'exchange of a key for a token',
 } as const;
 type Contender = keyof typeof CONTENDERS;
 
@@ -132,7 +135,7 @@ Being recognized costs ${guardUs} us of CPU when the token is known and ${firstU
   };
 }
 
-/** User and system time of a process so far; `/proc` counts in hundredths of a second. */
+/** User and system CPU time of a process so far, in ms. `/proc` counts in units of 10 ms. */
 async function readCpuMs(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

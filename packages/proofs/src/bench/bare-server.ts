@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { answerParent } from '../rig/child.ts';
 
-/** The yardstick: `node:http` that reads the body, parses it and answers 202, and keeps nothing. */
+/** The server to compare with: `node:http` reads and parses the body, stores nothing and answers 202. */
 const ANSWER = JSON.stringify({ receiptId: '01900000-0000-7000-8000-000000000000', status: 'queued' });
 
 const server = createServer((request, response) => {

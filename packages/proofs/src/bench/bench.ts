@@ -6,12 +6,14 @@ import { benchLimits } from './limits.ts';
 import { benchPages } from './pages.ts';
 import { benchPipeline } from './pipeline.ts';
 
-/** `npm run bench -- <name>`: each prints its figures on its last line and exits with 1 when it falls short. */
-const program = new Command('bench').description('measure, side by side where it can be').showHelpAfterError();
+/** `npm run bench -- <name>`: each benchmark prints its figures on the last line and exits with 1 if a goal is missed. */
+const program = new Command('bench')
+  .description('measure how fast the server is, against alternatives where there are some')
+  .showHelpAfterError();
 
 program
   .command('intake')
-  .description('our intake beside a bare node:http server and one INSERT per request')
+  .description('our intake, against a bare node:http server and against one INSERT per request')
   .option('--n <rounds>', 'rounds', Number, 5)
   .option('--seconds <seconds>', 'length of a round for each of the three', Number, 5)
   .option('--connections <count>', 'connections, each with one request at a time', Number, 100)
@@ -21,7 +23,7 @@ program
 
 program
   .command('pipeline')
-  .description('from POST to readable: records per second, and the backlog under constant load')
+  .description('records per second from POST until they can be read, and the backlog under constant load')
   .option('--seconds <seconds>', 'length of the constant load', Number, 20)
   .option('--n <records>', 'records sent in batches', Number, 100_000)
   .option('--connections <count>', 'connections, each with one request at a time', Number, 100)
@@ -38,14 +40,16 @@ program
 
 program
   .command('limits')
-  .description('the cost of a decision: none, in memory, in Redis, and by the share while Redis is away')
+  .description(
+    'the cost of a limit decision: without limits, in memory, in Redis, and by the local share while Redis is unavailable',
+  )
   .option('--seconds <seconds>', 'length of each round', Number, 3)
   .option('--json', 'one line of JSON on stdout and nothing else')
   .action((options) => present((scratch) => benchLimits(scratch, options), options));
 
 program
   .command('auth')
-  .description('recognizing a caller and trading a key for a token, beside a bare node:http server')
+  .description('verifying a token and exchanging a key for a token, against a bare node:http server')
   .option('--n <rounds>', 'rounds', Number, 5)
   .option('--seconds <seconds>', 'length of a round for each', Number, 3)
   .option('--connections <count>', 'connections, each with one request at a time', Number, 50)

@@ -16,8 +16,8 @@ import { answerParent } from '../rig/child.ts';
 import { AROUND, configOf } from '../rig/seed.ts';
 
 /**
- * What most would write: our own route with everything before and behind it, but one INSERT per request on a pool of
- * connections instead of the group commit, and no mapping beside it.
+ * The server to compare the group commit with: our own intake route, but with one INSERT per request on a pool of
+ * connections, and without mapping.
  */
 async function listen(dataDirectory: string): Promise<number> {
   const config = configOf(dataDirectory);

@@ -16,9 +16,9 @@ import {
 import { formatTable, median, round } from '../rig/table.ts';
 
 /**
- * Our intake beside a bare `node:http` server and beside one INSERT per request, under the same load in the same run.
- * Rounds alternate, so that what else the machine does meets all three; ratios are taken within a round, and the
- * median of the rounds counts. Before the next round the server has mapped what it took, so nobody pays for another.
+ * Measures our intake against a bare `node:http` server and against one INSERT per request, under the same load. Rounds
+ * alternate, so that other load on the machine affects all three alike. Ratios are taken within a round, and the result is
+ * the median of the rounds. A round starts only after the server has mapped all envelopes of the round before.
  */
 export interface IntakeBenchOptions {
   readonly rounds: number;
@@ -56,12 +56,12 @@ export async function benchIntake(scratch: Scratch, options: IntakeBenchOptions)
   const contenders = {
     ours: await contender('ours: authenticated, validated, fsynced', site, seed.partnerKeys.traccar),
     bare: await contender(
-      'bare node:http, nothing kept',
+      'bare node:http, nothing stored',
       { ...site, httpPort: await bare.ask<number>(null) },
       undefined,
     ),
     insert: await contender(
-      'the same route, one INSERT each',
+      'the same route, one INSERT per request',
       { ...insertSite, httpPort: await inserts.ask<number>(insertSite.dataDirectory) },
       insertSeed.partnerKeys.traccar,
     ),

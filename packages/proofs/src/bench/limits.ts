@@ -12,9 +12,9 @@ import type { Scratch } from '../rig/scratch.ts';
 import { formatTable, round } from '../rig/table.ts';
 
 /**
- * What a decision costs: against none, in memory, in Redis, and by the share while Redis is away. Two requests: intake
- * (the windows of product and VIN) and a customer's read (bucket and slot, which is released). The CPU of this process
- * and that of Redis are taken from the system, over the whole round.
+ * Measures the cost of one limit decision: without limits, in memory, in Redis, and by the local share while Redis is
+ * unavailable. It measures two requests: intake (the windows of product and VIN) and a customer's read (a bucket, and a
+ * slot that is released again). CPU time of this process and of Redis is read from the system for the whole round.
  */
 export interface LimitsBenchOptions {
   readonly seconds: number;
@@ -22,7 +22,7 @@ export interface LimitsBenchOptions {
 
 const VINS = 1_000;
 const IN_FLIGHT = [1, 64];
-/** A decision counts in whole units so high that all are admitted: refusals would cost less. */
+/** A limit so high that every request is admitted. Refusals would cost less and change the result. */
 const PLENTY = 1_000_000_000;
 const WARM_UP_SECONDS = 0.5;
 
@@ -74,7 +74,7 @@ export async function benchLimits(scratch: Scratch, options: LimitsBenchOptions)
     nodeId: systemIds.uuid(),
     clock: systemClock,
     log: silentLogger,
-    // So that what is measured is Redis, on a busy machine too; how many are later than a server waits is told.
+    // Long, so that Redis decides every request even on a busy machine. `latePercent` shows what a real server would miss.
     decisionMsMax: 1_000,
   });
   scratch.defer(() => shared.close());
@@ -164,21 +164,21 @@ interface Round {
   readonly request: string;
   readonly inFlight: number;
   readonly perSecond: number;
-  /** Of this process, per decision. */
+  /** CPU time of this process per decision. */
   readonly cpuUs: number;
   readonly redisCpuUs: number | undefined;
   readonly p50Us: number;
   readonly p99Us: number;
-  /** Decided by the share: Redis was late or away. */
+  /** Share of decisions made locally because Redis was late or unavailable. */
   readonly sharePercent: number;
-  /** Later than a server would have waited. */
+  /** Share of decisions that took longer than a server waits. */
   readonly latePercent: number;
 }
 
-/** One in so many decisions is timed, so that the timing does not weigh on what is cheap. */
+/** Only every 16th decision is timed, because the timing would be a large part of a cheap decision. */
 const TIMED_EVERY = 16;
 
-/** What is decided in this process never yields by itself, and sockets want to be read. */
+/** Decisions in memory never yield to the event loop. After this many, the loop yields so that sockets are read. */
 const TURNS_PER_YIELD = 100;
 
 async function run(
@@ -225,7 +225,7 @@ async function run(
 
 const US_PER_TICK = 10_000;
 
-/** User and system time of a process so far (proc(5), fields 14 and 15). */
+/** User and system CPU time of a process so far, in µs (proc(5), fields 14 and 15). */
 function cpuUsOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -18,10 +18,13 @@ import { delay } from '../rig/wait.ts';
 import { measureStoredBytes, type StoredBytes } from './stored.ts';
 
 /**
- * From POST to readable. Three loads on one server: single records as fast as it takes them (its intake ceiling, and
- * how many become readable per second), batches in gzip, and a constant rate at 0.7 of the ceiling, under which the
- * backlog between intake and mapping must not grow. Readable means committed; at the end the customer's own pages
- * must show the last record of every trailer looked at.
+ * Measures the way from POST until a record can be read, with three loads on one server:
+ * - single records as fast as the server accepts them: the maximum intake rate, and records readable per second;
+ * - batches in gzip;
+ * - a constant rate of 0.7 of the maximum, under which the backlog between intake and mapping must not grow.
+ *
+ * A record is readable once it is committed. At the end, the customer's pages must show the last record of every trailer
+ * that is checked.
  */
 export interface PipelineBenchOptions {
   readonly seconds: number;
@@ -39,8 +42,8 @@ const BATCH_CONNECTIONS = 8;
 const SHARE_OF_CEILING = 0.7;
 const SAMPLE_MS = 500;
 /**
- * A backlog that breathes by the mapper's batches has some slope over a short window: what is below this share of the
- * rate, and within two standard errors of it, is not growth.
+ * The backlog rises and falls with the mapper's batches, so a short measurement always shows some slope. A slope below this
+ * share of the rate, plus two standard errors, does not count as growth.
  */
 const SLOPE_SHARE_MAX = 0.01;
 
@@ -58,11 +61,11 @@ export async function benchPipeline(scratch: Scratch, options: PipelineBenchOpti
   const warmUp = await load.run({ ...common, pace: { kind: 'closed' }, seconds: WARM_UP_SECONDS, firstSequence: 0 });
   await waitForDrain(site);
 
-  say(`the ceiling: single records for ${CEILING_SECONDS} s, as fast as they are taken`);
+  say(`maximum rate: single records for ${CEILING_SECONDS} s, as fast as the server accepts them`);
   const ceiling = await timeToReadable(site, () =>
     load.run({ ...common, pace: { kind: 'closed' }, seconds: CEILING_SECONDS, firstSequence: warmUp.nextSequence }),
   );
-  // Every trailer gets the same number of records, so that the last one of each is known.
+  // Every trailer gets the same number of records, so that the last record of each is known.
   const perSecond = Math.floor((ceiling.result.perSecond * SHARE_OF_CEILING) / TRAILERS) * TRAILERS;
 
   say(`constant load of ${perSecond}/s for ${options.seconds} s`);
@@ -87,10 +90,10 @@ export async function benchPipeline(scratch: Scratch, options: PipelineBenchOpti
   const errors = countErrors([warmUp, ceiling.result, steady, batches.result]);
   const rates = formatTable([
     ['', 'accepted/s', 'records readable/s', 'p50 ms', 'p99 ms'],
-    ['single records, as fast as taken', ...rateCells(ceiling)],
+    ['single records, as fast as accepted', ...rateCells(ceiling)],
     [`batches of ${RECORDS_PER_BATCH}, gzip (${batches.bytesPerBatch} bytes)`, ...rateCells(batches)],
     [
-      `single records, ${SHARE_OF_CEILING} of the ceiling`,
+      `single records, ${SHARE_OF_CEILING} of the maximum rate`,
       round(steady.perSecond),
       round(steady.perSecond),
       round(steady.p50Ms, 1),
@@ -121,7 +124,7 @@ export async function benchPipeline(scratch: Scratch, options: PipelineBenchOpti
       samples,
     },
     goals: [
-      atMost(`backlog slope at ${SHARE_OF_CEILING} of the ceiling, 1/s`, round(slope, 1), round(slopeMax, 1)),
+      atMost(`backlog slope at ${SHARE_OF_CEILING} of the maximum rate, 1/s`, round(slope, 1), round(slopeMax, 1)),
       { name: 'errors and rejects', figure: errors + rejected, goal: '0', isMet: errors + rejected === 0 },
     ],
   };
@@ -144,7 +147,7 @@ const rateCells = ({ result, recordsPerSecond }: Timed) => [
   round(result.p99Ms, 1),
 ];
 
-/** Records added from the first POST until the last is readable, by that time. */
+/** Returns the number of records that were added, and the time from the first POST until the last one is readable. */
 async function timeToReadable(site: Site, send: () => Promise<Timed['result']>): Promise<Timed> {
   const before = await readMetric(site, ADDED);
   const beganMs = performance.now();
@@ -201,7 +204,7 @@ function startSampler(site: Site): { stop(): Promise<Sample[]> } {
   };
 }
 
-/** Least squares, in envelopes per second, and the standard error of that slope. */
+/** The slope by least squares, in envelopes per second, and its standard error. */
 function slopeOf(samples: readonly Sample[]): { slope: number; error: number } {
   const mean = (read: (sample: Sample) => number) =>
     samples.reduce((sum, sample) => sum + read(sample), 0) / samples.length;
@@ -221,7 +224,7 @@ function thinned(samples: readonly Sample[]): readonly Sample[] {
 
 const TRAILERS_LOOKED_AT = 5;
 
-/** The customer's page of each trailer looked at begins with what was sent last. */
+/** Checks that the customer's page of each checked trailer begins with the record that was sent last. Throws if not. */
 async function assertReadable(site: Site, seed: Seed, lastSequence: number): Promise<void> {
   const token = await authenticate(site, 'customer', seed.customerKey);
   for (const vin of seed.vins.slice(0, TRAILERS_LOOKED_AT)) {

@@ -1,9 +1,11 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 
 /**
- * What the partner's side knows, in a file of its own: each send, and what came of it. Lines, fields separated by
- * blanks: `S lane sequence` a request goes out, `A lane sequence receiptId replayed` it was answered 202,
- * `U lane sequence why` its outcome is unknown (connection cut, 5xx, 429), `R lane sequence status` it was refused.
+ * The partner's own log of its requests and their outcomes, in a file. Each line has fields separated by spaces:
+ * - `S lane sequence`: a request is sent.
+ * - `A lane sequence receiptId replayed`: it was answered with 202.
+ * - `U lane sequence why`: its outcome is unknown (connection cut, 5xx, 429).
+ * - `R lane sequence status`: it was refused.
  */
 export interface ClientLog {
   sent(lane: number, sequence: number): void;
@@ -25,19 +27,19 @@ export function openClientLog(file: string): ClientLog {
   };
 }
 
-/** One payload of the partner's, over all attempts to hand it over. */
+/** One payload with all attempts to send it. */
 export interface Sending {
   attempts: number;
   unknowns: number;
-  /** Of the 202, if there was one. */
+  /** The receipt id in the 202, if there was one. */
   receiptId: string | undefined;
   isReplayed: boolean;
 }
 
 export interface ReadLog {
-  /** By lane, by sequence. */
+  /** Keyed by lane, then by sequence number. */
   readonly lanes: ReadonlyMap<number, ReadonlyMap<number, Sending>>;
-  /** Unknown outcomes and refusals by what they were. */
+  /** The number of unknown outcomes, by cause. */
   readonly unknowns: Readonly<Record<string, number>>;
   readonly refusals: Readonly<Record<string, number>>;
 }

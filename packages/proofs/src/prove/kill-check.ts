@@ -1,20 +1,20 @@
 import type { ReadLog, Sending } from './client-log.ts';
 import { habitOf } from './lanes.ts';
 
-/** What the database holds, reduced to what the promise speaks of. */
+/** What the database holds: the parts that the checks need. */
 export interface Stored {
   readonly envelopes: readonly StoredEnvelope[];
   readonly records: readonly StoredRecord[];
-  /** Envelopes still between intake and mapping; none after the drain. */
+  /** Envelopes that are not mapped yet. Zero once the intake log is empty. */
   readonly queued: number;
 }
 
 export interface StoredEnvelope {
   readonly id: string;
   readonly vin: string;
-  /** Read out of the body. */
+  /** The sequence number in the body. */
   readonly sequence: number;
-  /** Whether the body is byte for byte what the client sent. */
+  /** Whether the body has exactly the bytes that the client sent. */
   readonly isWhole: boolean;
   readonly receipts: number;
   readonly status: string | null;
@@ -29,26 +29,28 @@ export interface StoredRecord {
 
 export interface Findings {
   readonly acknowledged: number;
-  /** Never acknowledged, and stored nevertheless: allowed once. */
+  /** Payloads that were stored although no attempt was acknowledged. This is allowed. */
   readonly storedUnacknowledged: number;
-  /** Answered with the receipt of an earlier attempt whose 202 never arrived. */
+  /** Attempts that got the receipt of an earlier attempt, whose 202 had not arrived. */
   readonly replayed: number;
   readonly lost: number;
   readonly doubled: number;
   readonly disordered: number;
-  /** In the database, and nobody sent it so. */
+  /** Envelopes and records in the database that the client did not send in this form. */
   readonly unexplained: number;
-  /** The first few, in words. */
+  /** The first findings as sentences. */
   readonly examples: readonly string[];
 }
 
 const EXAMPLES_MAX = 10;
 
 /**
- * Holds the client's log against the database. Lost: acknowledged, and its envelope, its receipt `processed` or its
- * record is missing or altered. Doubled: more than one record of a payload, more than one receipt of an envelope, or
- * more than one envelope where the lane sent a key or sent once. Disordered: records of a VIN whose positions do not
- * rise with the sequence.
+ * Compares the client's log with the database and counts four kinds of errors:
+ * - Lost: a payload was acknowledged, but its envelope, its `processed` receipt or its record is missing or changed.
+ * - Doubled: a payload has two records, an envelope has two receipts, or a payload has two envelopes although it was sent
+ *   once or with an Idempotency-Key.
+ * - Disordered: the positions of a VIN's records do not rise with the sequence numbers.
+ * - Unexplained: an envelope or record that the client did not send in this form.
  */
 export function checkStored(log: ReadLog, stored: Stored, vins: readonly string[]): Findings {
   const examples: string[] = [];
@@ -76,7 +78,10 @@ export function checkStored(log: ReadLog, stored: Stored, vins: readonly string[
       const fault = findDouble(lane, sending, its);
       if (fault !== undefined) complain('doubled', `${place} ${fault}`);
       if (its.envelopes.length > 0 !== its.records.length > 0)
-        complain('lost', `${place} is half there: ${its.envelopes.length} envelopes, ${its.records.length} records`);
+        complain(
+          'lost',
+          `${place} is stored in part: ${its.envelopes.length} envelopes, ${its.records.length} records`,
+        );
     }
   }
   for (const envelope of stored.envelopes) {
@@ -105,11 +110,11 @@ interface Found {
 
 function findLoss(receiptId: string, its: Found): string | undefined {
   const envelope = its.envelopes.find(({ id }) => id === receiptId);
-  if (envelope === undefined) return `was acknowledged as ${receiptId} and has no such envelope`;
-  if (!envelope.isWhole) return `was acknowledged as ${receiptId} and its bytes differ`;
+  if (envelope === undefined) return `was acknowledged as ${receiptId}, but there is no such envelope`;
+  if (!envelope.isWhole) return `was acknowledged as ${receiptId}, but its bytes differ`;
   if (envelope.status !== 'processed')
-    return `was acknowledged as ${receiptId} and its receipt says ${envelope.status ?? 'queued'}`;
-  return its.records.length === 0 ? `was acknowledged as ${receiptId} and has no record` : undefined;
+    return `was acknowledged as ${receiptId}, but its receipt says ${envelope.status ?? 'queued'}`;
+  return its.records.length === 0 ? `was acknowledged as ${receiptId}, but has no record` : undefined;
 }
 
 function findDouble(lane: number, sending: Sending, its: Found): string | undefined {
@@ -132,7 +137,7 @@ function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): M
   return groups;
 }
 
-/** A checker that finds nothing must be shown to find something: damaged copies of what is stored, each of which has to be caught. */
+/** Tests the checker itself: damages copies of the stored data and returns the damages that `checkStored` does not find. */
 export function missedDamages(log: ReadLog, stored: Stored, vins: readonly string[]): string[] {
   const acknowledged = new Set(
     [...log.lanes.values()].flatMap((sendings) => [...sendings.values()].flatMap(({ receiptId }) => receiptId ?? [])),
@@ -141,28 +146,28 @@ export function missedDamages(log: ReadLog, stored: Stored, vins: readonly strin
   const record = stored.records.find(({ receiptId }) => receiptId === victim?.id);
   const other = stored.records.find(({ vin, position }) => vin === record?.vin && position !== record.position);
   if (victim === undefined || record === undefined || other === undefined)
-    return ['nothing to damage: too little was stored'];
+    return ['too little was stored to damage it'];
   const damages: Record<string, { kind: 'lost' | 'doubled' | 'disordered'; stored: Stored }> = {
-    'an envelope taken away': {
+    'a removed envelope': {
       kind: 'lost',
       stored: { ...stored, envelopes: stored.envelopes.filter((one) => one !== victim) },
     },
-    'a record taken away': {
+    'a removed record': {
       kind: 'lost',
       stored: { ...stored, records: stored.records.filter((one) => one !== record) },
     },
-    'a body altered': {
+    'a changed body': {
       kind: 'lost',
       stored: {
         ...stored,
         envelopes: stored.envelopes.map((one) => (one === victim ? { ...one, isWhole: false } : one)),
       },
     },
-    'a record twice': {
+    'a doubled record': {
       kind: 'doubled',
       stored: { ...stored, records: [...stored.records, { ...record, position: 1e12 }] },
     },
-    'two records exchanged': {
+    'two records in the wrong order': {
       kind: 'disordered',
       stored: {
         ...stored,

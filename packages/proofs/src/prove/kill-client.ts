@@ -6,9 +6,9 @@ import { type ClientLog, openClientLog } from './client-log.ts';
 import { habitOf, observedAtMs } from './lanes.ts';
 
 /**
- * The partner of the kill proof, in a process that is not killed. One lane per VIN, one request at a time, so the
- * order of the acknowledgements is the order of the sequence numbers. Lanes differ in what they do after an unknown
- * outcome, see lanes.ts.
+ * The partner of the kill proof. It runs in a process that is never killed. It has one lane per VIN. A lane has one request
+ * at a time, so its acknowledgements come in the order of the sequence numbers. What a lane does after an unknown outcome
+ * depends on its habit (lanes.ts).
  */
 export interface ClientOrder {
   readonly port: number;
@@ -17,17 +17,17 @@ export interface ClientOrder {
   readonly perSecond: number;
   readonly logFile: string;
   readonly startedAtMs: number;
-  /** Makes the Idempotency-Keys of this run its own. */
+  /** Part of every Idempotency-Key, so that the keys of each run are unique. */
   readonly run: string;
 }
 
 export type ClientQuestion =
   | { readonly kind: 'start'; readonly order: ClientOrder }
-  /** Answers when a request sent from now on has been acknowledged. */
+  /** Answers when a request that is sent from now on has been acknowledged. */
   | { readonly kind: 'first-202' }
-  /** Answers when as many more have been acknowledged. */
+  /** Answers when `count` more requests have been acknowledged. */
   | { readonly kind: 'acknowledged'; readonly count: number }
-  /** Answers when every lane has settled what it had begun. */
+  /** Answers when every lane has finished its current payload. */
   | { readonly kind: 'finish' };
 
 const RETRY_MS = 15;
@@ -74,7 +74,7 @@ function attempt(wire: Wire, request: Buffer, lane: number, sequence: number): P
   return new Promise((resolve) => wire.send(request, (answer) => resolve({ sentAtMs, answer })));
 }
 
-/** Whether this ends the matter. */
+/** Logs the outcome of an attempt. Returns true if it is known, so that no retry is needed. */
 function note(lane: number, sequence: number, { sentAtMs, answer }: Attempt): boolean {
   if (answer === undefined || answer.status >= 500 || answer.status === 429) {
     log.unknown(lane, sequence, answer === undefined ? 'cut' : String(answer.status));

@@ -23,9 +23,9 @@ import type { ClientQuestion } from './kill-client.ts';
 import { readStored } from './read-stored.ts';
 
 /**
- * SIGKILL under load, of the server and of PostgreSQL in turn, at moments drawn from a seed. Every 202 the client has
- * in its log must then be in the database exactly once and in order; what was never acknowledged may be there once.
- * Some kills come while the one before is still being recovered from.
+ * Kills the server and PostgreSQL in turn with SIGKILL, under load, at random times that depend on a seed. Some kills come
+ * during the recovery from the kill before. At the end every payload that was answered with 202 must be in the database
+ * exactly once and in order. A payload that was never acknowledged may be there once.
  */
 export interface KillOptions {
   readonly kills: number;
@@ -34,10 +34,10 @@ export interface KillOptions {
 }
 
 const TRAILERS = 40;
-/** A kill comes after up to this many acknowledgements and then up to this many milliseconds. */
+/** Before each kill, the proof waits for a random number of acknowledgements and then for a random time, up to these. */
 const ACKNOWLEDGED_MAX = 400;
 const JITTER_MS = 30;
-/** One in so many kills does not wait for the recovery from the one before. */
+/** On average, one kill in this many does not wait for the recovery from the kill before. */
 const IMPATIENT_ONE_IN = 5;
 const IMPATIENT_MS = 800;
 
@@ -46,7 +46,7 @@ type Victim = 'server' | 'postgres';
 interface Kill {
   readonly victim: Victim;
   readonly atMs: number;
-  /** When a request sent after the kill was answered 202. */
+  /** Resolves with the time when a request that was sent after the kill was answered with 202. */
   readonly recovered: Promise<number>;
 }
 
@@ -114,18 +114,18 @@ export async function proveKill(scratch: Scratch, options: KillOptions): Promise
 }
 
 interface KeptServer {
-  /** How often it ended without having been killed, as one that finds its PostgreSQL killed while starting may. */
+  /** How often it ended without being killed. It may do so if its PostgreSQL is killed while it starts. */
   readonly ownEnds: number;
   kill(): Promise<void>;
   stop(): Promise<void>;
-  /** The value, or an error that quotes the server when it does not come in time. */
+  /** Resolves with the value. Rejects with the server's last output if the value does not come in time. */
   orFails<Value>(value: Promise<Value>, what: string): Promise<Value>;
 }
 
 const RECOVERY_MS_MAX = 60_000;
 const OWN_ENDS_MAX = 100;
 
-/** Starts the server again whenever it ends, as a process supervisor would. */
+/** Starts the server again each time it ends, as a process supervisor does. */
 async function keepServer(scratch: Scratch, site: Site): Promise<KeptServer> {
   let current = startServer(scratch, site);
   await current.ready();
@@ -167,11 +167,11 @@ async function keepServer(scratch: Scratch, site: Site): Promise<KeptServer> {
   };
 }
 
-/** Kills the postmaster its own lock file names, as soon as there is a living one. */
+/** Waits until the lock file names a running postmaster, and kills it. */
 async function killPostgres(site: Site): Promise<void> {
   const cluster = clusterOf(site.dataDirectory);
   const pid = await waitFor(
-    'a living postmaster',
+    'a running postmaster',
     async () => {
       const found = Number.parseInt(await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => ''), 10);
       return found > 1 && (await isPostgresOf(found, cluster)) ? found : undefined;
@@ -208,11 +208,11 @@ function toReport({ seed, kills, ownEnds, recoveriesMs, log, findings, missed }:
   ]);
   const words = [
     `Seed ${seed}. ${kills} kills; the time runs from the kill to the first 202 of a request sent after it.`,
-    `${acknowledged} acknowledged; ${unknowns} attempts with unknown outcome (${JSON.stringify(log.unknowns)}); of the payloads never acknowledged ${storedUnacknowledged} are stored.`,
+    `${acknowledged} acknowledged; ${unknowns} attempts with unknown outcome (${JSON.stringify(log.unknowns)}); ${storedUnacknowledged} payloads were stored although they were never acknowledged.`,
     `${replayed} retries got the receipt of an earlier attempt whose 202 had not arrived. The server ended by itself ${ownEnds} times while starting.`,
     ...findings.examples,
     ...(refused > 0 ? [`Refused: ${JSON.stringify(log.refusals)}`] : []),
-    ...missed.map((name) => `The checker did not notice ${name}.`),
+    ...missed.map((name) => `The checker did not find ${name}.`),
   ];
   const none = (name: string, figure: number) => ({ name, figure, goal: '0', isMet: figure === 0 });
   const all = Object.values(recoveriesMs).flat();
@@ -241,9 +241,9 @@ function toReport({ seed, kills, ownEnds, recoveriesMs, log, findings, missed }:
       none('acknowledged and lost', lost),
       none('stored more than once', doubled),
       none('out of order per VIN', disordered),
-      none('stored and never sent so', unexplained),
+      none('stored in a form that was never sent', unexplained),
       none('valid requests refused', refused),
-      none('damages the checker did not notice', missed.length),
+      none('damages the checker did not find', missed.length),
       { name: 'acknowledged at all', figure: acknowledged, goal: '> 0', isMet: acknowledged > 0 },
     ],
   };

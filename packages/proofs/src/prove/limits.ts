@@ -12,21 +12,21 @@ import { proveOverload } from './limits/overload.ts';
 import type { Part } from './limits/part.ts';
 
 /**
- * Limits are exact, shared, survive what they depend on, and protect. Real server processes on one PostgreSQL and one
- * Redis (Debian's, started here), and one alone with everything embedded, are asked over HTTP and gRPC by many
- * connections for several times what they may give.
+ * Proves that limits are exact, are shared by all nodes, survive an outage of Redis or a node, and protect the server. Many
+ * connections ask for several times the limit over HTTP and gRPC. They ask several server processes on one PostgreSQL and
+ * one Redis (Debian's packages, started here), and a single server with everything embedded.
  */
 export interface LimitsProofOptions {
-  /** Windows each limit is hammered for. */
+  /** For how many windows each limit is under load. */
   readonly windows: number;
-  /** Of the overload. */
+  /** Duration of the overload. */
   readonly seconds: number;
-  /** In a batch of the overload. */
+  /** Records in each batch of the overload. */
   readonly records: number;
-  /** Of the comparison of two customers. */
+  /** Rounds of the comparison of two customers. */
   readonly rounds: number;
   readonly parts: readonly PartName[];
-  /** How long the nodes wait for Redis; more than the default where the machine is busy with other things. */
+  /** How long the nodes wait for Redis. Set it above the default on a machine with other load. */
   readonly redisWaitMsMax: number;
 }
 

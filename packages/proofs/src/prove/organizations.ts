@@ -5,12 +5,12 @@ import { createRandom } from '../rig/random.ts';
 import { type Report, say } from '../rig/report.ts';
 import type { Scratch } from '../rig/scratch.ts';
 import { waitFor } from '../rig/wait.ts';
-import { createMarker, furnish, type House } from './organizations/furnish.ts';
+import { createMarker, createOrganization, type SampleOrganization } from './organizations/create-organization.ts';
+import type { Secrets } from './organizations/find-leak.ts';
 import { type HttpClient, openHttpClient } from './organizations/http-client.ts';
-import type { Secrets } from './organizations/judge.ts';
 import { proveLive } from './organizations/live.ts';
-import { type Api, createApi } from './organizations/office.ts';
 import { readOperations } from './organizations/operations.ts';
+import { type Api, createApi } from './organizations/organization-maker.ts';
 import { type Outcome, type Pass, toReport, type World } from './organizations/outcome.ts';
 import { type PayloadOutcome, provePayloads } from './organizations/payloads.ts';
 import { type Probe, planProbes, type Victim } from './organizations/probes.ts';
@@ -19,35 +19,37 @@ import { createFindings, type Findings, noteLeak, runProbes } from './organizati
 import type { OpenedServer, ServerQuestion } from './organizations/server.ts';
 
 /**
- * Organizations are kept apart. Every route of the OpenAPI document and the stream are asked by every sort of caller
- * of one organization for what belongs to another: nothing of it may be shown or changed, and the answer may not
- * depend on whether it exists. Three times: as the server is shipped; with its own conditions switched off, so that
- * row-level security stands alone; and with both walls down, where the proof must find leaks or is worth nothing.
+ * Proves that organizations are isolated. Every kind of caller of one organization calls every route of the OpenAPI
+ * document, and the stream, for data of another organization. Nothing of it may be shown or changed, and the answer may not
+ * depend on whether it exists. There are three passes:
+ * 1. The server as shipped.
+ * 2. Without the organization condition in its statements, so that row-level security alone isolates.
+ * 3. Without both. Here the proof must find leaks. Otherwise it could not find them in the other passes either.
  */
 export interface OrganizationsProofOptions {
   /** Probes in each of the first two passes. */
   readonly probes: number;
   readonly seed?: number;
-  /** Empty: an embedded PostgreSQL of the proof's own. */
+  /** Empty: the proof starts its own embedded PostgreSQL. */
   readonly databaseUrl?: string;
-  /** The module that, imported before the server, makes a build without the first wall. */
-  readonly withoutFirstWall?: string;
+  /** Path of the module that removes the organization condition. It is imported before the server. */
+  readonly withoutOrganizationCondition?: string;
 }
 
 const PASSES: readonly Pass[] = [
-  { name: 'as shipped', hasFirstWall: true, hasSecondWall: true },
-  { name: 'row-level security alone', hasFirstWall: false, hasSecondWall: true },
-  { name: 'both walls down', hasFirstWall: false, hasSecondWall: false },
+  { name: 'as shipped', hasOrganizationCondition: true, hasRowSecurity: true },
+  { name: 'row-level security alone', hasOrganizationCondition: false, hasRowSecurity: true },
+  { name: 'without both', hasOrganizationCondition: false, hasRowSecurity: false },
 ];
-/** Enough to see leaks everywhere once nothing holds them back. */
+/** Enough probes to find leaks of every kind in the third pass. */
 const CONTROL_PROBES_MAX = 3_000;
-/** Opening a stream costs as much as several requests. */
+/** Share of the probes that open a stream. It is small, because a stream costs as much as several requests. */
 const LIVE_SHARE = 0.03;
 const LIVE_PROBES_MAX = 1_500;
-/** As often as the partners of other organizations can try one, over three passes. */
+/** How many Idempotency-Keys and VINs the partners of other organizations may use up in three passes. */
 const REPEATS_MAX = 36;
 const CONNECTIONS = 24;
-const WITHOUT_FIRST_WALL = join(import.meta.dirname, 'organizations/without-first-wall.ts');
+const WITHOUT_ORGANIZATION_CONDITION = join(import.meta.dirname, 'organizations/without-organization-condition.ts');
 const ROOT_EMAIL = 'root@example.com';
 
 export async function proveOrganizations(scratch: Scratch, options: OrganizationsProofOptions): Promise<Report> {
@@ -58,7 +60,10 @@ export async function proveOrganizations(scratch: Scratch, options: Organization
   const outcomes: Outcome[] = [];
   for (const pass of PASSES) {
     say(`${pass.name}: starting the server`);
-    const server = openServer(scratch, pass.hasFirstWall ? null : (options.withoutFirstWall ?? WITHOUT_FIRST_WALL));
+    const server = openServer(
+      scratch,
+      pass.hasOrganizationCondition ? null : (options.withoutOrganizationCondition ?? WITHOUT_ORGANIZATION_CONDITION),
+    );
     const { httpPort, grpcPort } = await server.ask<OpenedServer>({
       kind: 'open',
       dataDirectory,
@@ -68,13 +73,13 @@ export async function proveOrganizations(scratch: Scratch, options: Organization
     const api = createApi(http);
     if (world === undefined) {
       world = await createWorld(server, http, api, Math.min(REPEATS_MAX, Math.ceil(options.probes / 50)));
-      probes = planProbes(world.operations, world.houses, options.probes, createRandom(seed));
+      probes = planProbes(world.operations, world.samples, options.probes, createRandom(seed));
       say(`${probes.length} probes are planned`);
     }
-    if (!pass.hasSecondWall) await server.ask({ kind: 'drop-second-wall' });
-    const chosen = pass.hasSecondWall ? probes : probes.slice(0, CONTROL_PROBES_MAX);
+    if (!pass.hasRowSecurity) await server.ask({ kind: 'disable-row-security' });
+    const chosen = pass.hasRowSecurity ? probes : probes.slice(0, CONTROL_PROBES_MAX);
     const liveMax = liveProbes(options.probes);
-    // Mapping knows no walls: once is enough.
+    // Both protections concern reading. Mapping does not use them, so the first pass is enough.
     const payloadsMax = outcomes.length === 0 ? options.probes : 0;
     outcomes.push(
       await runPass({
@@ -123,7 +128,7 @@ async function createWorld(server: Server, http: HttpClient, api: Api, repeats: 
   });
   const root = (await api.call('POST', '/auth/sign-in', { body: { email: ROOT_EMAIL, password } }))
     .accessToken as string;
-  const furnishOne = async (which: string): Promise<House> => {
+  const createOne = async (which: string): Promise<SampleOrganization> => {
     const marker = createMarker();
     const organization =
       which === 'operator'
@@ -137,40 +142,40 @@ async function createWorld(server: Server, http: HttpClient, api: Api, repeats: 
       body: { name: `Organization ${marker}` },
     });
     const expireKey = async (keyId: string) => void (await server.ask({ kind: 'expire-key', keyId }));
-    return furnish(
+    return createOrganization(
       { api, http, operations, root, repeats, expireKey },
       { id: organization.id, slug: organization.slug, marker },
     );
   };
-  say('furnishing three organizations');
-  const houses = await Promise.all(['one', 'two', 'operator'].map(furnishOne));
+  say('creating three organizations with their data');
+  const samples = await Promise.all(['one', 'two', 'operator'].map(createOne));
   const values = new Map<string, string[]>();
-  for (const { id } of houses) values.set(id, await server.ask({ kind: 'values', organizationId: id }));
+  for (const { id } of samples) values.set(id, await server.ask({ kind: 'values', organizationId: id }));
   const known = new Map<string, Secrets>();
-  const secretsOf = (house: House, victim: Victim): Secrets => {
-    const name = `${house.id} ${victim.name}`;
-    const found = known.get(name) ?? createSecrets(house, victim, houses, values);
+  const secretsOf = (sample: SampleOrganization, victim: Victim): Secrets => {
+    const name = `${sample.id} ${victim.name}`;
+    const found = known.get(name) ?? createSecrets(sample, victim, samples, values);
     known.set(name, found);
     return found;
   };
-  return { operations, unknown, houses, root, secretsOf };
+  return { operations, unknown, samples, root, secretsOf };
 }
 
-/** All that the victim's rows held when it was furnished and the caller's did not. */
+/** Values that the victim's rows had at the start and that the caller's rows did not have. */
 function createSecrets(
-  house: House,
+  sample: SampleOrganization,
   victim: Victim,
-  houses: readonly House[],
+  samples: readonly SampleOrganization[],
   values: ReadonlyMap<string, string[]>,
 ): Secrets {
   if (victim.organizationId === null) {
-    return { values: new Set([house.hidden.plant, house.hidden.device, ...house.hidden.records]), markers: [] };
+    return { values: new Set([sample.hidden.plant, sample.hidden.device, ...sample.hidden.records]), markers: [] };
   }
-  // A VIN that others register too is no secret any more; the name and the id of its trailer are.
-  const claimable = houses.flatMap((one) => one.claimable);
-  const own = new Set([...(values.get(house.id) ?? []), ...claimable]);
+  // A VIN that other organizations may register too is no secret. The name and id of its trailer are.
+  const claimable = samples.flatMap((one) => one.claimable);
+  const own = new Set([...(values.get(sample.id) ?? []), ...claimable]);
   const theirs = (values.get(victim.organizationId) ?? []).filter((value) => !own.has(value));
-  const { marker } = houses.find(({ id }) => id === victim.organizationId)!;
+  const { marker } = samples.find(({ id }) => id === victim.organizationId)!;
   return { values: new Set(theirs), markers: [marker] };
 }
 
@@ -200,45 +205,45 @@ async function runPass({
   random,
 }: PassParts): Promise<Outcome> {
   const beganMs = performance.now();
-  const { operations, houses, secretsOf, root } = world;
+  const { operations, samples, secretsOf, root } = world;
   const findings = createFindings();
-  for (const house of houses) {
-    const own = probes.filter((probe) => probe.house === house);
-    say(`${pass.name}: ${own.length} probes by the callers of ${house.slug}`);
-    await keepingRows({ server, http, findings }, house, houses, () =>
-      runProbes(http, own, (probe) => secretsOf(probe.house, probe.victim), findings),
+  for (const sample of samples) {
+    const own = probes.filter((probe) => probe.sample === sample);
+    say(`${pass.name}: ${own.length} probes by the callers of ${sample.slug}`);
+    await keepingRows({ server, http, findings }, sample, samples, () =>
+      runProbes(http, own, (probe) => secretsOf(probe.sample, probe.victim), findings),
     );
   }
-  // Whoever's credential a leak has ended cannot subscribe any more: with the walls down only HTTP is asked.
-  const live = pass.hasSecondWall
-    ? await proveLive({ port: grpcPort, api, houses, secretsOf, findings, probesMax: liveMax, random })
+  // In the third pass a leak may end the credential of a caller, who then cannot subscribe. So only HTTP is probed there.
+  const live = pass.hasRowSecurity
+    ? await proveLive({ port: grpcPort, api, samples, secretsOf, findings, probesMax: liveMax, random })
     : { streams: 0, records: 0 };
   let unreached: readonly string[] = [];
-  if (pass.hasFirstWall) {
-    const [house, other] = houses as [House, House];
+  if (pass.hasOrganizationCondition) {
+    const [sample, other] = samples as [SampleOrganization, SampleOrganization];
     await drain(http);
-    await keepingRows({ server, http, findings }, house, [house, other], async () => {
-      unreached = await reachAll({ api, http, operations, root, findings }, house, other);
+    await keepingRows({ server, http, findings }, sample, [sample, other], async () => {
+      unreached = await reachAll({ api, http, operations, root, findings }, sample, other);
     });
   }
   let payloads: PayloadOutcome | null = null;
   if (payloadsMax > 0) {
-    const keeping = (house: House, work: () => Promise<void>) =>
-      keepingRows({ server, http, findings }, house, houses.slice(0, 2), work);
-    payloads = await provePayloads({ api, http, root, houses, findings, random, keepingRows: keeping }, payloadsMax);
+    const keeping = (sample: SampleOrganization, work: () => Promise<void>) =>
+      keepingRows({ server, http, findings }, sample, samples.slice(0, 2), work);
+    payloads = await provePayloads({ api, http, root, samples, findings, random, keepingRows: keeping }, payloadsMax);
   }
-  const lostCallers = (await Promise.all(houses.map((house) => findLost({ http, operations }, house)))).flat();
+  const lostCallers = (await Promise.all(samples.map((sample) => findLost({ http, operations }, sample)))).flat();
   return { pass, findings, unreached, lostCallers, payloads, ...live, seconds: (performance.now() - beganMs) / 1000 };
 }
 
-/** Runs `work` of `house`; whatever row of another organization is different afterwards is a leak. */
+/** Runs `work` for one organization. If a row of another organization has changed afterwards, that is a leak. */
 async function keepingRows(
   { server, http, findings }: { server: Server; http: HttpClient; findings: Findings },
-  house: House,
-  houses: readonly House[],
+  sample: SampleOrganization,
+  samples: readonly SampleOrganization[],
   work: () => Promise<void>,
 ): Promise<void> {
-  const others = houses.filter((one) => one !== house);
+  const others = samples.filter((one) => one !== sample);
   const read = () =>
     Promise.all(others.map(({ id }) => server.ask<Record<string, string>>({ kind: 'digests', organizationId: id })));
   const before = await read();
@@ -248,18 +253,18 @@ async function keepingRows(
   for (const [place, other] of others.entries()) {
     const changed = Object.keys(after[place]!).filter((table) => after[place]![table] !== before[place]![table]);
     if (changed.length > 0)
-      noteLeak(findings, 'changed', `callers of ${house.slug} changed rows of ${other.slug}: ${changed.join(', ')}`);
+      noteLeak(findings, 'changed', `callers of ${sample.slug} changed rows of ${other.slug}: ${changed.join(', ')}`);
     const acts = await server.ask<number>({
       kind: 'acts-of-others',
       organizationId: other.id,
-      callerOrganizationId: house.id,
+      callerOrganizationId: sample.id,
     });
     if (acts > 0)
-      noteLeak(findings, 'changed', `${acts} acts of callers of ${house.slug} in the audit log of ${other.slug}`);
+      noteLeak(findings, 'changed', `${acts} acts of callers of ${sample.slug} in the audit log of ${other.slug}`);
   }
 }
 
-/** Waits until what was sent is mapped, so that it is known where it went. */
+/** Waits until everything that was sent is mapped, so that its result can be checked. */
 function drain(http: HttpClient): Promise<true> {
   return waitFor(
     'the backlog to drain',

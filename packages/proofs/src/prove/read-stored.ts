@@ -16,7 +16,7 @@ interface EnvelopeRow {
   status: string | null;
 }
 
-/** Reads what a stopped server's data folder holds. `startedAtMs` and the body's own fields say what was sent. */
+/** Reads the data folder of a stopped server. Makes each sent body again, from `startedAtMs` and its fields, to compare it. */
 export async function readStored(dataDirectory: string, startedAtMs: number): Promise<Stored> {
   const host = await openHost(configOf(dataDirectory), AROUND, 'command');
   const database = await openDatabase(host, { poolSizeMax: 2, log: AROUND.log, applicationName: 'gladhand-prove' });

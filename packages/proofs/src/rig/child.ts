@@ -2,10 +2,10 @@ import { fork } from 'node:child_process';
 import { on } from 'node:events';
 import type { Scratch } from './scratch.ts';
 
-/** A script of ours in a process of its own: the parent asks, the child answers, and a child never outlives its parent. */
+/** A script in a child process. The parent asks questions and the child answers. The child ends when its parent ends. */
 export interface Child {
   ask<Answer>(question: unknown): Promise<Answer>;
-  /** What the child tells without being asked. */
+  /** Calls `listen` with every value that the child sends without being asked. */
   onTold(listen: (told: never) => void): void;
   close(): void;
 }
@@ -17,7 +17,7 @@ interface Envelope {
 }
 
 export function openChild(scratch: Scratch, file: string, nodeArguments: readonly string[] = []): Child {
-  // A session of its own, because Ctrl-C in a terminal goes to everybody in ours.
+  // Its own session, because Ctrl-C in a terminal goes to every process of our session.
   const child = fork(file, [], { detached: true, execArgv: [...nodeArguments], serialization: 'advanced' });
   const waiting = new Map<number, PromiseWithResolvers<unknown>>();
   const listeners: ((told: never) => void)[] = [];
@@ -45,7 +45,7 @@ export function openChild(scratch: Scratch, file: string, nodeArguments: readonl
       const asked = Promise.withResolvers<unknown>();
       const id = questions++;
       waiting.set(id, asked);
-      // Whoever awaits it hears of a child that ended; an answer nobody waits for any more must not end us.
+      // A caller that awaits the answer still gets the error. Without a caller, a rejection would end this process.
       asked.promise.catch(() => {});
       child.send({ id, value: question });
       return asked.promise as Promise<Answer>;
@@ -55,7 +55,7 @@ export function openChild(scratch: Scratch, file: string, nodeArguments: readonl
   };
 }
 
-/** In the child: answers every question, and ends when the parent is gone. */
+/** Runs in the child: answers every question, and ends the process when the parent has ended. */
 export async function answerParent(answer: (question: never) => unknown): Promise<void> {
   process.once('disconnect', () => process.exit(0));
   for await (const [{ id, value }] of on(process, 'message') as AsyncIterable<[Envelope]>) {
@@ -67,7 +67,7 @@ export async function answerParent(answer: (question: never) => unknown): Promis
   }
 }
 
-/** In the child: tells the parent something. */
+/** Runs in the child: sends the parent a value that it did not ask for. */
 export function tellParent(value: unknown): void {
   process.send?.({ value });
 }

@@ -7,16 +7,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** Where Debian's `postgresql` package puts PostgreSQL 15, the oldest version that is supported. */
+/** The folder of PostgreSQL 15 from Debian's `postgresql` package. It is the oldest supported version. */
 const PROGRAMS = '/usr/lib/postgresql/15/bin';
 const ACCOUNT = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
 
 export const hasInstalledPostgres = existsSync(join(PROGRAMS, 'postgres'));
 
-/** A PostgreSQL 15 of the machine's own package, on a temporary folder and a free TCP port: somebody else's server. */
+/** A PostgreSQL 15 from the machine's package, in a temporary folder and on a free TCP port: an external server. */
 export interface InstalledPostgres {
   readonly url: string;
-  /** SIGKILL; resolves when it is gone. */
+  /** Sends SIGKILL. Resolves when the process has ended. */
   kill(): Promise<void>;
   start(): Promise<void>;
   /** Stops it and removes its folder. */
@@ -45,7 +45,7 @@ export async function openInstalledPostgres(): Promise<InstalledPostgres> {
   const port = await findFreePort();
   let server: ChildProcess;
 
-  /** After a SIGKILL its backends hold the shared memory for a moment longer, and a start is refused meanwhile. */
+  /** Starts it, and tries again while backends that outlived a SIGKILL still hold the shared memory. */
   async function start(): Promise<void> {
     while (!(await tryToStart())) await new Promise((resolve) => setTimeout(resolve, 20));
   }

@@ -7,23 +7,23 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { findFreePort } from './installed-postgres.ts';
 
-/** Where Debian's `redis-server` package puts it. */
+/** The path of Redis from Debian's `redis-server` package. */
 export const REDIS_PROGRAM = '/usr/bin/redis-server';
 
 export const hasInstalledRedis = existsSync(REDIS_PROGRAM);
 
-/** A Redis of the machine's own package on a temporary folder and a free port, keeping nothing on disk. */
+/** A Redis from the machine's package, in a temporary folder and on a free port. It stores nothing on disk. */
 export interface InstalledRedis {
   readonly port: number;
   readonly url: string;
-  /** Of the process that runs now. */
+  /** The id of the current process. It changes with each start. */
   readonly pid: number;
-  /** SIGKILL; resolves when it is gone. What it knew is gone too. */
+  /** Sends SIGKILL. Resolves when the process has ended. All its data is lost. */
   kill(): Promise<void>;
   start(): Promise<void>;
-  /** SIGSTOP: connections stay, nothing is answered. */
+  /** Sends SIGSTOP: connections stay open, and no request is answered. */
   stop(): void;
-  /** SIGCONT. */
+  /** Sends SIGCONT. */
   resume(): void;
   /** Stops it and removes its folder. */
   close(): Promise<void>;

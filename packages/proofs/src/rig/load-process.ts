@@ -4,7 +4,7 @@ import type { BatchOrder, LoadOrder, LoadQuestion, LoadResult } from './load.ts'
 import { createTraccarWriter, flespiPayload } from './partner-request.ts';
 import { openWire, type Wire } from './wire.ts';
 
-/** The process behind load.ts. */
+/** The child process of load.ts. */
 const startedAtMs = Date.now() - 24 * 60 * 60 * 1000;
 
 interface Tally {
@@ -15,12 +15,12 @@ interface Tally {
 async function openWires(port: number, connections: number): Promise<Wire[]> {
   const wires = await Promise.all(Array.from({ length: connections }, () => openWire(port)));
   return wires.map((wire) => {
-    if (wire === undefined) throw new Error(`nobody listens on port ${port}`);
+    if (wire === undefined) throw new Error(`no server listens on port ${port}`);
     return wire;
   });
 }
 
-/** Sends on `wire` and counts what came; `since` is when the request was due. */
+/** Sends a request on `wire` and counts its answer. The latency is measured from `since`, when the request was due. */
 function sendOn(wire: Wire, request: Uint8Array, since: number, tally: Tally, done: (isOpen: boolean) => void): void {
   wire.send(request, (answer) => {
     if (answer?.status === 202) tally.latenciesMs.push(performance.now() - since);
@@ -66,7 +66,7 @@ async function run(order: LoadOrder): Promise<LoadResult> {
   };
 }
 
-/** Request number n is due n / perSecond after the begin; one that finds no free connection waits for the next. */
+/** Request number n is due n / perSecond after the start. Without a free connection, it waits for one. */
 function runOpen(
   connections: number,
   perSecond: number,
@@ -130,7 +130,7 @@ function prepare(order: BatchOrder): { bytesPerBatch: number } {
 }
 
 async function sendPrepared(): Promise<LoadResult> {
-  if (prepared === undefined) throw new Error('nothing is prepared');
+  if (prepared === undefined) throw new Error('no batches: call prepareBatches before sendBatches');
   const { order, requests } = prepared;
   const wires = await openWires(order.port, order.connections);
   const tally: Tally = { latenciesMs: [], errors: {} };

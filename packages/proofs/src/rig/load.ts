@@ -2,7 +2,10 @@ import { join } from 'node:path';
 import { openChild } from './child.ts';
 import type { Scratch } from './scratch.ts';
 
-/** Load from a process of its own. `closed`: every connection sends its next request when it has its answer. `open`: requests are due at a constant rate whatever the server does, and wait from then on. */
+/**
+ * A load generator in its own process. `closed`: each connection sends its next request after the answer to the last one.
+ * `open`: requests are due at a constant rate, however slow the server is, and latency is measured from then.
+ */
 export interface LoadOrder {
   readonly port: number;
   readonly token: string;
@@ -10,7 +13,7 @@ export interface LoadOrder {
   readonly connections: number;
   readonly pace: { readonly kind: 'closed' } | { readonly kind: 'open'; readonly perSecond: number };
   readonly seconds: number;
-  /** Makes this run's observation times later than those of runs before it on the same server. */
+  /** The first sequence number. It must follow the last run on this server, so that observation times increase. */
   readonly firstSequence: number;
 }
 
@@ -25,18 +28,18 @@ export interface LoadResult {
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Answers other than 202, and connections that broke, by what they were. */
+  /** How often each answer other than 202 came, and how often a connection broke. */
   readonly errors: Readonly<Record<string, number>>;
-  /** Where a next run on this server starts. */
+  /** `firstSequence` for the next run on this server. */
   readonly nextSequence: number;
   readonly bodyBytes: number;
-  /** Share of one core the load itself took. */
+  /** CPU use of the load generator: 1 is one full core. */
   readonly ownCpu: number;
 }
 
 export interface Load {
   run(order: LoadOrder): Promise<LoadResult>;
-  /** Makes the bodies of `order` (gzip) and keeps them; `sendBatches` sends them all. */
+  /** Makes and compresses the bodies of `order`. `sendBatches` sends them all. */
   prepareBatches(order: BatchOrder): Promise<{ bytesPerBatch: number }>;
   sendBatches(): Promise<LoadResult>;
   close(): void;

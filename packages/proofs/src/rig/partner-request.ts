@@ -1,10 +1,10 @@
 /**
- * Intake requests as bytes, in the public `traccar` format (one position, about 1.2 KB) and the `flespi` format (an
- * array). Every request differs: VIN, observation time and a sequence number, which travels as the odometer and comes
- * out as `odometerM`. Fields of fixed width are written into ready bytes, so making one costs under a microsecond.
+ * Makes intake requests as bytes, in the `traccar` format (one position, about 1.2 KB) and the `flespi` format (an array).
+ * Each request has its own VIN, observation time and sequence number. The sequence number is sent as the odometer and can
+ * be read as `odometerM`. Only fields of fixed width are overwritten, so a request takes less than a microsecond.
  */
 export interface TraccarWriter {
-  /** The bytes are good until the next call. `observedAtMs` since the epoch; `sequence` below one billion. */
+  /** Returns bytes that the next call overwrites. `observedAtMs` is since the epoch; `sequence` is below 10^9. */
   write(vin: string, sequence: number, observedAtMs: number): Buffer;
   /** Length of the body in bytes. */
   readonly bodyBytes: number;
@@ -16,7 +16,7 @@ const VIN_MARK = 'VVVVVVVVVVVVVVVVV';
 const DEVICE_MARK = 'DDDDDD';
 const TIME_MARK = '2000-01-01T00:00:00.000';
 
-/** `run` makes the Idempotency-Keys of this run its own; without it requests carry none. */
+/** `run` makes the Idempotency-Keys of this run unique. Without it, requests have no Idempotency-Key. */
 export function createTraccarWriter(options: { token: string; run?: string; startedAtMs: number }): TraccarWriter {
   const body = JSON.stringify(traccarPayload(options.startedAtMs));
   const key = options.run === undefined ? [] : [`Idempotency-Key: ${options.run}-${VIN_MARK}-${SEQUENCE_MARK}`];
@@ -48,15 +48,15 @@ export function createTraccarWriter(options: { token: string; run?: string; star
   };
 }
 
-/** The sequence number is written as an odometer of metres with nine digits. */
+/** Added to a sequence number to give the odometer in metres, so that it always has nine digits. */
 export const SEQUENCE_BASE = 100_000_000;
 
-/** The body alone, of what `write` sends. */
+/** The body of a request that `write` made. */
 export function bodyOf(request: Buffer): Buffer {
   return request.subarray(request.indexOf('\r\n\r\n') + 4);
 }
 
-/** Every trailer has a device of its own. */
+/** The device id of a trailer: each trailer has its own device. */
 const deviceOf = (vin: string) => vin.slice(-DEVICE_MARK.length);
 
 function placesOf(text: string, mark: string): number[] {
@@ -135,7 +135,7 @@ function traccarPayload(startedAtMs: number): unknown {
   };
 }
 
-/** A `flespi` array of `count` readings, one second apart from `observedAtMs` on. */
+/** A `flespi` array of `count` readings, one second apart. The first is at `observedAtMs`. */
 export function flespiPayload(vin: string, sequence: number, count: number, observedAtMs: number): unknown {
   return Array.from({ length: count }, (_, place) => ({
     ident: `001017082${deviceOf(vin)}`,

@@ -1,4 +1,4 @@
-/** mulberry32: small, and the same everywhere for the same seed. */
+/** The mulberry32 generator. Gives numbers in [0, 1), and the same ones for the same seed on every machine. */
 export function createRandom(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,10 +1,10 @@
 import { type Scratch, withScratch } from './scratch.ts';
 import { formatTable } from './table.ts';
 
-/** What a bench or proof found. Its figures stand on the last line of the output, and it fails when a goal is missed. */
+/** The result of a benchmark or proof. Its figures are the last line of the output. It fails if a goal is missed. */
 export interface Report {
   readonly name: string;
-  /** Tables and sentences for a person. */
+  /** Tables and sentences for people. */
   readonly text: string;
   readonly figures: Readonly<Record<string, unknown>>;
   readonly goals: readonly Goal[];
@@ -14,7 +14,7 @@ export interface Goal {
   readonly name: string;
   readonly figure: number;
   readonly isMet: boolean;
-  /** As written for a person: `>= 0.7`. */
+  /** The goal as text: `>= 0.7`. */
   readonly goal: string;
 }
 
@@ -26,7 +26,7 @@ export function atMost(name: string, figure: number, most: number): Goal {
   return { name, figure, goal: `<= ${most}`, isMet: figure <= most };
 }
 
-/** Runs, prints and sets the exit code. With `json` the one line of figures is all of stdout. */
+/** Runs a benchmark or proof, prints its report and sets the exit code. With `json`, stdout is the line of figures only. */
 export async function present(run: (scratch: Scratch) => Promise<Report>, options: { json?: boolean }): Promise<void> {
   const report = await withScratch(run);
   const missed = report.goals.filter((goal) => !goal.isMet);
@@ -45,7 +45,7 @@ export async function present(run: (scratch: Scratch) => Promise<Report>, option
   );
 }
 
-/** Tells what is under way, on stderr. */
+/** Writes a line of progress to stderr. */
 export function say(text: string): void {
   process.stderr.write(`  ${text}\n`);
 }

@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { findPostgresOf, signalProcess } from '@gladhand/server/embedded-postgres/process-table.ts';
 
 /**
- * What a bench or proof leaves behind: nothing. Folders and processes are entered here when they are made and undone
- * last to first at the end, whether it came by itself, by an error or by Ctrl-C.
+ * Removes everything that a benchmark or proof creates. Folders and processes are registered when they are created and
+ * removed in reverse order at the end, also after an error or Ctrl-C.
  */
 export interface Scratch {
-  /** A new folder of its own in the temporary folder. */
+  /** Creates a new temporary folder. */
   folder(): Promise<string>;
-  /** Calls `undo` at the end; the answer calls it off. */
+  /** Calls `undo` at the end. Returns a function that cancels this. */
   defer(undo: () => unknown): () => void;
-  /** Aborted when the end has begun: nothing new is started then. */
+  /** Aborted once the clean-up has begun. Nothing new may be started then. */
   readonly signal: AbortSignal;
 }
 
@@ -36,7 +36,7 @@ export async function withScratch<Result>(run: (scratch: Scratch) => Promise<Res
     signal: ending.signal,
     async folder() {
       const folder = await realpath(await mkdtemp(join(tmpdir(), 'gladhand-scratch-')));
-      // PostgreSQL runs under another account when we are root, and has to walk to its socket.
+      // If we are root, PostgreSQL runs under another account. It needs the x permission to reach its socket.
       await chmod(folder, 0o711);
       undos.push(() => removeFolder(folder));
       return folder;
@@ -53,7 +53,7 @@ export async function withScratch<Result>(run: (scratch: Scratch) => Promise<Res
     return await run(scratch);
   } finally {
     await end();
-    // A signal may have begun the end, and `run` failed for that very reason.
+    // If a signal has begun the clean-up, it is also the reason why `run` failed.
     await exit;
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);
@@ -65,12 +65,12 @@ async function undoAll(undos: (() => unknown)[]): Promise<void> {
     try {
       await undo();
     } catch (error) {
-      process.stderr.write(`cleaning up: ${(error as Error).message}\n`);
+      process.stderr.write(`the clean-up failed: ${(error as Error).message}\n`);
     }
   }
 }
 
-/** A data folder whose server was killed may still have its PostgreSQL at work in it. */
+/** Removes a folder. If it is the data folder of a killed server, its PostgreSQL may still run and is stopped first. */
 async function removeFolder(folder: string): Promise<void> {
   for (const pid of await findPostgresOf(clusterOf(folder))) signalProcess(pid, 'SIGKILL');
   const socketFolder = await readlink(join(folder, 'postgres', 'socket')).catch(() => undefined);
@@ -78,7 +78,7 @@ async function removeFolder(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
 }
 
-/** PostgreSQL's own folder inside a data folder. */
+/** The PostgreSQL cluster folder inside a data folder. */
 export function clusterOf(dataDirectory: string): string {
   return join(dataDirectory, 'postgres', 'cluster');
 }

@@ -11,18 +11,18 @@ import { narrow } from '@gladhand/server/database/within.ts';
 import { insertOrganization } from '@gladhand/server/organizations/store.ts';
 import { createAdministration } from '@gladhand/server/registry/administer.ts';
 
-/** An installation of one operator with a key per product, and one customer with trailers, made before a server runs. */
+/** An installation that is created before a server runs: an operator with a key per product, and a customer with trailers. */
 export interface Seed {
-  /** The partner key of each product. */
+  /** The partner's API key, by product. */
   readonly partnerKeys: Readonly<Record<string, string>>;
   readonly customerKey: string;
-  /** The customer's trailers. */
+  /** The VINs of the customer's trailers. */
   readonly vins: readonly string[];
 }
 
 export const AROUND = { clock: systemClock, ids: systemIds, log: silentLogger };
 
-/** The configuration a server gets that is started on this data folder, whatever the caller's environment holds. */
+/** The configuration of a server on this data folder. It does not depend on the caller's environment variables. */
 export function configOf(dataDirectory: string) {
   return loadConfig({ env: {}, flags: { 'data.directory': dataDirectory, 'demo.enabled': false } });
 }
@@ -72,7 +72,7 @@ export async function seedInstallation(
   }
 }
 
-/** Well-formed to the check digit (49 CFR 565.15); the first three characters name no maker. */
+/** A VIN with a valid check digit (49 CFR 565.15). Its first three characters belong to no manufacturer. */
 function vinOf(number: number): string {
   const draft = `1ZZV25320P7${String(number).padStart(6, '0')}`;
   return draft.slice(0, 8) + vinCheckDigit(draft) + draft.slice(9);

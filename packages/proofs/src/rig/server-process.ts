@@ -7,17 +7,17 @@ import { createInterface } from 'node:readline';
 import type { Scratch } from './scratch.ts';
 import { waitFor } from './wait.ts';
 
-/** The real server, as `npm start -- --no-demo` would run it, on a data folder and ports of its own. */
+/** A real server process, started as by `npm start -- --no-demo`, with its own data folder and ports. */
 export interface ServerProcess {
   readonly pid: number;
   readonly exited: Promise<void>;
-  /** Resolves when `GET /health/ready` answers 200; rejects when the process ends first. */
+  /** Resolves when `GET /health/ready` answers 200. Rejects if the process ends first. */
   ready(): Promise<void>;
-  /** SIGKILL. */
+  /** Sends SIGKILL. */
   kill(): void;
-  /** SIGTERM, as an operator would; rejects when it does not end with 0. */
+  /** Sends SIGTERM, as an operator does. Rejects if the exit code is not 0. */
   stop(): Promise<void>;
-  /** The last lines it wrote. */
+  /** The last lines of its output, for error messages. */
   lastWords(): string;
 }
 
@@ -25,13 +25,13 @@ export interface Site {
   readonly dataDirectory: string;
   readonly httpPort: number;
   readonly grpcPort: number;
-  /** Variables of the configuration (`GLADHAND_...`), for what has no flag. */
+  /** Configuration variables (`GLADHAND_...`), for settings without a flag. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
 const ROOT = join(import.meta.dirname, '..', '..', '..', '..');
 const MAIN = join(ROOT, 'packages', 'server', 'src', 'main.ts');
-/** What `npm start` gives to Node. */
+/** Finds the Node flags in the `npm start` script. */
 const START_FLAGS = /^node((?: --\S+)*) packages/
   .exec(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).scripts.start)![1]!
   .split(' ')
@@ -61,9 +61,9 @@ export function startServer(scratch: Scratch, site: Site, nodeArguments: readonl
       String(site.grpcPort),
     ],
     {
-      // Neither the caller's configuration file nor its variables may colour the figures.
+      // The caller's configuration file must not change the result. `env` does the same for its variables.
       cwd: site.dataDirectory,
-      // Limits are counted and refuse nobody, unless the site says otherwise: what is measured is the server.
+      // Limits are counted but refuse no request, unless the site sets them. Otherwise the limits would be measured.
       env: {
         PATH: process.env.PATH,
         HOME: process.env.HOME,
@@ -93,7 +93,7 @@ export function startServer(scratch: Scratch, site: Site, nodeArguments: readonl
   const stop = async () => {
     if (ended !== undefined) return;
     await end();
-    if (ended !== 'exit code 0') throw complaint(`was asked to stop and ended with ${ended}`);
+    if (ended !== 'exit code 0') throw complaint(`was stopped with SIGTERM and ended with ${ended}`);
   };
   const callOff = scratch.defer(end);
   void exited.then(callOff);
@@ -138,7 +138,7 @@ export async function authenticate(site: Site, audience: 'partner' | 'customer',
   return ((await answer.json()) as { accessToken: string }).accessToken;
 }
 
-/** The sum over all labels of one metric, by its name in the exposition format, labels wanted included as written. */
+/** The sum of a metric over all its labels. `name` is as in the exposition format and may end with labels to select. */
 export async function readMetric(site: Site, name: string): Promise<number> {
   const answer = await fetch(`http://127.0.0.1:${site.httpPort}/metrics`);
   const text = await answer.text();
@@ -150,7 +150,7 @@ export function readBacklog(site: Site): Promise<number> {
   return readMetric(site, 'gladhand_intake_backlog_envelopes');
 }
 
-/** Waits until everything accepted has been mapped; asks seldom, because rendering the metrics takes 10 ms of the server's thread. */
+/** Waits until every accepted envelope is mapped. It asks every 200 ms only: each answer takes 10 ms of the server's thread. */
 export async function waitForDrain(site: Site): Promise<void> {
   const isEmpty = async () => ((await readBacklog(site)) === 0 ? true : undefined);
   await waitFor('the backlog to drain', isEmpty, { withinMs: 300_000, everyMs: 200 });

@@ -1,4 +1,4 @@
-/** Columns aligned for a person: the first to the left, the others to the right. */
+/** Formats rows as a table. The first column is aligned to the left, the others to the right. */
 export function formatTable(rows: readonly (readonly (string | number)[])[]): string {
   const texts = rows.map((row) => row.map(String));
   const widths = texts[0]!.map((_, column) => Math.max(...texts.map((row) => row[column]!.length)));

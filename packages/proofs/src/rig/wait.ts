@@ -1,4 +1,4 @@
-/** Asks again every `everyMs` until the answer is there, and says what it waited for when `withinMs` is over. */
+/** Calls `find` every `everyMs` until its result is not undefined. After `withinMs` it throws an error that names `what`. */
 export async function waitFor<Value>(
   what: string,
   find: () => Value | undefined | Promise<Value | undefined>,
@@ -9,7 +9,7 @@ export async function waitFor<Value>(
   for (;;) {
     const found = await find();
     if (found !== undefined) return found;
-    if (performance.now() > endMs) throw new Error(`waited ${withinMs} ms in vain for ${what}`);
+    if (performance.now() > endMs) throw new Error(`waited ${withinMs} ms for ${what}, without success`);
     await delay(everyMs);
   }
 }

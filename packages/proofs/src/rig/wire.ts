@@ -1,14 +1,14 @@
 import { connect } from 'node:net';
 
 /**
- * The least HTTP/1.1 client that can put a server under load: one keep-alive connection, one request at a time, ready
- * bytes out, status and body in. It shares the machine with what it measures, so it must cost little (docs/benchmarks.md
- * has the comparison with a general client). Understands answers with Content-Length only.
+ * A minimal HTTP/1.1 client for load: one keep-alive connection, one request at a time. It sends prepared bytes and returns
+ * status and body. It runs on the same machine as the server, so it must cost little CPU (docs/benchmarks.md compares it
+ * with a general client). It understands only answers with Content-Length.
  */
 export interface Wire {
   /** Whether a request can be sent now. */
   readonly isIdle: boolean;
-  /** `settle` gets the answer, or undefined when the connection ended first: the outcome is unknown then. */
+  /** Calls `settle` with the answer, or with undefined if the connection ended first: the outcome is then unknown. */
   send(request: Uint8Array, settle: (answer: Answer | undefined) => void): void;
   close(): void;
 }
@@ -20,7 +20,7 @@ export interface Answer {
   readonly body: string;
 }
 
-/** Resolves with an open wire, or undefined when nobody listens. */
+/** Resolves with an open connection, or undefined if no server listens on the port. */
 export function openWire(port: number): Promise<Wire | undefined> {
   return new Promise((resolve) => {
     const socket = connect({ host: '127.0.0.1', port, noDelay: true });

@@ -11,15 +11,15 @@ import type { Scratch } from '../../rig/scratch.ts';
 import { authenticate, createSite, type ServerProcess, type Site, startServer } from '../../rig/server-process.ts';
 import { createInstallation, type Installation, type InstallationOrder } from './installation.ts';
 
-/** Server processes as an operator would run them: alone with everything embedded, or several on PostgreSQL and Redis. */
+/** Server processes as an operator runs them: one with everything embedded, or several on PostgreSQL and Redis. */
 export interface Cluster {
   readonly nodes: readonly Node[];
   readonly ports: readonly number[];
   readonly installation: Installation;
   readonly redis: InstalledRedis | undefined;
-  /** A token that signs nobody out, from the first key unless told otherwise. */
+  /** Returns a new access token for a partner, or for a customer with its first key. */
   tokenOf(who: { readonly partner: string } | { readonly customer: string }): Promise<string>;
-  /** What an operator does: JSON in, JSON out; throws on anything but 2xx. */
+  /** Calls the API as the operator, with JSON in and out. Throws unless the answer is 2xx. */
   administer(method: string, path: string, body?: unknown, node?: number): Promise<unknown>;
   stop(): Promise<void>;
 }
@@ -29,7 +29,10 @@ export interface Node {
   readonly server: ServerProcess;
 }
 
-/** `nodes` 1: one node that has the embedded PostgreSQL and limits in memory. `additional`: variables of each node. */
+/**
+ * Starts a cluster. With one node, it has the embedded PostgreSQL and limits in memory. `additional` are configuration
+ * variables for each node.
+ */
 export async function openCluster(
   scratch: Scratch,
   nodeCount: number,
@@ -53,7 +56,7 @@ export async function openCluster(
     closing(postgres.close);
     redis = await openInstalledRedis();
     closing(redis.close);
-    prefer(redis.pid);
+    raisePriority(redis.pid);
   }
   const sites: Site[] = [];
   for (let node = 0; node < nodeCount; node += 1) sites.push(await createSite(scratch));
@@ -61,7 +64,7 @@ export async function openCluster(
   const environment = {
     GLADHAND_ACCESS_SECRET: installation.secret,
     GLADHAND_LIMITS_MODE: 'enforce',
-    // Requests may say another client address each: what is counted by address is not what is proved here.
+    // Trusted, so that each request can name its own client address: limits by address are not tested here.
     GLADHAND_HTTP_TRUSTED_PROXIES: '127.0.0.1',
     ...(isShared && { GLADHAND_DATABASE_URL: postgres!.url, GLADHAND_LIMITS_REDIS_URL: redis!.url }),
     ...additional,
@@ -70,7 +73,7 @@ export async function openCluster(
   for (const site of sites) {
     const placed = { ...site, environment };
     const server = startServer(scratch, placed);
-    // One after the other: the first one migrates.
+    // One after the other, because the first node migrates the database.
     await server.ready();
     nodes.push({ site: placed, server });
   }
@@ -110,16 +113,16 @@ export async function openCluster(
   };
 }
 
-/** Redis has a machine of its own where it matters; here it only has to get its turn. As root, or not at all. */
-export function prefer(pid: number): void {
+/** Raises a process's CPU priority if we are root. In production Redis has its own machine; here it shares the CPU. */
+export function raisePriority(pid: number): void {
   try {
     setPriority(pid, constants.priority.PRIORITY_HIGH);
   } catch {
-    // Then decisions without it may be more.
+    // Not root: more decisions may be made without Redis.
   }
 }
 
-/** Memory of a process that is resident, and the most it ever was, in MiB (proc(5)). */
+/** Resident memory of a process, now and at its peak, in MiB (proc(5)). */
 export function memoryOf(pid: number): { readonly nowMiB: number; readonly peakMiB: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const read = (name: string) =>

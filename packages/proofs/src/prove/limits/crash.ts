@@ -4,18 +4,18 @@ import type { Scratch } from '../../rig/scratch.ts';
 import { round } from '../../rig/table.ts';
 import { delay } from '../../rig/wait.ts';
 import type { Cluster } from './cluster.ts';
-import { editPlan } from './knobs.ts';
+import { editPlan } from './limit-settings.ts';
 import { none, type Part } from './part.ts';
 import { createStreams } from './streams.ts';
 
-/** A node that holds all slots of a customer is killed: they are free again within the lease TTL. */
+/** Kills a node that holds all stream slots of a customer. The slots must be free again within the lease TTL. */
 const SLOTS = 100;
 const TRY_EVERY_MS = 50;
-/** What opening that many streams may take besides, on a machine that is busy with the rest. */
+/** Extra time for opening that many streams on a machine that also runs everything else. */
 const OPENING_MS_MAX = 3_000;
 const GIVE_UP_MS = 3 * LEASE_TTL_MS;
 
-/** Kills the last node of the cluster. */
+/** Runs this part of the proof. It kills the last node of the cluster. */
 export async function proveCrash(scratch: Scratch, cluster: Cluster): Promise<Part> {
   await editPlan(cluster, 'streams', { streamsMax: SLOTS });
   const token = await cluster.tokenOf({ customer: 'streams' });
@@ -47,7 +47,7 @@ export async function proveCrash(scratch: Scratch, cluster: Cluster): Promise<Pa
     await delay(TRY_EVERY_MS);
   }
   const allMs = performance.now() - killedMs;
-  // All of them, and not one more.
+  // All slots are taken, so two more streams must be refused.
   const beyond = [await others.open(), await others.open()];
   const open = others.count;
   held.close();
@@ -57,7 +57,7 @@ export async function proveCrash(scratch: Scratch, cluster: Cluster): Promise<Pa
   );
   return {
     title: 'crash',
-    text: `A node with ${SLOTS} open streams, all its customer may have, was killed. Another node refused ${refusedMeanwhile} tries with RESOURCE_EXHAUSTED, took the first stream ${round(firstMs)} ms after the kill and had ${open} open after ${round(allMs)} ms.`,
+    text: `A node with ${SLOTS} open streams, the limit of its customer, was killed. Another node refused ${refusedMeanwhile} attempts with RESOURCE_EXHAUSTED, opened the first stream ${round(firstMs)} ms after the kill and had ${open} streams open after ${round(allMs)} ms.`,
     figures: { slots: SLOTS, firstMs: round(firstMs), allMs: round(allMs), refusedMeanwhile, openAfterwards: open },
     goals: [
       none(

@@ -1,7 +1,7 @@
 import { atMost, type Goal, say } from '../../rig/report.ts';
 import { formatTable, round } from '../../rig/table.ts';
 import { delay } from '../../rig/wait.ts';
-import { type Admitted, type Asked, type Budget, bucketBudget, checkAdmitted, windowBudget } from './admitted.ts';
+import { type Admitted, type Asked, type Budget, bucketBudget, checkAdmitted, windowBudget } from './check-admitted.ts';
 import type { Cluster } from './cluster.ts';
 import { countStatuses, getRequest, type Hammer, type Hammered } from './hammer.ts';
 import {
@@ -11,19 +11,20 @@ import {
   editProduct,
   PLENTY,
   readDecisionsByShare,
-} from './knobs.ts';
+} from './limit-settings.ts';
 import { none, type Part } from './part.ts';
 import { authenticateRequest, intakeRequest } from './requests.ts';
 
 /**
- * Each limit is asked for several times what it admits, over all nodes at once: it admits that much and no more. A node
- * that waited too long for Redis decides by its share, which may be one too many each time: how many such decisions
- * there were is asked of the nodes, nothing beyond them is forgiven, and a limit counts as proved only by a run without
- * any. On a machine that is busy with other things that may take several tries.
+ * Sends several times what each limit admits to all nodes at once. The limit must admit its budget and no more.
+ *
+ * If Redis answers too late, a node decides by its local share, and each such decision may admit one request too many. The
+ * nodes report how many they made. More excess than that is an error. A limit is proved only by a run without such
+ * decisions, which may take several attempts on a machine with other load.
  */
 export interface ExactnessOptions {
   readonly name: string;
-  /** How many windows each limit is hammered for. */
+  /** For how many windows each limit is under load. */
   readonly windows: number;
   readonly connections: number;
 }
@@ -33,26 +34,26 @@ const VIN_LIMIT = 100;
 const PRODUCT_LIMIT = 300;
 const CAPACITY = 150;
 const REFILL_PER_SECOND = 75;
-/** Of all connections together: enough above every limit, and not so much that the machine itself refuses. */
+/** Requests per second of all connections together: well above every limit, but below what the machine can answer. */
 const ASKED_PER_SECOND = 600;
-/** A run begins and ends so far from a boundary, so that its first and last window are known. */
+/** A run begins and ends this far from a window boundary, so that its first and last window are known. */
 const MARGIN_MS = 200;
 const SHORT_PERCENT_MAX = 1;
 const PRODUCT_VINS = 20;
 const TRIES_MAX = 4;
-/** Each try has keys of its own, because a key's window is too long to wait for the next. */
+/** Each attempt uses new keys, because a key's window is too long to wait for the next one. */
 const KEYS_PER_TRY = 20;
 export const KEYS = KEYS_PER_TRY * TRIES_MAX;
-/** An emptied bucket is full again. */
+/** After this time an empty bucket is full again. */
 const REST_MS = (CAPACITY / REFILL_PER_SECOND + 1) * 1000;
 
 interface Limit {
   readonly name: string;
   readonly budget: Budget;
-  /** Of one try. */
+  /** The requests of one attempt. */
   requests(attempt: number): readonly Uint8Array[];
   readonly windows: number;
-  /** Each of them is limited by itself. */
+  /** True if each request has a limit of its own. */
   readonly isPerRequest: boolean;
 }
 
@@ -63,13 +64,13 @@ interface Outcome {
   readonly admitted: number;
   readonly admissible: number;
   readonly statuses: Record<string, number>;
-  /** Beyond the limit, of all that are limited by themselves together. */
+  /** Admissions above the limit, added up over all requests that have their own limit. */
   readonly over: number;
-  /** Decisions that were made without Redis, of all tries: this one's last. */
+  /** The number of decisions without Redis in each attempt, up to and including this one. */
   readonly byShare: readonly number[];
-  /** The most that any try admitted beyond the limit and beyond its decisions without Redis. */
+  /** Admissions above the limit that decisions without Redis do not explain: the maximum of all attempts. */
   readonly overUnexplained: number;
-  /** Damages put into what was measured that the check did not find. */
+  /** Damages that were put into the measurement and that the check did not find. */
   readonly missed: readonly string[];
 }
 
@@ -129,7 +130,7 @@ export async function proveExactness(cluster: Cluster, hammer: Hammer, options: 
   return toPart(options, cluster, outcomes);
 }
 
-/** The last try: the first in which Redis decided everything and demand was there all the time, if there was one. */
+/** Repeats the load until Redis made all decisions and demand was always above the limit. Returns the last attempt. */
 async function hammerUntilShared(
   cluster: Cluster,
   hammer: Hammer,
@@ -147,7 +148,7 @@ async function hammerUntilShared(
     const isTelling = byShare.at(-1) === 0 && outcome.worst.stepsWithoutRefusal === 0;
     if (isTelling || byShare.length === TRIES_MAX) return { ...outcome, byShare, overUnexplained };
     say(
-      `${limit.name}: ${byShare.at(-1)} decisions without Redis, ${outcome.worst.stepsWithoutRefusal} windows without enough demand; once more`,
+      `${limit.name}: ${byShare.at(-1)} decisions without Redis, ${outcome.worst.stepsWithoutRefusal} windows without enough demand; another attempt follows`,
     );
   }
 }
@@ -198,14 +199,14 @@ async function hammerOne(
   };
 }
 
-/** Begins soon, a margin after a boundary, and ends a margin before another one. */
+/** A time span that starts a margin after the next boundary and ends a margin before another boundary. */
 function spanOf(stepMs: number, steps: number): [fromMs: number, untilMs: number] {
   const soonMs = Date.now() + MARGIN_MS;
   if (stepMs < 10_000) {
     const beginMs = Math.ceil(soonMs / stepMs) * stepMs;
     return [beginMs + MARGIN_MS, beginMs + steps * stepMs - MARGIN_MS];
   }
-  // Long windows are not waited for, only their ends.
+  // The next boundary of a long window may be far away. The load starts now, unless the boundary is near.
   const leftMs = stepMs - (soonMs % stepMs);
   const fromMs = leftMs > LONG_MS + MARGIN_MS ? soonMs : soonMs + leftMs + MARGIN_MS;
   return [fromMs, fromMs + LONG_MS];
@@ -213,7 +214,7 @@ function spanOf(stepMs: number, steps: number): [fromMs: number, untilMs: number
 
 const LONG_MS = 4_000;
 
-/** What was let in, or what was refused with 429; of one request or of all. */
+/** The admitted requests, or those refused with 429. `request` selects one request; undefined selects all. */
 function askedWith(result: Hammered, isAdmitted: boolean, request: number | undefined): Asked[] {
   const asked: Asked[] = [];
   for (let place = 0; place < result.status.length; place += 1) {
@@ -226,7 +227,7 @@ function askedWith(result: Hammered, isAdmitted: boolean, request: number | unde
   return asked;
 }
 
-/** The check is worth what it finds: one admission more than there is room for has to break it, and so have 3 % less. */
+/** Tests the check itself: it must find one admission too many, and 3 % too few. Returns the damages it does not find. */
 function missedDamages(admitted: readonly Asked[], refused: readonly Asked[], { name, budget }: Limit): string[] {
   const { admissible, over } = checkAdmitted(admitted, refused, budget);
   const tooMany = Math.max(1, admissible - admitted.length + 1);
@@ -248,7 +249,7 @@ function toPart(options: ExactnessOptions, cluster: Cluster, outcomes: readonly 
     0,
   );
   const text = formatTable([
-    ['', 'asked', 'admitted', 'admissible', 'over', 'short %', 'without Redis, per try', 'answers'],
+    ['', 'asked', 'admitted', 'admissible', 'over', 'short %', 'without Redis, per attempt', 'answers'],
     ...outcomes.map(({ name, asked, admitted, admissible, over, worst, byShare, statuses }) => [
       name,
       asked,
@@ -264,15 +265,18 @@ function toPart(options: ExactnessOptions, cluster: Cluster, outcomes: readonly 
   ]);
   const goals: Goal[] = outcomes.flatMap(({ name, over, overUnexplained, byShare, worst }) => [
     none(`${options.name}: ${name}: over the limit`, over),
-    none(`${options.name}: ${name}: over it in any try, beyond decisions without Redis`, overUnexplained),
-    none(`${options.name}: ${name}: decisions without Redis in the last try`, byShare.at(-1)!),
-    atMost(`${options.name}: ${name}: short of it, %`, round(worst.shortPercent, 2), SHORT_PERCENT_MAX),
+    none(
+      `${options.name}: ${name}: over the limit in any attempt, not explained by decisions without Redis`,
+      overUnexplained,
+    ),
+    none(`${options.name}: ${name}: decisions without Redis in the last attempt`, byShare.at(-1)!),
+    atMost(`${options.name}: ${name}: below the limit, %`, round(worst.shortPercent, 2), SHORT_PERCENT_MAX),
     none(`${options.name}: ${name}: windows without enough demand`, worst.stepsWithoutRefusal),
   ]);
   const missed = outcomes.flatMap((outcome) => outcome.missed);
   return {
     title: `${options.name}: ${cluster.nodes.length} node${cluster.nodes.length > 1 ? 's' : ''}, ${options.connections} connections`,
-    text: [text, ...missed.map((what) => `The check did not notice ${what}.`)].join('\n'),
+    text: [text, ...missed.map((what) => `The check did not find ${what}.`)].join('\n'),
     figures: {
       outcomes: outcomes.map(({ name, asked, admitted, admissible, over, byShare, worst }) => ({
         name,
@@ -288,7 +292,7 @@ function toPart(options: ExactnessOptions, cluster: Cluster, outcomes: readonly 
     goals: [
       ...goals,
       none(`${options.name}: answers that are neither 2xx nor 429`, others),
-      none(`${options.name}: damages the check did not notice`, missed.length),
+      none(`${options.name}: damages the check did not find`, missed.length),
     ],
   };
 }

@@ -3,7 +3,7 @@ import { delay } from '../../rig/wait.ts';
 import { openWire, type Wire } from '../../rig/wire.ts';
 import type { Hammered, HammerOrder } from './hammer.ts';
 
-/** The process behind hammer.ts. */
+/** The child process of hammer.ts. */
 interface Line {
   readonly dueMs: number;
   readonly sentMs: number;
@@ -14,16 +14,16 @@ interface Line {
   readonly retryAfter: number;
 }
 
-/** Unix ms by the clock of the machine, which is Redis's too, but finer and without jumps during a run. */
+/** Offset of `performance.now()` to Unix ms. That clock has a higher resolution and never jumps during a run. */
 let originMs = Date.now() - performance.now();
 const nowMs = () => originMs + performance.now();
 
 const RECONNECT_MS = 20;
-/** Of a closed pace so many send at the same moment, and the groups one after the other during a pause. */
+/** With a closed pace, this many connections send at the same time. The groups are spread over one pause. */
 const LANES_AT_ONCE = 16;
 const RETRY_AFTER = /\r\nretry-after: *(\d+)/i;
 
-/** A connection that is made anew whenever it was closed. */
+/** A connection that is opened again each time it is closed. */
 interface Lane {
   wire: Wire | undefined;
   readonly port: number;
@@ -40,7 +40,7 @@ async function run(order: HammerOrder): Promise<Hammered> {
   );
   const refused: number[] = [];
   let next = 0;
-  /** Sends on a lane's own connection, which is open. */
+  /** Sends the next request on the lane's open connection. */
   const send = (lane: Lane, dueMs: number): Promise<void> => {
     const sentMs = nowMs();
     const request = refused.pop() ?? next++ % order.requests.length;
@@ -105,7 +105,7 @@ async function run(order: HammerOrder): Promise<Hammered> {
   };
 }
 
-/** Answers how many were given up. */
+/** Returns how many requests were given up. */
 async function runOpen(
   order: HammerOrder,
   pace: HammerOrder['pace'] & { kind: 'open' },
@@ -128,7 +128,7 @@ async function runOpen(
         next += 1;
         continue;
       }
-      // The one that was idle longest, so that all servers get alike.
+      // The lane that was idle longest, so that all servers get the same load.
       const lane = idle.shift();
       if (lane === undefined) return;
       const dueMs = dueOf(next++);

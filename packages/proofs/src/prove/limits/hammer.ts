@@ -2,18 +2,18 @@ import { join } from 'node:path';
 import { openChild } from '../../rig/child.ts';
 import type { Scratch } from '../../rig/scratch.ts';
 
-/** Many connections that send ready requests to several servers, from a process of their own. */
+/** A load generator in its own process: many connections send prepared requests to several servers. */
 export interface HammerOrder {
-  /** Connections are dealt out to them in turn. */
+  /** The servers' ports. The connections are distributed over them in turn. */
   readonly ports: readonly number[];
   readonly connections: number;
-  /** Whole HTTP requests; all connections together send them in turn, and then again from the first. */
+  /** Complete HTTP requests. All connections together send them in turn, then start again with the first. */
   readonly requests: readonly Uint8Array[];
-  /** What was refused or not answered is sent again before what was never sent, so that as few as possible come twice. */
+  /** True: refused and unanswered requests are sent again before new ones, so that few accepted requests are sent twice. */
   readonly isRetrying?: boolean;
   /**
-   * `closed`: each connection sends its next request `pauseMs` after its answer. `open`: requests are due at a constant
-   * rate whatever the servers do; one that finds no free connection waits, at most `patienceMs`, then it is given up.
+   * `closed`: each connection sends its next request `pauseMs` after the last answer. `open`: requests are due at a constant
+   * rate, however slow the servers are. A request without a free connection waits, and is given up after `patienceMs`.
    */
   readonly pace:
     | { readonly kind: 'closed'; readonly pauseMs: number }
@@ -23,23 +23,23 @@ export interface HammerOrder {
   readonly untilMs: number;
 }
 
-/** One line per request that was sent, in the order of the answers. */
+/** One entry per sent request in each array, in the order of the answers. */
 export interface Hammered {
-  /** Unix ms: when it was written, and when the whole answer was there. */
+  /** Unix ms: when the request was written, and when the answer was complete. */
   readonly sentMs: Float64Array;
   readonly answeredMs: Float64Array;
-  /** When it was to be sent; `sentMs` unless the pace is open. */
+  /** When the request was due. The same as `sentMs` with a closed pace. */
   readonly dueMs: Float64Array;
-  /** 0: the connection ended without an answer. */
+  /** HTTP status. 0 if the connection ended without an answer. */
   readonly status: Uint16Array;
-  /** Its place in `ports`, and in `requests`. */
+  /** Index into `ports`, and into `requests`. */
   readonly port: Uint8Array;
   readonly request: Uint32Array;
-  /** Seconds; -1: there was no Retry-After. */
+  /** Retry-After in seconds. -1 if there was none. */
   readonly retryAfter: Int32Array;
-  /** Due and given up, because no connection came free in time. */
+  /** Requests that were given up because no connection became free in time. */
   readonly givenUp: number;
-  /** Share of one core that sending and reading took. */
+  /** CPU use of sending and reading: 1 is one full core. */
   readonly ownCpu: number;
 }
 
@@ -53,7 +53,7 @@ export function openHammer(scratch: Scratch): Hammer {
   return { run: (order) => child.ask<Hammered>(order), close: child.close };
 }
 
-/** The places of the lines whose status is one of `wanted`. */
+/** The indexes of the entries whose status is one of `wanted`. */
 export function placesWith(hammered: Hammered, ...wanted: number[]): number[] {
   const places: number[] = [];
   for (let place = 0; place < hammered.status.length; place += 1) {
@@ -62,7 +62,7 @@ export function placesWith(hammered: Hammered, ...wanted: number[]): number[] {
   return places;
 }
 
-/** How often each status came; a cut connection is `cut`. */
+/** The number of answers by status. A cut connection counts as `cut`. */
 export function countStatuses(all: readonly Hammered[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { status } of all) {
@@ -74,7 +74,7 @@ export function countStatuses(all: readonly Hammered[]): Record<string, number> 
   return counts;
 }
 
-/** A request without a body. */
+/** A GET request without a body, as bytes. */
 export function getRequest(path: string, token: string): Buffer {
   return Buffer.from(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n\r\n`);
 }

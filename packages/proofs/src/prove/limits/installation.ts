@@ -11,13 +11,13 @@ import { createFirstAdmin } from '@gladhand/server/people/first-admin.ts';
 import { createAdministration } from '@gladhand/server/registry/administer.ts';
 import { AROUND } from '../../rig/seed.ts';
 
-/** What the proof of the limits needs to be there before a server runs: an operator, customers, trailers and keys. */
+/** The data that the proof of the limits needs before a server runs: an operator, customers, trailers and keys. */
 export interface Installation {
-  /** `access.secret` of every node. */
+  /** The setting `access.secret` of every node. */
   readonly secret: string;
   /** The platform operator. */
   readonly operator: { readonly email: string; readonly password: string };
-  /** Of one partner per product. */
+  /** The API key of one partner per product, by product. */
   readonly partnerKeys: Readonly<Record<string, string>>;
   readonly customers: Readonly<Record<string, Customer>>;
 }
@@ -37,7 +37,7 @@ export interface InstallationOrder {
 
 const SCOPES = ['fleets:read', 'trailers:read', 'devices:read', 'telemetry:read', 'livefeed:connect'];
 
-/** `databaseUrl` empty: the embedded PostgreSQL of `dataDirectory`, which no server may be using meanwhile. */
+/** Creates it. If `databaseUrl` is empty, it uses the embedded PostgreSQL of `dataDirectory`, where no server may run yet. */
 export async function createInstallation(
   dataDirectory: string,
   databaseUrl: string,
@@ -96,7 +96,7 @@ export async function createInstallation(
   }
 }
 
-/** Well-formed to the check digit (49 CFR 565.15); the first three characters name no maker. */
+/** A VIN with a valid check digit (49 CFR 565.15). Its first three characters belong to no manufacturer. */
 export function vinOf(number: number): string {
   const draft = `1ZZV25320P7${String(number).padStart(6, '0')}`;
   return draft.slice(0, 8) + vinCheckDigit(draft) + draft.slice(9);

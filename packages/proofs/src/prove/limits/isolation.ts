@@ -3,13 +3,13 @@ import { atMost, say } from '../../rig/report.ts';
 import { formatTable, round } from '../../rig/table.ts';
 import type { Cluster } from './cluster.ts';
 import { countStatuses, getRequest, type Hammer, type Hammered, placesWith } from './hammer.ts';
-import { editPlan } from './knobs.ts';
-import { comparePaired, type PairedRound } from './paired.ts';
+import { editPlan } from './limit-settings.ts';
+import { comparePaired, type PairedRound } from './paired-rounds.ts';
 import { none, type Part } from './part.ts';
 
 /**
- * One customer asks a hundred times what it may; another one's latency is compared with and without that, in rounds
- * that alternate (without, with, with, without), so that what else the machine does meets both.
+ * One customer sends a hundred times its quota. The latency of another customer is compared with and without that load.
+ * Rounds alternate (without, with, with, without), so that other load on the machine affects both alike.
  */
 export interface IsolationOptions {
   readonly rounds: number;
@@ -92,8 +92,8 @@ export async function proveIsolation(
       ['alone', round(paired.p50WithoutMs, 2), round(paired.p99WithoutMs, 2)],
       [`beside ${TIMES_QUOTA} x the quota`, round(paired.p50WithMs, 2), round(paired.p99WithMs, 2)],
     ]),
-    `Medians of ${options.rounds} rounds of ${options.secondsPerRound} s; ${QUIET_PER_SECOND} pages/s of the quiet customer, from when each was due. The noisy one may ${QUOTA_PER_SECOND}/s, sent ${round(asked)}/s and was let in ${round(let_, 1)}/s.`,
-    `p99 moved by ${round(paired.movedPercent, 1)} % (median of the rounds); two rounds without the neighbour differ by ${round(paired.noisePercent, 1)} % (median), at a load average of ${load}.`,
+    `Medians of ${options.rounds} rounds of ${options.secondsPerRound} s; ${QUIET_PER_SECOND} pages/s of the quiet customer, measured from when each was due. The noisy customer's quota is ${QUOTA_PER_SECOND}/s. It sent ${round(asked)}/s, and ${round(let_, 1)}/s were admitted.`,
+    `p99 changed by ${round(paired.movedPercent, 1)} % (median of the rounds); two rounds without the neighbour differ by ${round(paired.noisePercent, 1)} % (median), at a load average of ${load}.`,
   ].join('\n');
   return {
     title: `isolation: ${cluster.nodes.length} node${cluster.nodes.length > 1 ? 's' : ''}`,
@@ -110,15 +110,15 @@ export async function proveIsolation(
       loadAverage: load,
     },
     goals: [
-      atMost('isolation: p99 of the other customer moved by %', round(paired.movedPercent, 1), MOVED_PERCENT_MAX),
+      atMost('isolation: change of the other customer’s p99, %', round(paired.movedPercent, 1), MOVED_PERCENT_MAX),
       {
-        name: 'isolation: the noisy one asked times its quota',
+        name: 'isolation: load of the noisy customer, times its quota',
         figure: round(asked / QUOTA_PER_SECOND),
         goal: '>= 95',
         isMet: asked / QUOTA_PER_SECOND >= 95,
       },
-      none('isolation: answers of the quiet customer other than 200', wrong),
-      none('isolation: answers of the noisy one that are neither 200 nor 429', wrongLoud),
+      none('isolation: answers to the quiet customer other than 200', wrong),
+      none('isolation: answers to the noisy customer that are neither 200 nor 429', wrongLoud),
     ],
   };
 }

@@ -2,18 +2,20 @@ import { DECISION_MS_MAX } from '@gladhand/server/limits/limits.ts';
 import { atLeast, atMost, type Goal, say } from '../../rig/report.ts';
 import { formatTable, round } from '../../rig/table.ts';
 import { delay } from '../../rig/wait.ts';
-import { type Asked, type Counted, countPerWindow } from './admitted.ts';
-import { type Cluster, prefer } from './cluster.ts';
+import { type Asked, type Counted, countPerWindow } from './check-admitted.ts';
+import { type Cluster, raisePriority } from './cluster.ts';
 import { countStatuses, type Hammer, type Hammered } from './hammer.ts';
-import { editProduct, PLENTY } from './knobs.ts';
-import { percentile } from './paired.ts';
+import { editProduct, PLENTY } from './limit-settings.ts';
+import { percentile } from './paired-rounds.ts';
 import { none, type Part } from './part.ts';
 import { intakeRequest } from './requests.ts';
 
 /**
- * Redis is killed, and then stopped without a word, under a load several times the limit, at all nodes alike. While it
- * is away the nodes go by their shares: together they admit about the limit, never without bound, never nothing; no
- * request waits long for it; and when it is back the limit is exact again.
+ * Kills Redis, and later stops it so that it does not answer, while all nodes get several times the limit. Meanwhile each
+ * node decides by its local share. The proof checks:
+ * - Together the nodes admit about the limit: not more, and not nothing.
+ * - No request waits long for Redis.
+ * - When Redis is back, the limit is exact again.
  */
 const WINDOW_SECONDS = 2;
 const WINDOW_MS = WINDOW_SECONDS * 1000;
@@ -23,11 +25,11 @@ const CONNECTIONS = 96;
 const WINDOWS_BEFORE = 3;
 const WINDOWS_AWAY = 5;
 const WINDOWS_AFTER = 5;
-/** After Redis is back, a node finds it within a second or so; the windows until then are counted as of the outage. */
+/** A node finds Redis again within about a second. Windows in this time count as part of the outage. */
 const FOUND_MS_MAX = 2 * WINDOW_MS;
 /**
- * A whole window that is decided by shares admits the limit, and for rounding one per node. In the windows in which
- * Redis goes or comes back, each node may not know yet what the others were given.
+ * A window that is decided by local shares admits the limit, plus one per node because of rounding. In a window in which
+ * Redis stops or returns, a node may not know what the other nodes have admitted, so up to this multiple is allowed.
  */
 const FACTOR_IN_BETWEEN = 2;
 const LEAST_SHARE = 0.5;
@@ -58,7 +60,7 @@ export async function proveOutage(cluster: Cluster, hammer: Hammer): Promise<Par
       requests,
       'SIGKILL',
       () => redis.kill(),
-      () => redis.start().then(() => prefer(redis.pid)),
+      () => redis.start().then(() => raisePriority(redis.pid)),
     ),
     await runOutage(
       cluster,
@@ -82,7 +84,7 @@ async function runOutage(
 ): Promise<Outage> {
   say(`outage: ${name} of Redis`);
   const beginMs = Math.ceil((Date.now() + 300) / WINDOW_MS) * WINDOW_MS;
-  // In the middle of windows, when some of the limit is used up.
+  // In the middle of a window, when part of the limit is used.
   const goneMs = beginMs + WINDOWS_BEFORE * WINDOW_MS + WINDOW_MS / 4;
   const backMs = goneMs + WINDOWS_AWAY * WINDOW_MS;
   const untilMs = beginMs + (WINDOWS_BEFORE + WINDOWS_AWAY + WINDOWS_AFTER) * WINDOW_MS;
@@ -110,7 +112,7 @@ async function runOutage(
   const away = windows.filter((window) => window.fromMs >= goneMs && ended(window) <= backMs);
   const after = windows.filter((window) => window.fromMs >= backMs + FOUND_MS_MAX);
   const between = windows.filter((window) => ![before, away, after].some((some) => some.includes(window)));
-  // The first windows warm everything up.
+  // The first windows are a warm-up and do not count.
   const waits = (fromMs: number, toMs: number) => latencies(result, fromMs, toMs);
   const statuses = countStatuses([result]);
   return {
@@ -130,7 +132,7 @@ async function runOutage(
   };
 }
 
-/** Of refusals, which are the decision and little else: what is accepted waits for the disk. */
+/** Latencies of refusals in ms. A refusal is little more than the decision; an accepted request also waits for the disk. */
 function latencies(result: Hammered, fromMs: number, toMs: number): number[] {
   const found: number[] = [];
   for (let place = 0; place < result.status.length; place += 1) {

@@ -6,33 +6,33 @@ import { formatTable, round } from '../../rig/table.ts';
 import { delay } from '../../rig/wait.ts';
 import { type Cluster, memoryOf } from './cluster.ts';
 import { countStatuses, type Hammer, type Hammered, placesWith } from './hammer.ts';
-import { editPlan, editProduct, PLENTY } from './knobs.ts';
-import { percentile } from './paired.ts';
+import { editPlan, editProduct, PLENTY } from './limit-settings.ts';
+import { percentile } from './paired-rounds.ts';
 import { none, type Part } from './part.ts';
 import { postRequest } from './requests.ts';
 
 /**
- * Ten times what the server can take, at a constant rate whatever it answers, for as long as its capacity was measured
- * before: it goes on accepting nearly as much, refuses the rest early with 429 or 503 and Retry-After, keeps its memory
- * bounded, and other doors stay open.
+ * Measures the server's capacity, then sends ten times that at a constant rate for the same time. The server must accept
+ * nearly as much as before, refuse the rest early with 429 or 503 and Retry-After, keep its memory within a limit, and
+ * still answer requests to other routes.
  */
 export interface OverloadOptions {
   readonly seconds: number;
-  /** Of a batch: the smaller it is, the more refusing it costs beside accepting it. */
+  /** Size of a batch. The smaller it is, the higher is the cost of a refusal compared with an acceptance. */
   readonly recordsPerBatch: number;
 }
 
 const TIMES = 10;
 const BATCHES = 4_000;
-/** The most that is accepted with either is the capacity. */
+/** Capacity is measured with each number of connections, and the higher result counts. */
 const CAPACITY_CONNECTIONS = [64, 256];
 const OVERLOAD_CONNECTIONS = 1_500;
-/** A due request that no connection could take for so long is given up by the client. */
+/** The client gives up a due request that has waited this long for a free connection. */
 const PATIENCE_MS = 2_000;
 const GOODPUT_LEAST = 0.9;
-/** While a body of 1 MB is read (15 ms) nothing else is answered. */
+/** While the server parses a body of 1 MB (15 ms), it answers nothing else. */
 const REFUSED_P99_MS_MAX = 500;
-/** Two heaps of V8, and bodies of 64 MiB three times over: as bytes, as text, as values. */
+/** Two V8 heaps, and 64 MiB of bodies held three times: as bytes, as text and as values. */
 const MEMORY_MIB_MAX = 1_024;
 const PROBE_EVERY_MS = 500;
 const WARM_UP_SECONDS = 3;
@@ -70,7 +70,7 @@ export async function proveOverload(cluster: Cluster, hammer: Hammer, options: O
     say(`overload: ${round(accepted)}/s with ${connections} connections`);
     if (accepted > capacity) [capacity, calm] = [accepted, result];
   }
-  if (calm === undefined) throw new Error('nothing was accepted');
+  if (calm === undefined) throw new Error('the server accepted no request');
   const beforeMiB = memoryOf(server.pid).peakMiB;
   say(`overload: ${TIMES} x ${round(capacity)} requests/s for ${options.seconds} s`);
   const memory = watchMemory(server.pid);
@@ -131,8 +131,8 @@ export async function proveOverload(cluster: Cluster, hammer: Hammer, options: O
       .join(
         ', ',
       )}; ${loud.givenUp} requests found none of ${OVERLOAD_CONNECTIONS} connections free within ${PATIENCE_MS} ms.`,
-    `Memory of the server: at most ${figures.memoryPeakMiB} MiB (${figures.memoryBeforeMiB} before). The generator took ${round(loud.ownCpu * 100)} % of a core of the same machine.`,
-    `Other doors meanwhile: ${probed.count} requests, the slowest ${figures.probeMaxMs} ms${probed.failures.length > 0 ? `, failed: ${probed.failures.slice(0, 3).join('; ')}` : ''}.`,
+    `Memory of the server: at most ${figures.memoryPeakMiB} MiB (${figures.memoryBeforeMiB} before). The load generator used ${round(loud.ownCpu * 100)} % of a core of the same machine.`,
+    `Requests to other routes meanwhile: ${probed.count} requests, the slowest ${figures.probeMaxMs} ms${probed.failures.length > 0 ? `, failed: ${probed.failures.slice(0, 3).join('; ')}` : ''}.`,
   ].join('\n');
   return {
     title: 'overload',
@@ -146,7 +146,7 @@ export async function proveOverload(cluster: Cluster, hammer: Hammer, options: O
       none('overload: answers other than 202, 429, 503', others),
       atMost('overload: refused p99, ms', figures.refusedP99Ms, REFUSED_P99_MS_MAX),
       atMost('overload: memory, MiB', figures.memoryPeakMiB, MEMORY_MIB_MAX),
-      none('overload: other doors that failed', probed.failures.length),
+      none('overload: failed requests to other routes', probed.failures.length),
     ],
   };
 }
@@ -159,7 +159,7 @@ function waitsOf(result: Hammered, ...wanted: number[]): number[] {
   return placesWith(result, ...wanted).map((place) => result.answeredMs[place]! - result.sentMs[place]!);
 }
 
-/** Batches that all differ, or they would collapse into one. */
+/** Makes batches that all differ. Equal batches would be stored as one. */
 function createBatches(token: string, vins: readonly string[], records: number): Buffer[] {
   const beganMs = Math.floor(Date.now() / 1000) * 1000 - 7 * 24 * 60 * 60 * 1000;
   return Array.from({ length: BATCHES }, (_, number) => {
@@ -192,7 +192,7 @@ interface Probed {
   readonly failures: readonly string[];
 }
 
-/** A customer who reads, somebody who authenticates, an operator who administers: as if nothing were going on. */
+/** Sends normal requests during the overload: a customer reads, a partner authenticates, an operator administers. */
 function createProbe(cluster: Cluster): { begin(): { end(): Promise<Probed> } } {
   const { site } = cluster.nodes[0]!;
   const { keys, fleetId } = cluster.installation.customers.quiet!;
@@ -214,7 +214,7 @@ function createProbe(cluster: Cluster): { begin(): { end(): Promise<Probed> } } 
         if (!answer.ok) throw new Error(String(answer.status));
       };
       const authenticate = async () => {
-        // Each key a few times only: how often it may is limited, too.
+        // Each key authenticates only a few times, because that is limited too.
         const key = keys[1 + (Math.floor(authentications++ / 5) % (keys.length - 1))]!;
         const answer = await fetch(`http://127.0.0.1:${site.httpPort}/api/v1/customers/authenticate`, {
           method: 'POST',

@@ -1,9 +1,9 @@
 import type { Goal } from '../../rig/report.ts';
 
-/** What one part of the proof found. */
+/** The result of one part of the proof. */
 export interface Part {
   readonly title: string;
-  /** Tables and sentences for a person. */
+  /** Tables and sentences for people. */
   readonly text: string;
   readonly figures: Readonly<Record<string, unknown>>;
   readonly goals: readonly Goal[];

@@ -1,6 +1,6 @@
 import { createTraccarWriter, flespiPayload } from '../../rig/partner-request.ts';
 
-/** Ready bytes for the hammer. */
+/** An intake request as bytes. */
 export function intakeRequest(product: 'traccar' | 'flespi', token: string, vin: string, sequence = 1): Buffer {
   const atMs = Date.now() - 60 * 60 * 1000;
   if (product === 'traccar')
@@ -12,7 +12,7 @@ export function intakeRequest(product: 'traccar' | 'flespi', token: string, vin:
   );
 }
 
-/** `client` makes an address of its own; what fails is counted by address. */
+/** An authentication request as bytes. `client` gives it its own address, because failures are counted by address. */
 export function authenticateRequest(key: string, client: number): Buffer {
   const headers = { 'x-api-key': key, 'x-forwarded-for': `198.51.100.${client % 256}` };
   return postRequest('/api/v1/customers/authenticate', headers, '');

@@ -7,16 +7,16 @@ import {
 } from '@gladhand/contract/gen/gladhand/livefeed/v1/livefeed_pb.ts';
 import { Client, credentials, Metadata, type StatusObject, status } from '@grpc/grpc-js';
 
-/** LiveFeed streams of one customer at one node: each holds a slot for as long as it is open. */
+/** LiveFeed streams of one customer at one node. Each stream holds a slot while it is open. */
 export interface Streams {
-  /** `open` when the stream has begun; else the name of the gRPC status it ended with. A stream that is open stays so. */
+  /** Opens a stream and keeps it open. Resolves with `open`, or with the name of the gRPC status that refused it. */
   open(): Promise<string>;
-  /** How many are open now. */
+  /** The number of open streams. */
   readonly count: number;
   close(): void;
 }
 
-/** Below what a connection may carry at once. */
+/** Below the maximum number of streams on one HTTP/2 connection. */
 const STREAMS_PER_CONNECTION = 50;
 
 export function createStreams(port: number, token: string): Streams {

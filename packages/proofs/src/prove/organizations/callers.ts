@@ -1,16 +1,16 @@
 import type { Operation } from './operations.ts';
 
-/** Somebody who sends requests: with which credential, and what the OpenAPI document says they may call. */
+/** A caller: its credential, and the roles or scopes that decide in the OpenAPI document what it may call. */
 export interface Caller {
   readonly name: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** The security scheme of the credential; null: there is none, or it is dead. */
+  /** The security scheme of the credential. Null if there is none, or if it has expired or been revoked. */
   readonly scheme: 'session' | 'sessionToken' | 'partnerToken' | 'customerToken' | 'apiKey' | null;
   /** Roles or scopes. */
   readonly grants: readonly string[];
   /** The bearer token, for LiveFeed. */
   readonly token?: string;
-  /** Restricted to one plant of its organization, so that the other one is as foreign as another organization's. */
+  /** True if it may see only one plant of its organization. The other plant is then as foreign as another organization. */
   readonly isRestricted?: boolean;
 }
 

@@ -1,6 +1,6 @@
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 
-/** Plain HTTP over kept connections. */
+/** An HTTP request to the server under test. */
 export interface Request {
   readonly method: string;
   readonly path: string;
@@ -43,7 +43,7 @@ export function openHttpClient(port: number, connections: number): HttpClient {
   };
 }
 
-/** Runs `work` on every item, `width` at a time. */
+/** Runs `work` on every item, at most `width` at the same time. */
 export async function inParallel<Item>(
   items: readonly Item[],
   width: number,

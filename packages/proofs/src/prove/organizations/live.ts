@@ -16,27 +16,26 @@ import {
 } from '@grpc/grpc-js';
 import { waitFor } from '../../rig/wait.ts';
 import type { Caller } from './callers.ts';
-import type { House } from './furnish.ts';
+import type { SampleOrganization } from './create-organization.ts';
+import { differenceOf, findShown, type Secrets } from './find-leak.ts';
 import { inParallel } from './http-client.ts';
-import { differenceOf, findShown, type Secrets } from './judge.ts';
 import { freshWord, nonexistentLike } from './names.ts';
-import type { Api } from './office.ts';
+import type { Api } from './organization-maker.ts';
 import { hiddenVictim, type Victim, victimOf } from './probes.ts';
 import { type Findings, type LeakKind, noteLeak } from './run-probes.ts';
 import { traccarBody } from './send-readings.ts';
 
 /**
- * The same for the stream: filters that name another organization's things and cursors that were another's end exactly
- * as those that name nothing do, and what streams of one organization carry while every organization's partners send
- * is its own.
+ * The same proof for LiveFeed. A filter or cursor of another organization must end the stream exactly as one that does not
+ * exist. While the partners of all organizations send, a stream must carry only records of its own organization.
  */
 type Wanted = MessageInitShape<typeof SubscribeRequestSchema>;
 
 export interface LiveParts {
   readonly port: number;
   readonly api: Api;
-  readonly houses: readonly House[];
-  readonly secretsOf: (house: House, victim: Victim) => Secrets;
+  readonly samples: readonly SampleOrganization[];
+  readonly secretsOf: (sample: SampleOrganization, victim: Victim) => Secrets;
   readonly findings: Findings;
   readonly probesMax: number;
   readonly random: () => number;
@@ -46,7 +45,7 @@ const WIDTH = 12;
 const ROUNDS = 4;
 const MAY_CONNECT = 'livefeed:connect';
 
-/** Returns how many streams carried records, and how many records were looked at. */
+/** Returns how many streams carried records, and how many records were checked. */
 export async function proveLive(parts: LiveParts): Promise<{ streams: number; records: number }> {
   const client = new Client(`127.0.0.1:${parts.port}`, credentials.createInsecure());
   try {
@@ -58,7 +57,7 @@ export async function proveLive(parts: LiveParts): Promise<{ streams: number; re
 }
 
 interface LiveProbe {
-  readonly house: House;
+  readonly sample: SampleOrganization;
   readonly caller: Caller;
   readonly victim: Victim;
   readonly slot: string;
@@ -69,12 +68,12 @@ const SLOTS = { fleets: 'fleet', trailers: 'trailer', deliverSafe: 'unit', plant
 
 async function probeFilters(
   client: Client,
-  { houses, findings, probesMax, random, secretsOf }: LiveParts,
+  { samples, findings, probesMax, random, secretsOf }: LiveParts,
 ): Promise<void> {
   const probes: LiveProbe[] = [];
-  for (const house of houses) {
-    for (const caller of house.callers.filter(({ scheme }) => scheme !== 'session' && scheme !== 'apiKey')) {
-      for (const victim of [...houses.filter((one) => one !== house).map(victimOf), hiddenVictim(house)]) {
+  for (const sample of samples) {
+    for (const caller of sample.callers.filter(({ scheme }) => scheme !== 'session' && scheme !== 'apiKey')) {
+      for (const victim of [...samples.filter((one) => one !== sample).map(victimOf), hiddenVictim(sample)]) {
         if (victim.organizationId === null && !caller.isRestricted) continue;
         const named = Object.entries(SLOTS).flatMap(([slot, kind]) =>
           (victim.values[kind] ?? []).map((value) => ({ slot, value })),
@@ -83,14 +82,14 @@ async function probeFilters(
           Object.keys(SLOTS).map((slot) => ({ slot, value })),
         );
         const cursors = victim.cursors.map((value) => ({ slot: 'cursor', value }));
-        const all = [...named, ...mixed, ...cursors].map((one) => ({ house, caller, victim, ...one }));
-        // Whoever may not connect is refused before anything is looked at; two tries show it.
+        const all = [...named, ...mixed, ...cursors].map((one) => ({ sample, caller, victim, ...one }));
+        // A caller without the scope is refused before its request is read, so two probes are enough.
         probes.push(...(caller.grants.includes(MAY_CONNECT) ? all : all.slice(0, 2)));
       }
     }
   }
   shuffle(probes, random);
-  await inParallel(probes.slice(0, probesMax), WIDTH, async ({ house, caller, victim, slot, value }) => {
+  await inParallel(probes.slice(0, probesMax), WIDTH, async ({ sample, caller, victim, slot, value }) => {
     const wanted = (text: string): Wanted => (slot === 'cursor' ? { cursor: text } : { filter: { [slot]: [text] } });
     const nonexistent = nonexistentLike(value);
     const foreign = await firstOf(client, wanted(value), caller);
@@ -102,19 +101,19 @@ async function probeFilters(
       noteLeak(
         findings,
         kind,
-        `LiveFeed: ${caller.name} of ${house.slug}, ${slot} ${value.slice(0, 60)} of ${victim.name}: ${what}`,
+        `LiveFeed: ${caller.name} of ${sample.slug}, ${slot} ${value.slice(0, 60)} of ${victim.name}: ${what}`,
       );
-    const shown = findShown(foreign, secretsOf(house, victim), [value]);
+    const shown = findShown(foreign, secretsOf(sample, victim), [value]);
     if (shown !== undefined) tell('shown', `shows ${shown}`);
     else if (difference !== undefined) tell('different', difference);
-    else if (foreign === 'open' && !caller.grants.includes(MAY_CONNECT)) tell('admitted', 'let in without the scope');
+    else if (foreign === 'open' && !caller.grants.includes(MAY_CONNECT)) tell('admitted', 'admitted without the scope');
   });
 }
 
-/** A server that is busy says so and is asked again, as by any client. */
+/** Attempts per probe. A busy server refuses, and the probe tries again, as any client does. */
 const TRIES_MAX = 5;
 
-/** `open` when something comes, else how the stream ended. */
+/** Returns `open` if the stream carries a message, or else how it ended. */
 async function firstOf(client: Client, wanted: Wanted, caller: Caller): Promise<string> {
   for (let tries = 1; ; tries++) {
     const first = await new Promise<{ isBusy: boolean; text: string }>((resolve) => {
@@ -147,7 +146,7 @@ function subscribe(client: Client, wanted: Wanted, caller: Caller): ClientReadab
 }
 
 interface Watched {
-  readonly house: House;
+  readonly sample: SampleOrganization;
   readonly victims: readonly Victim[];
   readonly name: string;
   readonly messages: SubscribeResponse[];
@@ -168,25 +167,25 @@ function follow(client: Client, wanted: Wanted, caller: Caller, into: Watched, t
 
 async function watchStreams(
   client: Client,
-  { houses, api, secretsOf, findings }: LiveParts,
+  { samples, api, secretsOf, findings }: LiveParts,
 ): Promise<{ streams: number; records: number }> {
-  const watched: Watched[] = houses.flatMap((house) =>
-    house.callers
+  const watched: Watched[] = samples.flatMap((sample) =>
+    sample.callers
       .filter(({ grants }) => grants.includes(MAY_CONNECT))
       .filter(({ scheme }) => scheme === 'customerToken')
       .flatMap((caller) => {
-        const others = houses.filter((one) => one !== house).map(victimOf);
-        const victims = caller.isRestricted ? [...others, hiddenVictim(house)] : others;
+        const others = samples.filter((one) => one !== sample).map(victimOf);
+        const victims = caller.isRestricted ? [...others, hiddenVictim(sample)] : others;
         const starts: Record<string, Wanted> = {
           'from now': {},
-          'from a cursor': { cursor: house.feedCursor },
+          'from a cursor': { cursor: sample.feedCursor },
           'with a snapshot': { snapshot: true },
-          'of a fleet': { cursor: house.feedCursor, filter: { fleets: [house.own.fleet] } },
+          'of a fleet': { cursor: sample.feedCursor, filter: { fleets: [sample.own.fleet] } },
         };
-        // Only what carries records counts as watched; this scope alone sees everything that telemetry:read sees.
+        // Only streams that carry records are watched. This scope alone sees everything that telemetry:read sees.
         return Object.entries(starts).map(([start, wanted]) => {
           const one: Watched = {
-            house,
+            sample,
             victims,
             name: `${caller.name} ${start}`,
             messages: [],
@@ -202,7 +201,7 @@ async function watchStreams(
     const allOf = (test: (one: Watched) => boolean) => () => {
       const ended = watched.find(({ ending }) => ending !== null);
       if (ended !== undefined)
-        throw new Error(`the stream ${ended.name} of ${ended.house.slug} ended: ${ended.ending}`);
+        throw new Error(`the stream ${ended.name} of ${ended.sample.slug} ended: ${ended.ending}`);
       return watched.every(test) || undefined;
     };
     await waitFor(
@@ -210,9 +209,9 @@ async function watchStreams(
       allOf(({ messages }) => messages.length > 0),
     );
     for (let round = 0; round < ROUNDS; round++) {
-      await inParallel(houses, houses.length, async (house) => {
-        for (const place of [...house.values.vin, `plants/${house.own.plant}`, `plants/${house.hidden.plant}`]) {
-          const options = { token: house.partnerToken, body: JSON.parse(traccarBody(freshWord())) };
+      await inParallel(samples, samples.length, async (sample) => {
+        for (const place of [...sample.values.vin, `plants/${sample.own.plant}`, `plants/${sample.hidden.plant}`]) {
+          const options = { token: sample.partnerToken, body: JSON.parse(traccarBody(freshWord())) };
           await api.call('POST', `/telemetry/intake/${place}`, options);
         }
       });
@@ -220,15 +219,15 @@ async function watchStreams(
     const carries = ({ messages }: Watched) => messages.some(({ event }) => event.case === 'records');
     await waitFor('every stream to carry records', allOf(carries));
     let records = 0;
-    for (const { house, victims, name, messages } of watched) {
+    for (const { sample, victims, name, messages } of watched) {
       findings.probes += 1;
       for (const message of messages) {
         if (message.event.case === 'records') records += message.event.value.records.length;
         const text = toJsonString(SubscribeResponseSchema, message);
         for (const victim of victims) {
-          const shown = findShown(text, secretsOf(house, victim), []);
+          const shown = findShown(text, secretsOf(sample, victim), []);
           if (shown !== undefined)
-            noteLeak(findings, 'shown', `LiveFeed: ${name} of ${house.slug} carries ${shown} of ${victim.name}`);
+            noteLeak(findings, 'shown', `LiveFeed: ${name} of ${sample.slug} carries ${shown} of ${victim.name}`);
         }
       }
     }

@@ -1,12 +1,15 @@
 import { type Caller, deadCaller, keyCaller, tokenCaller } from './callers.ts';
-import { CUSTOMER_SCOPES, type Office } from './office.ts';
+import { CUSTOMER_SCOPES, type OrganizationMaker } from './organization-maker.ts';
 
 const PARTNER_SCOPES = ['telemetry:write', 'product:traccar'];
 
 export type Keys = Awaited<ReturnType<typeof makeKeys>>;
 
-/** Keys of every sort: each scope alone, restricted to one plant, expired, revoked. */
-export async function makeKeys({ around, base, make, named, marker }: Office, plants: readonly { id: string }[]) {
+/** Creates keys of every kind: each scope alone, restricted to one plant, expired, revoked. */
+export async function makeKeys(
+  { around, base, make, named, marker }: OrganizationMaker,
+  plants: readonly { id: string }[],
+) {
   const { api, root } = around;
   const ids: string[] = [];
   const issue = async (scopes: readonly string[], more: object = {}, partnerId = `partner-${marker}`) => {

@@ -1,12 +1,12 @@
 import { randomInt } from 'node:crypto';
 import { type Caller, deadCaller, sessionCallers } from './callers.ts';
 import { freshVin } from './names.ts';
-import { type Office, PASSWORD, signIn } from './office.ts';
+import { type OrganizationMaker, PASSWORD, signIn } from './organization-maker.ts';
 
-/** Fleets, vehicles, plants, devices and people of an organization. */
+/** The fleets, vehicles, plants, devices and users of an organization. */
 export type Things = Awaited<ReturnType<typeof makeThings>>;
 
-export async function makeThings({ make, named, marker }: Office) {
+export async function makeThings({ make, named, marker }: OrganizationMaker) {
   const fleets = [await make('fleets', { name: named('North') }), await make('fleets', { name: named('South') })];
   const fleetId = fleets[0].id;
   const trailers = [];
@@ -29,7 +29,7 @@ export async function makeThings({ make, named, marker }: Office) {
 
 export type People = Awaited<ReturnType<typeof makePeople>>;
 
-export async function makePeople({ around: { api }, make, named, marker }: Office) {
+export async function makePeople({ around: { api }, make, named, marker }: OrganizationMaker) {
   const people = await Promise.all(
     ['VIEWER', 'OPERATOR', 'ADMIN'].map(async (role) => {
       const email = `${role.toLowerCase()}-${marker}@example.com`;

@@ -1,10 +1,10 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { vinCheckDigit } from '@gladhand/contract/vin.ts';
 
-/** Names that nothing has yet, and names of the same form as one that something has. */
+/** The characters of a VIN. */
 const VIN_LETTERS = 'ABCDEFGHJKLMNPRSTUVWXYZ0123456789';
 
-/** Well-formed to the check digit (49 CFR 565.15). */
+/** A random VIN with a valid check digit (49 CFR 565.15). */
 export function freshVin(): string {
   const draft = `1ZZ${Array.from({ length: 14 }, () => VIN_LETTERS[randomInt(VIN_LETTERS.length)]).join('')}`;
   return draft.slice(0, 8) + vinCheckDigit(draft) + draft.slice(9);
@@ -26,8 +26,8 @@ export function formOf(value: string): Form {
 }
 
 /**
- * A value of the same form that names nothing: a UUID keeps its first 48 bits, which say when it was made and so where
- * it would be looked for; a cursor keeps its version.
+ * A value of the same form that does not exist. A UUID keeps its first 48 bits: they are its creation time, which decides
+ * where the server looks for it. A cursor keeps its version.
  */
 export function nonexistentLike(value: string): string {
   switch (formOf(value)) {
@@ -44,12 +44,12 @@ export function nonexistentLike(value: string): string {
       return Buffer.concat([bytes.subarray(0, 1), randomBytes(bytes.length - 1)]).toString('base64url');
     }
     case 'name':
-      // Letters that no VIN has and signs stay where they are, so that it is refused where the other would be.
+      // Signs, and letters that a VIN cannot have, stay in place, so that both values are refused at the same check.
       return value.replace(/[a-hj-npr-z0-9]/gi, () => randomInt(16).toString(16));
   }
 }
 
-/** An address of 10.0.0.0/8 as a client's. */
+/** A random client address in 10.0.0.0/8. */
 export function freshAddress(): string {
   return `10.${randomInt(256)}.${randomInt(256)}.${1 + randomInt(254)}`;
 }

@@ -1,24 +1,23 @@
 /**
- * The routes as the OpenAPI document tells them, with what of each request names something that belongs to somebody.
- * Promise: nothing in the document goes unnoticed: a parameter or property whose meaning is not known here is told in
- * `unknown`, and the proof fails until it is entered below.
+ * The routes of the OpenAPI document, with the parts of each request that name something of an organization. A parameter or
+ * property that is not listed in this file goes into `unknown`, and the proof fails until it is added.
  */
 export interface Operation {
-  /** `get /api/v1/fleets/{fleet}`. */
+  /** Method and path: `get /api/v1/fleets/{fleet}`. */
   readonly id: string;
   readonly method: string;
   readonly path: string;
   readonly isPublic: boolean;
-  /** Each alternative: a security scheme, and the roles or scopes it needs. */
+  /** The alternatives: each is a security scheme with the roles or scopes that it needs. */
   readonly security: readonly (readonly [scheme: string, needs: readonly string[]])[];
-  /** Path parameters and what they name. */
+  /** The kind of value of each path parameter. */
   readonly pathKinds: Readonly<Record<string, Kind>>;
-  /** Query parameters that name something. */
+  /** The kind of value of each query parameter that names something of an organization. */
   readonly queryKinds: Readonly<Record<string, Kind>>;
   readonly takesCursor: boolean;
-  /** Query parameters that have to be sent. */
+  /** Required query parameters. */
   readonly queryRequired: readonly string[];
-  /** Properties of the body; null: there is none, or it is a partner's own JSON. */
+  /** Properties of the body. Null if there is no body, or if it is a partner's payload. */
   readonly body: Readonly<Record<string, BodyProperty>> | null;
   readonly isIntake: boolean;
 }
@@ -26,7 +25,7 @@ export interface Operation {
 export interface BodyProperty {
   readonly isRequired: boolean;
   readonly isList: boolean;
-  /** What it names; null: nothing of anybody's. */
+  /** The kind of value. Null if it names nothing of an organization. */
   readonly kind: Kind | null;
 }
 
@@ -50,7 +49,7 @@ export type Kind =
   | ('organization' | 'user' | 'email' | 'slug' | 'fleet' | 'trailer' | 'vin' | 'device' | 'unit')
   | ('plant' | 'key' | 'receipt' | 'serial' | 'record');
 
-/** Path parameters by name; `id` names what the nearest segment before it says. */
+/** The kinds of path parameters by name. The kind of `id` follows from the path segment before it. */
 const PATH_KINDS: Readonly<Record<string, Kind>> = {
   organization: 'organization',
   user: 'user',
@@ -71,7 +70,7 @@ const SEGMENT_KINDS: Readonly<Record<string, Kind>> = {
   receipts: 'receipt',
   users: 'user',
 };
-/** Path parameters that name what is the installation's, and one there is. */
+/** Path parameters that name data of the installation, with an existing value. */
 export const PLAIN_PATH: Readonly<Record<string, string>> = { plan: 'standard', product: 'traccar' };
 const QUERY_KINDS: Readonly<Record<string, Kind>> = {
   vin: 'vin',
@@ -104,8 +103,8 @@ const BODY_KINDS: Readonly<Record<string, Kind>> = {
   slug: 'slug',
 };
 /**
- * What names nothing of another organization's. Device ids and serial numbers count within an organization only, and
- * taking one on would change what it names in the probes after it.
+ * Body properties that name nothing of another organization. Device ids and serial numbers are unique only within an
+ * organization. They are listed here because a probe that sets one would change what it names in later probes.
  */
 const PLAIN_BODY = [
   'name',
@@ -126,7 +125,7 @@ const PLAIN_BODY = [
   'newPassword',
   'partnerId',
   'serialNumber',
-  // Plans and the limits of products are the installation's.
+  // Plans and the limits of products belong to the installation.
   'planId',
   'mode',
   'proposed',

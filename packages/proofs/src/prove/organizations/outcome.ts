@@ -1,35 +1,35 @@
 import type { Report } from '../../rig/report.ts';
 import { formatTable, round } from '../../rig/table.ts';
-import type { House } from './furnish.ts';
-import type { Secrets } from './judge.ts';
+import type { SampleOrganization } from './create-organization.ts';
+import type { Secrets } from './find-leak.ts';
 import type { Operation } from './operations.ts';
 import type { PayloadOutcome } from './payloads.ts';
 import type { Victim } from './probes.ts';
 import type { Findings } from './run-probes.ts';
 
-/** What the proof works with and what it has found, for its report. */
+/** One pass of the proof and its results, for the report. */
 export interface Pass {
   readonly name: string;
-  readonly hasFirstWall: boolean;
-  readonly hasSecondWall: boolean;
+  readonly hasOrganizationCondition: boolean;
+  readonly hasRowSecurity: boolean;
 }
 
 export interface World {
   readonly operations: readonly Operation[];
   readonly unknown: readonly string[];
-  readonly houses: readonly House[];
+  readonly samples: readonly SampleOrganization[];
   readonly root: string;
-  readonly secretsOf: (house: House, victim: Victim) => Secrets;
+  readonly secretsOf: (sample: SampleOrganization, victim: Victim) => Secrets;
 }
 
 export interface Outcome {
   readonly pass: Pass;
   readonly findings: Findings;
-  /** Routes that answered nobody with 2xx; looked for in the first pass. */
+  /** Routes that never answered with 2xx. Checked in the first pass only. */
   readonly unreached: readonly string[];
-  /** Callers whose credential died under the probes. */
+  /** Callers whose credential was ended by a probe. */
   readonly lostCallers: readonly string[];
-  /** In the first pass. */
+  /** Null except in the first pass. */
   readonly payloads: PayloadOutcome | null;
   readonly streams: number;
   readonly records: number;
@@ -58,16 +58,16 @@ export function toReport(world: World, outcomes: readonly Outcome[], seed: numbe
     ]),
   ]);
   const words = [
-    `Seed ${seed}. ${operations.length} routes x ${world.houses.map(({ callers }) => callers.length).join(' + ')} callers of three organizations.`,
+    `Seed ${seed}. ${operations.length} routes x ${world.samples.map(({ callers }) => callers.length).join(' + ')} callers of three organizations.`,
     `Statuses as shipped: ${[...shipped.findings.statuses]
       .sort(([one], [other]) => one - other)
       .map(([code, times]) => `${code} x ${times}`)
       .join(', ')}.`,
-    `Spoilt payloads that name vehicles of two organizations: ${shipped.payloads?.payloads}, of which ${shipped.payloads?.refused} were refused at the door; ${shipped.payloads?.readings} readings are known by their number, looked up at their vehicles.`,
+    `Damaged payloads that name vehicles of two organizations: ${shipped.payloads?.payloads}, of which ${shipped.payloads?.refused} were refused at intake. ${shipped.payloads?.readings} stored readings were identified by their number and checked against their vehicles.`,
     ...outcomes.slice(0, 2).flatMap(({ pass, findings }) => findings.examples.map((text) => `${pass.name}: ${text}`)),
     ...uncovered.map((text) => `Not covered: ${text}`),
     ...[...shipped.lostCallers, ...alone.lostCallers].map((text) => `Lost its credential: ${text}`),
-    `With both walls down, for one: ${control.findings.examples[0] ?? 'nothing was found'}`,
+    `An example from the pass without both protections: ${control.findings.examples[0] ?? 'nothing was found'}`,
   ];
   const none = (name: string, figure: number) => ({ name, figure, goal: '0', isMet: figure === 0 });
   const sum = (read: (outcome: Outcome) => number) => read(shipped) + read(alone);
@@ -84,7 +84,7 @@ export function toReport(world: World, outcomes: readonly Outcome[], seed: numbe
       leaksRowSecurityAlone: alone.findings.leaks,
       payloads: shipped.payloads?.payloads ?? 0,
       readings: shipped.payloads?.readings ?? 0,
-      leaksBothWallsDown: control.findings.leaks,
+      leaksWithoutBoth: control.findings.leaks,
       routes: operations.length,
       routesNotCovered: uncovered.length,
       streams: shipped.streams + alone.streams,
@@ -96,19 +96,19 @@ export function toReport(world: World, outcomes: readonly Outcome[], seed: numbe
     goals: [
       none('leaks as shipped', shipped.findings.leaks),
       none('leaks with row-level security alone', alone.findings.leaks),
-      // One for each way a leak shows: what could not be found then would not be found ever.
+      // One goal for each kind of leak. A kind that is not found in this pass could not be found in the others either.
       ...(['shown', 'different', 'changed'] as const).map((kind) => {
         const figure = control.findings.kinds[kind];
-        return { name: `leaks with both walls down: ${kind}`, figure, goal: '> 0', isMet: figure > 0 };
+        return { name: `leaks without both protections: ${kind}`, figure, goal: '> 0', isMet: figure > 0 };
       }),
       {
-        name: 'a reading planted at another vehicle is seen',
+        name: 'a reading stored for a wrong vehicle on purpose is found',
         figure: shipped.payloads?.isControlFound ? 1 : 0,
         goal: '1',
         isMet: shipped.payloads?.isControlFound === true,
       },
       {
-        name: 'readings known by their number, of 100 spoilt payloads',
+        name: 'readings identified by their number, per 100 damaged payloads',
         figure: Math.round((100 * (shipped.payloads?.readings ?? 0)) / (shipped.payloads?.payloads || 1)),
         goal: '>= 20',
         isMet: (shipped.payloads?.readings ?? 0) >= 0.2 * (shipped.payloads?.payloads ?? 1),

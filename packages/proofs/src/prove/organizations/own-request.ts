@@ -1,44 +1,46 @@
 import type { Caller } from './callers.ts';
-import type { House } from './furnish.ts';
+import type { SampleOrganization } from './create-organization.ts';
 import type { Request } from './http-client.ts';
 import { freshAddress, freshVin, freshWord } from './names.ts';
 import { type BodyProperty, type Operation, PLAIN_PATH } from './operations.ts';
 
-/** A request in parts, so that a probe can put something else into one of them. */
+/** A request in parts, so that a probe can replace one of them. */
 export interface Draft {
   readonly path: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, string>>;
   readonly headers: Readonly<Record<string, string>>;
-  /** An object to be written as JSON, or a partner's own JSON as it is; null: none. */
+  /** An object to send as JSON, or a partner's payload as text. Null if there is no body. */
   readonly body: Readonly<Record<string, unknown>> | string | null;
 }
 
-type Owner = Pick<House, 'own' | 'marker' | 'repeated'>;
+type Owner = Pick<SampleOrganization, 'own' | 'marker' | 'repeated'>;
 
-/** A request to this route that an organization may send about what it owns, with everything that is required. */
-export function ownRequest(operation: Operation, house: Owner): Draft {
-  const path = Object.fromEntries(Object.entries(operation.pathKinds).map(([name, kind]) => [name, house.own[kind]]));
-  const query = Object.fromEntries(operation.queryRequired.map((name) => [name, ownParameter(operation, name, house)]));
-  return { path, query, headers: {}, body: operation.isIntake ? house.repeated.body : ownBody(operation, house) };
+/** A valid request to this route for the organization's own data, with all required parts. */
+export function ownRequest(operation: Operation, sample: Owner): Draft {
+  const path = Object.fromEntries(Object.entries(operation.pathKinds).map(([name, kind]) => [name, sample.own[kind]]));
+  const query = Object.fromEntries(
+    operation.queryRequired.map((name) => [name, ownParameter(operation, name, sample)]),
+  );
+  return { path, query, headers: {}, body: operation.isIntake ? sample.repeated.body : ownBody(operation, sample) };
 }
 
 const PARAMETERS: Readonly<Record<string, string>> = { metric: 'gps.speedKph', bucket: '1h' };
 
-function ownParameter({ queryKinds }: Operation, name: string, house: Owner): string {
+function ownParameter({ queryKinds }: Operation, name: string, sample: Owner): string {
   const kind = queryKinds[name];
-  return kind === undefined ? (PARAMETERS[name] ?? '') : house.own[kind];
+  return kind === undefined ? (PARAMETERS[name] ?? '') : sample.own[kind];
 }
 
-function ownBody(operation: Operation, house: Owner): Record<string, unknown> | null {
+function ownBody(operation: Operation, sample: Owner): Record<string, unknown> | null {
   if (operation.body === null) return null;
   const properties = Object.entries(operation.body);
   const required = properties.filter(([, { isRequired }]) => isRequired);
   const sent =
     required.length > 0 ? required : properties.filter(([name]) => name === 'name' || name === 'kind').slice(0, 1);
-  return Object.fromEntries(sent.map(([name, property]) => [name, example(name, property, house)]));
+  return Object.fromEntries(sent.map(([name, property]) => [name, example(name, property, sample)]));
 }
 
-/** So much that nobody meets it. */
+/** Limits that no request of the proof reaches. */
 const LIMITS: Readonly<Record<string, unknown>> = {
   mode: 'enforce',
   limit: 1_000_000,
@@ -51,7 +53,7 @@ const LIMITS: Readonly<Record<string, unknown>> = {
   waitingRequestsMax: 100,
 };
 
-function example(name: string, property: BodyProperty, house: Owner): unknown {
+function example(name: string, property: BodyProperty, sample: Owner): unknown {
   const known: Readonly<Record<string, () => unknown>> = {
     vin: freshVin,
     slug: freshWord,
@@ -61,13 +63,13 @@ function example(name: string, property: BodyProperty, house: Owner): unknown {
     kind: () => 'gateway',
     scopes: () => ['fleets:read'],
     password: () => freshWord().padEnd(20, 'x'),
-    email: () => `${freshWord()}-${house.marker}@example.com`,
+    email: () => `${freshWord()}-${sample.marker}@example.com`,
   };
   if (name in LIMITS) return LIMITS[name];
   const make = known[name];
   if (make !== undefined) return make();
-  if (property.kind === null) return `${name} ${house.marker}`;
-  const own = house.own[property.kind];
+  if (property.kind === null) return `${name} ${sample.marker}`;
+  const own = sample.own[property.kind];
   return property.isList ? [own] : own;
 }
 

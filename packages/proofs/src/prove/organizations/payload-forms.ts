@@ -1,13 +1,13 @@
-/** Payloads in partners' own words, each with readings of several vehicles, spoilt in one place. */
+/** A vehicle in a damaged payload. */
 export interface Vehicle {
   readonly vin: string;
-  /** Stands in each of its readings, and in no other vehicle's. */
+  /** A number in each reading of this vehicle, and in no reading of another one. */
   readonly code: number;
 }
 
 type Element = Record<string, unknown>;
 
-/** What is read of each vehicle, as one or more elements of a list. */
+/** The readings of a vehicle in each product's format, as list elements. */
 const ELEMENTS = {
   project44: ({ vin, code }: Vehicle, at: number): Element[] => [
     {
@@ -56,7 +56,10 @@ const SPOILT: readonly unknown[] = [
 const ELEMENTS_MAX = 4;
 const SPREAD_SECONDS = 3_000;
 
-/** One to four vehicles in any order, and one field of one element taken out or replaced. `random` gives [0, 1). */
+/**
+ * Makes a payload with readings of one to four vehicles in any order, and removes or replaces one field of one element.
+ * `random` gives numbers in [0, 1).
+ */
 export function composePayload(product: PayloadProduct, vehicles: readonly Vehicle[], random: () => number): unknown {
   const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random() * items.length)]!;
   const nowSeconds = Math.floor(Date.now() / 1000);
@@ -64,7 +67,7 @@ export function composePayload(product: PayloadProduct, vehicles: readonly Vehic
   const elements = Array.from({ length: count }, () =>
     ELEMENTS[product](pick(vehicles), nowSeconds - 1 - Math.floor(random() * SPREAD_SECONDS)),
   ).flat();
-  // A payload in six is left as it is.
+  // One payload in six is not damaged.
   if (random() < 5 / 6) spoil(elements, pick, random, product);
   return product === 'samsara' ? { data: elements } : elements;
 }
@@ -92,14 +95,14 @@ function spoil(
 }
 
 /**
- * Where a payload that names nobody goes to the vehicle of the path, or to that of the entry before (RFC 8428 4.1), taking the
- * name away is no mutation but another payload.
+ * Whether a field may be removed. Without a name, an element belongs to the vehicle of the request path or of the entry
+ * before (RFC 8428 4.1). Removing the name would then make another valid payload, not a damaged one.
  */
 function mayBeGone(product: PayloadProduct, key: string): boolean {
   return !(product === 'senml' && /^b/.test(key)) && key !== 'vehicle.vin';
 }
 
-/** Any other text than these is the base name of a device, and any number is a base time. */
+/** Whether a replaced value is damage. Another text as base name, or another number as base time, is a valid value. */
 function isSpoilt(product: PayloadProduct, key: string, value: unknown): boolean {
   if (product !== 'senml') return true;
   if (key === 'bt') return typeof value !== 'number';

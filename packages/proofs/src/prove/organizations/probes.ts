@@ -1,73 +1,76 @@
 import { type Caller, isAdmitted } from './callers.ts';
-import type { House } from './furnish.ts';
+import type { SampleOrganization } from './create-organization.ts';
 import { freshVin, freshWord, nonexistentLike } from './names.ts';
 import { KINDS, type Kind, type Operation } from './operations.ts';
 import type { Draft } from './own-request.ts';
 import { traccarBody } from './send-readings.ts';
 
 /**
- * Every route x every caller x every place where a request can name something, with what belongs to somebody else in
- * that place: ids of the right kind and of every other kind, VINs, serial numbers, slugs, cursors, and properties that
- * no schema has. Each probe has a twin that names what does not exist.
+ * A request with a value of another organization in one place. Probes cover every route, every caller, and every place that
+ * can name something. The values are ids of the right kind and of all other kinds, VINs, serial numbers, slugs, cursors, and
+ * properties that no schema has. Each probe has a twin: the same request with a value that does not exist.
  */
 export interface Probe {
   readonly operation: Operation;
   readonly caller: Caller;
-  readonly house: House;
+  readonly sample: SampleOrganization;
   readonly victim: Victim;
   readonly variation: Variation;
 }
 
-/** Whose things are named: another organization, or what a restricted key may not see of its own. */
+/** The owner of the values: another organization, or the part of its own that a restricted key may not see. */
 export interface Victim {
   readonly name: string;
-  /** Null: the caller's own organization. */
+  /** Null if it is the caller's own organization. */
   readonly organizationId: string | null;
   readonly values: Readonly<Partial<Record<Kind, readonly string[]>>>;
   readonly cursors: readonly string[];
-  readonly repeated: House['repeated'] | null;
+  readonly repeated: SampleOrganization['repeated'] | null;
   readonly claimable: string[];
-  readonly organization: Pick<House, 'id' | 'slug' | 'own'> | null;
+  readonly organization: Pick<SampleOrganization, 'id' | 'slug' | 'own'> | null;
 }
 
-/** One place and what is put there. */
+/** One place in a request, and the values to put there. */
 export interface Variation {
   readonly slot: string;
-  /** May be other ones each time it is read. Empty: the request is the caller's own, and only what it shows is looked at. */
+  /**
+   * The values. A getter may return other values each time. If it is empty, the request is the caller's own, and the probe
+   * only checks that the answer shows no value of another organization.
+   */
   readonly values: readonly string[];
   readonly twinValues: readonly string[];
   readonly put: (draft: Draft, values: readonly string[]) => Draft;
-  /** What is named is of the kind that the place is for. */
+  /** True if the value has the kind that the place expects. */
   readonly isApt: boolean;
-  /** A name that counts for the whole installation: that it is taken may be told, whose it is may not. */
+  /** True if the name is unique in the whole installation. The answer may show that it is taken, but not by which owner. */
   readonly isUniqueName: boolean;
 }
 
 const UNIQUE_NAMES = ['email', 'slug', 'id'];
 const VIN_SLOT = 'body vin';
-/** They end the credential they are called with, so for who may call them they are proved with credentials of their own. */
+/** Routes that end the credential of the call. Callers who may call them use a separate credential for each probe. */
 export const SELF_ENDING = [
   'post /api/v1/auth/sign-out',
   'put /api/v1/auth/password',
   'put /api/v1/partners/rotate',
   'put /api/v1/customers/rotate',
 ];
-/** Nobody's role matters there, and each try at a password costs some 40 ms. */
+/** Roles do not matter on public routes, and each password check takes about 40 ms, so a few callers are enough. */
 const CALLERS_OF_PUBLIC_ROUTES = ['nobody', 'session ADMIN', 'customer full'];
 
-export function victimOf(house: House): Victim {
-  const { id, slug, values, cursors, repeated, claimable, own } = house;
+export function victimOf(sample: SampleOrganization): Victim {
+  const { id, slug, values, cursors, repeated, claimable, own } = sample;
   return { name: slug, organizationId: id, values, cursors, repeated, claimable, organization: { id, slug, own } };
 }
 
-export function hiddenVictim(house: House): Victim {
+export function hiddenVictim(sample: SampleOrganization): Victim {
   const values = {
-    plant: [house.hidden.plant],
-    device: [house.hidden.device],
-    record: house.hidden.records.slice(0, 3),
+    plant: [sample.hidden.plant],
+    device: [sample.hidden.device],
+    record: sample.hidden.records.slice(0, 3),
   };
   return {
-    name: `${house.slug}, hidden plant`,
+    name: `${sample.slug}, hidden plant`,
     organizationId: null,
     values,
     cursors: [],
@@ -78,28 +81,28 @@ export function hiddenVictim(house: House): Victim {
 }
 
 /**
- * At most `count` probes, the routes in turn, and of each route first those where a caller who is let in names
- * something of the right kind. `random` draws among them.
+ * Plans at most `count` probes, taking routes in turn. For each route, probes with an admitted caller and a value of the
+ * right kind come first. `random` selects among them.
  */
 export function planProbes(
   operations: readonly Operation[],
-  houses: readonly House[],
+  samples: readonly SampleOrganization[],
   count: number,
   random: () => number,
 ): Probe[] {
   const planned: { probe: Probe; turn: number }[] = [];
   for (const operation of operations) {
     const own: { probe: Probe; weight: number }[] = [];
-    for (const house of houses) {
-      const others = houses.filter((one) => one !== house).map(victimOf);
-      for (const victim of [...others, hiddenVictim(house)]) {
+    for (const sample of samples) {
+      const others = samples.filter((one) => one !== sample).map(victimOf);
+      for (const victim of [...others, hiddenVictim(sample)]) {
         const variations = variationsOf(operation, victim);
-        for (const caller of house.callers) {
-          if (!isProbed(operation, caller, house, victim)) continue;
+        for (const caller of sample.callers) {
+          if (!isProbed(operation, caller, sample, victim)) continue;
           const isLetIn = isAdmitted(operation, caller);
           for (const variation of isLetIn ? withUsedUp(operation, victim, variations) : variations) {
             const weight = isLetIn && variation.isApt ? random() : 0.5 + 4 * random();
-            own.push({ probe: { operation, caller, house, victim, variation }, weight });
+            own.push({ probe: { operation, caller, sample, victim, variation }, weight });
           }
         }
       }
@@ -111,19 +114,19 @@ export function planProbes(
   return planned.slice(0, count).map(({ probe }) => probe);
 }
 
-/** What a caller who is let in makes its own by naming it has to be another one each time. */
+/** Adds values that a successful probe uses up: an admitted caller then owns them, so each probe needs a new one. */
 function withUsedUp(operation: Operation, victim: Victim, variations: readonly Variation[]): Variation[] {
   const repetition = operation.isIntake && victim.repeated !== null ? [repetitionOf(victim.repeated)] : [];
   return [...variations.map((one) => (one.slot === VIN_SLOT ? claimOf(victim.claimable, one) : one)), ...repetition];
 }
 
-function isProbed(operation: Operation, caller: Caller, house: House, victim: Victim): boolean {
+function isProbed(operation: Operation, caller: Caller, sample: SampleOrganization, victim: Victim): boolean {
   if (victim.organizationId === null && !caller.isRestricted) return false;
   if (operation.isPublic) return CALLERS_OF_PUBLIC_ROUTES.includes(caller.name) && victim.organizationId !== null;
   const isAllowed = isAdmitted(operation, caller);
   if (isAllowed && SELF_ENDING.includes(operation.id)) return false;
-  if (house.slug !== 'operator' || victim.organizationId === null) return true;
-  // An admin of the operator is above every organization, and its partners send for the assets of all.
+  if (sample.slug !== 'operator' || victim.organizationId === null) return true;
+  // An admin of the operator may manage every organization, and its partners may send for all assets.
   return caller.name !== 'session ADMIN' && caller.name !== 'cookie ADMIN' && !(isAllowed && operation.isIntake);
 }
 
@@ -182,8 +185,12 @@ function variationsOf(operation: Operation, victim: Victim): Variation[] {
 
 type Add = (slot: string, values: readonly string[], put: Variation['put'], more?: Partial<Variation>) => void;
 
-/** What no schema has: an organization, an owner or an author that the request names for itself. */
-function addSmuggled(operation: Operation, { id, slug, own }: Pick<House, 'id' | 'slug' | 'own'>, add: Add): void {
+/** Adds parameters and properties that no schema has, such as an organization, an owner or an author. */
+function addSmuggled(
+  operation: Operation,
+  { id, slug, own }: Pick<SampleOrganization, 'id' | 'slug' | 'own'>,
+  add: Add,
+): void {
   const into =
     (part: 'query' | 'headers', name: string): Variation['put'] =>
     (draft, values) => ({
@@ -192,7 +199,7 @@ function addSmuggled(operation: Operation, { id, slug, own }: Pick<House, 'id' |
     });
   const [name, kind] = Object.entries(operation.pathKinds).at(-1) ?? [];
   if (name !== undefined && kind !== undefined) {
-    // Its thing and its organization together.
+    // The other organization's value and its organization id together.
     const both: Variation['put'] = (draft, values) => ({
       ...draft,
       path: { ...draft.path, [name]: values[0]! },
@@ -200,7 +207,7 @@ function addSmuggled(operation: Operation, { id, slug, own }: Pick<House, 'id' |
     });
     add(`smuggled query organizationId with path ${name}`, [own[kind], id], both, { isApt: true });
   }
-  // What a caller deletes of its own is missing in the probes after it.
+  // No probes here: a caller would delete its own data, which later probes need.
   if (operation.method === 'DELETE') return;
   add('smuggled query organizationId', [id], into('query', 'organizationId'));
   add('smuggled query organization', [slug], into('query', 'organization'));
@@ -216,13 +223,13 @@ function addSmuggled(operation: Operation, { id, slug, own }: Pick<House, 'id' |
   }
 }
 
-/** A payload that names the other's device. */
-function addPayload(repeated: House['repeated'], add: Add): void {
+/** Adds a payload that names a device of the other organization. */
+function addPayload(repeated: SampleOrganization['repeated'], add: Add): void {
   const put: Variation['put'] = (draft, values) => ({ ...draft, body: values[0]! });
   add('body device', [repeated.body], put, { isApt: true, twinValues: [traccarBody(freshWord())] });
 }
 
-/** Registering the other's VIN answers as registering one that nobody has. */
+/** Registering a VIN of the other organization must give the same answer as registering a VIN that is not registered. */
 function claimOf(claimable: string[], variation: Variation): Variation {
   return {
     ...variation,
@@ -236,8 +243,11 @@ function claimOf(claimable: string[], variation: Variation): Variation {
   };
 }
 
-/** The other's Idempotency-Key with its very bytes; another one each time, because the second use is a use of one's own. */
-function repetitionOf({ vin, body, idempotencyKeys }: House['repeated']): Variation {
+/**
+ * Sends the other organization's payload with its Idempotency-Key. Each probe takes another key, because after the first
+ * use the caller has used the key itself.
+ */
+function repetitionOf({ vin, body, idempotencyKeys }: SampleOrganization['repeated']): Variation {
   return {
     slot: 'header idempotency-key',
     get values() {
@@ -255,7 +265,7 @@ function repetitionOf({ vin, body, idempotencyKeys }: House['repeated']): Variat
   };
 }
 
-/** All values of the right kind, in both cases where case means nothing; of every other kind one. */
+/** All values of the right kind, in upper and lower case if case does not matter, and one value of every other kind. */
 function candidates(kind: Kind, victim: Victim): { value: string; isApt: boolean }[] {
   const apt = victim.values[kind] ?? [];
   const turned = apt

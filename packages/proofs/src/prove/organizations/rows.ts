@@ -2,22 +2,22 @@ import type { Schema } from '@gladhand/server/database/schema.ts';
 import { type Kysely, sql } from 'kysely';
 
 /**
- * What the database holds of an organization, read as the owner and by the catalogue: a table that a later migration
- * adds is looked at without being named here.
+ * Reads the rows of an organization as the database owner. The tables come from the PostgreSQL catalogue, so that a table
+ * of a later migration is included automatically.
  */
 type Owner = Kysely<Schema>;
 
 interface Table {
   readonly name: string;
-  /** The condition for rows of organization $1. */
+  /** SQL condition for the rows of organization $1. */
   readonly condition: string;
 }
 
-/** Moves whenever somebody of the organization itself is refused something. */
+/** Excluded from the audit log: the organization's own callers add such events whenever they are refused. */
 const REFUSALS = "action <> 'access.refused'";
-/** Follows audit_event; and what is counted late, each key's own use. */
+/** Excluded tables: `audit_head` follows `audit_event`, and `usage_day` is written later for each key's own use. */
 const LEFT_OUT = ['audit_head', 'usage_day'];
-/** Written late and only for news of the owner's own use. */
+/** Excluded columns: they are written later, and only for the owner's own use. */
 const COLUMNS_LEFT_OUT = ['last_used_at', 'last_used_address'];
 
 async function readTables(owner: Owner): Promise<Table[]> {
@@ -42,7 +42,7 @@ function ownedBy(condition: string, organizationId: string) {
   return sql`${sql.raw(before)}${organizationId}::uuid${sql.raw(after)}`;
 }
 
-/** One digest for each table: the same as long as no row of the organization was added, changed or removed. */
+/** One digest for each table. It changes if a row of the organization is added, changed or removed. */
 export async function readDigests(owner: Owner, organizationId: string): Promise<Record<string, string>> {
   const digests: Record<string, string> = {};
   for (const { name, condition } of await readTables(owner)) {
@@ -57,7 +57,7 @@ export async function readDigests(owner: Owner, organizationId: string): Promise
 
 const TELLING = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[A-HJ-NPR-Z0-9]{17}\b/g;
 
-/** Every UUID and VIN in the organization's rows, and the beginnings of its keys. */
+/** Every UUID and VIN in the organization's rows, and the prefixes of its keys. */
 export async function readValues(owner: Owner, organizationId: string): Promise<string[]> {
   const values = new Set<string>();
   for (const { name, condition } of await readTables(owner)) {
@@ -75,7 +75,7 @@ export async function readValues(owner: Owner, organizationId: string): Promise<
   return [...values];
 }
 
-/** How many events in the organization's audit log are acts of the callers' people and keys. */
+/** The number of events in the organization's audit log that were caused by users and keys of the callers' organization. */
 export async function countActs(owner: Owner, organizationId: string, callerOrganizationId: string): Promise<number> {
   const { rows } = await sql<{ count: number }>`
     select count(*)::integer as count from audit_event where organization_id = ${organizationId}::uuid and actor_id in (
@@ -85,8 +85,8 @@ export async function countActs(owner: Owner, organizationId: string, callerOrga
   return rows[0]!.count;
 }
 
-/** Row-level security off on every table: what is left are the rooms' own conditions. */
-export async function dropSecondWall(owner: Owner): Promise<number> {
+/** Disables row-level security on every table, so that only the organization condition is left. Returns the number of tables. */
+export async function disableRowSecurity(owner: Owner): Promise<number> {
   const { rows } = await sql<{ name: string }>`
     select oid::regclass::text as name from pg_class
      where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p') and relrowsecurity`.execute(owner);

@@ -1,28 +1,31 @@
 import { delay } from '../../rig/wait.ts';
 import { isAdmitted } from './callers.ts';
+import { findDifference, findShown, type Secrets } from './find-leak.ts';
 import { type Answer, type HttpClient, inParallel } from './http-client.ts';
-import { findDifference, findShown, type Secrets } from './judge.ts';
 import { formOf } from './names.ts';
 import { ownRequest, toRequest } from './own-request.ts';
 import type { Probe } from './probes.ts';
 
-/** The other's value in an answer, an answer that depends on it, its rows changed, a caller let in who may not be. */
+/**
+ * The kinds of leak. `shown`: an answer has a value of another organization. `different`: an answer depends on whether such
+ * a value exists. `changed`: its rows changed. `admitted`: a caller was admitted that the document does not admit.
+ */
 export type LeakKind = 'shown' | 'different' | 'changed' | 'admitted';
 
-/** What the probes of one pass have found so far. */
+/** The findings of the probes in one pass. */
 export interface Findings {
   probes: number;
   twins: number;
-  /** Refused for coming too often, so that nothing was learnt. */
+  /** Answers of 429. They prove nothing. */
   limited: number;
-  /** Answers of 5xx, which nobody's request may cause. */
+  /** Answers of 5xx. No request may cause one. */
   failures: number;
   leaks: number;
-  /** By what gave them away. */
+  /** The number of leaks by kind. */
   readonly kinds: Record<LeakKind, number>;
-  /** The first of them in words. */
+  /** The first leaks as sentences. */
   readonly examples: string[];
-  /** Per route, how many probes had something of another's in them. */
+  /** The number of probes with a value of another organization, by route. */
   readonly probed: Map<string, number>;
   readonly statuses: Map<number, number>;
 }
@@ -60,11 +63,11 @@ export async function runProbes(
 ): Promise<void> {
   const twins = new Map<string, Promise<{ answer: Answer; sent: readonly string[] }>>();
   const send = async (probe: Probe, sent: readonly string[]) => {
-    const { operation, house, caller, variation } = probe;
-    const draft = variation.put(ownRequest(operation, house), sent);
+    const { operation, sample, caller, variation } = probe;
+    const draft = variation.put(ownRequest(operation, sample), sent);
     const request = toRequest(operation, draft, caller);
     let answer = await http.send(request);
-    // A server that is busy says so and is asked again, as by any client.
+    // A busy server answers 503, and the probe tries again, as any client does.
     for (let tries = 1; answer.status === 503 && tries < TRIES_MAX; tries++) {
       await delay(BUSY_MS);
       answer = await http.send(request);
@@ -73,9 +76,9 @@ export async function runProbes(
     return { answer, sent };
   };
   const twinOf = (probe: Probe, values: readonly string[]) => {
-    const { operation, caller, house, variation } = probe;
+    const { operation, caller, sample, variation } = probe;
     const forms = values.map((value) => `${formOf(value)} ${value.length} ${value === value.toUpperCase()}`);
-    const name = [operation.id, house.slug, caller.name, variation.slot, ...forms].join('|');
+    const name = [operation.id, sample.slug, caller.name, variation.slot, ...forms].join('|');
     let twin = twins.get(name);
     if (twin === undefined) {
       findings.twins += 1;
@@ -85,7 +88,7 @@ export async function runProbes(
     return twin;
   };
   await inParallel(probes, WIDTH, async (probe) => {
-    const { operation, caller, house, victim, variation } = probe;
+    const { operation, caller, sample, victim, variation } = probe;
     const { values } = variation;
     const foreign = await send(probe, values);
     const { status, headers, body } = foreign.answer;
@@ -97,7 +100,7 @@ export async function runProbes(
       noteLeak(
         findings,
         kind,
-        `${operation.id}: ${caller.name} of ${house.slug}, ${variation.slot} ${named} of ${victim.name}: ${status}, ${what}`,
+        `${operation.id}: ${caller.name} of ${sample.slug}, ${variation.slot} ${named} of ${victim.name}: ${status}, ${what}`,
       );
     };
     if (status >= 500) {
@@ -105,7 +108,8 @@ export async function runProbes(
       if (findings.examples.length < EXAMPLES_MAX)
         findings.examples.push(`${operation.id}: ${caller.name}, ${variation.slot}: ${status} ${body}`);
     }
-    if (status < 400 && !isAdmitted(operation, caller)) tell('admitted', 'let in although the document says otherwise');
+    if (status < 400 && !isAdmitted(operation, caller))
+      tell('admitted', 'admitted although the document does not allow it');
     const shown = findShown(
       `${body} ${headers.location ?? ''} ${headers['set-cookie'] ?? ''}`,
       secretsOf(probe),

@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto';
 import { waitFor } from '../../rig/wait.ts';
-import type { House } from './furnish.ts';
+import type { SampleOrganization } from './create-organization.ts';
 import { inParallel } from './http-client.ts';
 import type { Things } from './make-things.ts';
-import { type Office, SEND_WIDTH } from './office.ts';
+import { type OrganizationMaker, SEND_WIDTH } from './organization-maker.ts';
 
-/** A position as Traccar sends it. */
+/** A position in the Traccar format, as JSON text. */
 export function traccarBody(externalId: string): string {
   const at = new Date(Date.now() - randomInt(3_600_000)).toISOString();
   const position = {
@@ -23,21 +23,21 @@ export function traccarBody(externalId: string): string {
   return JSON.stringify({ position, device: { uniqueId: externalId } });
 }
 
-async function post({ around }: Office, token: string, place: string, body: string, headers = {}) {
+async function post({ around }: OrganizationMaker, token: string, place: string, body: string, headers = {}) {
   return around.api.call('POST', `/telemetry/intake/${place}`, { token, headers, body: JSON.parse(body) });
 }
 
-/** One payload, sent with as many Idempotency-Keys as the others may try. */
+/** Sends one payload with many Idempotency-Keys: as many as other organizations may use up. */
 export async function sendRepeated(
-  office: Office,
+  maker: OrganizationMaker,
   { trailers, devices }: Things,
   token: string,
-): Promise<House['repeated']> {
+): Promise<SampleOrganization['repeated']> {
   const vin: string = trailers[0].vin;
   const body = traccarBody(devices[0].externalId);
-  const idempotencyKeys = Array.from({ length: office.around.repeats }, (_, n) => `repeat-${100 + n}-${office.marker}`);
+  const idempotencyKeys = Array.from({ length: maker.around.repeats }, (_, n) => `repeat-${100 + n}-${maker.marker}`);
   await inParallel(idempotencyKeys, SEND_WIDTH, async (key) => {
-    await post(office, token, vin, body, { 'idempotency-key': key });
+    await post(maker, token, vin, body, { 'idempotency-key': key });
   });
   return { vin, idempotencyKeys, body };
 }
@@ -45,13 +45,17 @@ export async function sendRepeated(
 export interface Read {
   readonly receipts: readonly string[];
   readonly records: readonly string[];
-  /** Records of the plant that restricted keys may not see. */
+  /** Record ids of the plant that restricted keys may not see. */
   readonly hidden: readonly string[];
 }
 
-/** Three readings of each asset, sent and stored. */
-export async function sendReadings(office: Office, { assets, devices, plants }: Things, token: string): Promise<Read> {
-  const { api } = office.around;
+/** Sends three readings of each asset and waits until they are stored. */
+export async function sendReadings(
+  maker: OrganizationMaker,
+  { assets, devices, plants }: Things,
+  token: string,
+): Promise<Read> {
+  const { api } = maker.around;
   const sent = assets.flatMap((asset, n) =>
     Array.from({ length: 3 }, () => ({
       place: (asset.vin ?? `plants/${asset.id}`) as string,
@@ -62,7 +66,7 @@ export async function sendReadings(office: Office, { assets, devices, plants }: 
   const records: string[] = [];
   const hidden: string[] = [];
   await inParallel(sent, SEND_WIDTH, async ({ place, body }) => {
-    const { receiptId } = await post(office, token, place, body);
+    const { receiptId } = await post(maker, token, place, body);
     const receipt = await waitFor(
       'a receipt',
       async () => {

@@ -8,15 +8,15 @@ import { AROUND } from '../../rig/seed.ts';
 import * as rows from './rows.ts';
 
 /**
- * The server under proof, whole and in a process of its own, so that it can be started without its first wall
- * (`node --import`). What the proof has to know that no caller may is asked for here, past every wall.
+ * The complete server under test, in its own process. The process can be started without the organization condition
+ * (`node --import`). Its questions also read data that no caller may see, for the checks of the proof.
  */
 export type ServerQuestion =
   | { readonly kind: 'open'; readonly dataDirectory: string; readonly databaseUrl: string }
   | { readonly kind: 'first-admin'; readonly email: string; readonly name: string; readonly password: string }
   | { readonly kind: 'document' }
   | { readonly kind: 'expire-key'; readonly keyId: string }
-  | { readonly kind: 'drop-second-wall' }
+  | { readonly kind: 'disable-row-security' }
   | { readonly kind: 'digests'; readonly organizationId: string }
   | { readonly kind: 'values'; readonly organizationId: string }
   | { readonly kind: 'acts-of-others'; readonly organizationId: string; readonly callerOrganizationId: string }
@@ -27,7 +27,7 @@ export interface OpenedServer {
   readonly grpcPort: number;
 }
 
-/** Limits on how often somebody may call would hide what is proved here: raised so far that none is met. */
+/** Limits are only reported, because a refusal by a limit would hide a leak. */
 const LIMITS_RAISED: Readonly<Record<string, unknown>> = { 'limits.mode': 'report' };
 
 let app: App | undefined;
@@ -41,7 +41,7 @@ async function open(question: ServerQuestion & { kind: 'open' }): Promise<Opened
     'demo.enabled': false,
     'access.tokenTtlSeconds': 86_400,
     'intake.requirePowerLossDurability': false,
-    // Each request says another client address, so that what is counted by address meets nobody twice.
+    // Trusted, so that each request names its own client address and limits by address never apply.
     'http.trustedProxies': ['127.0.0.1'],
     ...LIMITS_RAISED,
   };
@@ -52,7 +52,7 @@ async function open(question: ServerQuestion & { kind: 'open' }): Promise<Opened
 async function answer(question: ServerQuestion): Promise<unknown> {
   if (question.kind === 'open') return open(question);
   if (question.kind === 'document') return JSON.parse(JSON.stringify(await openApiDocument()));
-  if (app === undefined) throw new Error('the server is not open');
+  if (app === undefined) throw new Error('the server is not open: ask `open` first');
   const { database, doorbell } = app.backends;
   switch (question.kind) {
     case 'first-admin': {
@@ -68,8 +68,8 @@ async function answer(question: ServerQuestion): Promise<unknown> {
       );
       doorbell.ring('keys');
       return null;
-    case 'drop-second-wall':
-      return rows.dropSecondWall(database.owner);
+    case 'disable-row-security':
+      return rows.disableRowSecurity(database.owner);
     case 'digests':
       return rows.readDigests(database.owner, question.organizationId);
     case 'values':

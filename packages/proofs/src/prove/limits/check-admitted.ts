@@ -1,22 +1,21 @@
 /**
- * Whether what was admitted is what a limit admits, from outside: a client knows when it sent and when it was answered,
- * and the decision fell somewhere between. So an admission near the end of a window may belong to the next one; it is
- * a breach only when no way of telling them apart keeps the limit. For a window that is exact (Hall's condition on
- * intervals), and for all windows together nothing is left open: the total is the total.
+ * Checks from outside whether the admitted requests keep a limit. A client knows when it sent a request and when the answer
+ * came. The decision was made in between. So an admission near the end of a window may count in the next window. The limit
+ * is exceeded only if no assignment of admissions to windows keeps it. The check is exact (Hall's condition on intervals).
  */
 export interface Asked {
-  /** Unix ms. */
+  /** Unix ms. The decision was made between `sentMs` and `answeredMs`. */
   readonly sentMs: number;
   readonly answeredMs: number;
 }
 
 /** What a limit admits in steps `a` to `b`: `first + perStep x (b - a)`. */
 export interface Budget {
-  /** Length of a window, or 1 for a bucket. Step number k begins at k x stepSeconds of the Unix epoch. */
+  /** Length of a window, or 1 for a bucket. Step number k begins k x stepSeconds after the Unix epoch. */
   readonly stepSeconds: number;
-  /** In a step that begins with nothing used: a window's limit, a bucket's capacity. */
+  /** Budget of the first step, with nothing used before: a window's limit, or a bucket's capacity. */
   readonly first: number;
-  /** In every further step: a window's limit, a bucket's refill. */
+  /** Budget of each further step: a window's limit, or a bucket's refill. */
   readonly perStep: number;
 }
 
@@ -24,28 +23,31 @@ export function windowBudget(limit: number, windowSeconds: number): Budget {
   return { stepSeconds: windowSeconds, first: limit, perStep: limit };
 }
 
-/** In a span over n boundaries of seconds a bucket admits `capacity + n x refillPerSecond`. */
+/** The budget of a bucket: across n boundaries of seconds it admits `capacity + n x refillPerSecond`. */
 export function bucketBudget(capacity: number, refillPerSecond: number): Budget {
   return { stepSeconds: 1, first: capacity, perStep: refillPerSecond };
 }
 
 export interface Admitted {
   readonly admitted: number;
-  /** In the steps in which something was sent, if nobody had asked for it before. */
+  /** What the limit admits in the steps in which requests were sent. */
   readonly admissible: number;
   readonly steps: number;
-  /** By how much the worst run of steps is beyond its budget at the least; 0 when the limit was kept. */
+  /** Admissions above the budget in the worst run of steps, at least. 0 if the limit was kept. */
   readonly over: number;
-  /** By how much the worst run of steps is below its budget at the least, in per cent of it; 0 when nothing was lacking. */
+  /** Admissions below the budget in the worst run of steps, at least, in per cent of the budget. 0 if none were missing. */
   readonly shortPercent: number;
-  /** Steps in which nobody was refused: there the demand may not have been above the limit, and `shortPercent` says nothing. */
+  /** Steps without a refusal. The demand there may have been below the limit, so `shortPercent` has no meaning. */
   readonly stepsWithoutRefusal: number;
 }
 
-/** How far the clock that decided may be from the client's; both are this machine's. */
+/** Maximum difference between the deciding clock and the client's clock. Both run on this machine. */
 const SLACK_MS = 5;
 
-/** `admitted` and `refused` are all that was answered; the demand began with nothing used and had no pause. */
+/**
+ * Checks the admissions against the budget. `admitted` and `refused` must be all answered requests. When the load began,
+ * nothing of the budget was used, and the load had no pause.
+ */
 export function checkAdmitted(admitted: readonly Asked[], refused: readonly Asked[], budget: Budget): Admitted {
   const stepMs = budget.stepSeconds * 1000;
   const all = [...admitted, ...refused];
@@ -54,10 +56,10 @@ export function checkAdmitted(admitted: readonly Asked[], refused: readonly Aske
   const lastSent = Math.floor(all.reduce((most, { sentMs }) => Math.max(most, sentMs), 0) / stepMs);
   const lastStep = Math.floor(all.reduce((most, { answeredMs }) => Math.max(most, answeredMs), 0) / stepMs);
   const steps = lastStep - firstStep + 1;
-  // What comes after the last request was sent is decided late: room for it there is, demand for more there was not.
+  // Steps after the last request was sent may hold late decisions, but there was no demand for more admissions.
   const demanded = lastSent - firstStep + 1;
   const place = (atMs: number) => Math.min(steps - 1, Math.max(0, Math.floor(atMs / stepMs) - firstStep));
-  // within[lo][hi]: how many were decided in a step from lo to hi, nobody knows which.
+  // within[lo][hi]: the number of requests that were decided in some step from lo to hi.
   const within = Array.from({ length: steps }, () => Array.from({ length: steps }, () => 0));
   for (const { sentMs, answeredMs } of admitted) {
     within[place(sentMs - SLACK_MS)]![place(answeredMs + SLACK_MS)]! += 1;
@@ -80,7 +82,7 @@ export function checkAdmitted(admitted: readonly Asked[], refused: readonly Aske
       }
       over = Math.max(over, certain - (budget.first + budget.perStep * (to - from)));
       if (to >= demanded) continue;
-      // A bucket is full at the first step only; after it there is what each step brings.
+      // A bucket is full at the first step only. Each later step adds its refill.
       const wanted = (from === 0 ? budget.first : budget.perStep) + budget.perStep * (to - from);
       shortPercent = Math.max(shortPercent, (100 * (wanted - possible)) / wanted);
     }
@@ -96,15 +98,15 @@ export function checkAdmitted(admitted: readonly Asked[], refused: readonly Aske
   };
 }
 
-/** What was decided in one window: `certain` of it surely, `possible` at the most. */
+/** Requests decided in one window: at least `certain`, at most `possible`. */
 export interface Counted {
-  /** Unix ms of its begin. */
+  /** Start of the window in Unix ms. */
   readonly fromMs: number;
   readonly certain: number;
   readonly possible: number;
 }
 
-/** The windows of [fromMs, untilMs) that lie in it whole. */
+/** Counts the requests in each window that lies completely within [fromMs, untilMs). */
 export function countPerWindow(
   admitted: readonly Asked[],
   windowSeconds: number,

@@ -1,6 +1,6 @@
 import { median } from '../../rig/table.ts';
 
-/** What a neighbour does to somebody's latency, from rounds that alternate: without it, with it, with it, without it. */
+/** Latencies of one customer in two rounds that belong together: without and with the load of another customer. */
 export interface PairedRound {
   /** Latencies in ms. */
   readonly without: readonly number[];
@@ -12,13 +12,13 @@ export interface Paired {
   readonly p99WithMs: number;
   readonly p50WithoutMs: number;
   readonly p50WithMs: number;
-  /** How much higher the 99th percentile is with the neighbour: median of the rounds' own ratios, in per cent. */
+  /** By how many per cent the other load raises the 99th percentile: the median of the ratios of the rounds. */
   readonly movedPercent: number;
-  /** The same between rounds that both were without it, by absolute value: what the machine moves by itself. */
+  /** The same ratio between two rounds without the other load, as an absolute value: the noise of the machine. */
   readonly noisePercent: number;
 }
 
-/** The smallest value that at least `share` of the values do not exceed. */
+/** The smallest of `values` that is not below `share` of them (0 to 1). */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = Float64Array.from(values).sort();
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;

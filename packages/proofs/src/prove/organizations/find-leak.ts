@@ -1,21 +1,20 @@
 import type { Answer } from './http-client.ts';
 
 /**
- * Whether an answer betrays anything. Three questions: does it show a value or a name of somebody else; is it another
- * answer than the one to a thing that does not exist; was somebody let in whom the document does not let in. What the
- * caller itself has sent is no news to it.
+ * Finds leaks in an answer. An answer leaks if it shows a value or name of another organization, or if it differs from the
+ * answer for something that does not exist. Values that the caller has sent itself do not count.
  */
 export interface Secrets {
-  /** Ids, VINs and key beginnings of the other. */
+  /** Ids, VINs and key prefixes of the other organization. */
   readonly values: ReadonlySet<string>;
-  /** Stands in all of the other's names. */
+  /** Texts that are in all names of the other organization. */
   readonly markers: readonly string[];
 }
 
 const TELLING = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[A-HJ-NPR-Z0-9]{17}\b/g;
 const KEY_PREFIX = /"keyPrefix":"([^"]+)"/g;
 
-/** The first thing of the other's that `text` shows, beside what is in `sent`. */
+/** The first value or name of the other organization in `text` that is not in `sent`. Undefined if there is none. */
 export function findShown(text: string, secrets: Secrets, sent: readonly string[]): string | undefined {
   const rest = without(text, sent);
   const marker = secrets.markers.find((one) => rest.includes(one));
@@ -25,7 +24,7 @@ export function findShown(text: string, secrets: Secrets, sent: readonly string[
   return undefined;
 }
 
-/** What `foreign` differs in from `twin`, the answer to the same request about what does not exist. */
+/** How `foreign` differs from `twin`, the answer to the same request for something that does not exist. */
 export function findDifference(
   foreign: { answer: Answer; sent: readonly string[] },
   twin: { answer: Answer; sent: readonly string[] },
@@ -36,7 +35,7 @@ export function findDifference(
   );
 }
 
-/** The same for two texts, which may repeat what was sent. */
+/** How two texts differ, apart from the values that were sent. */
 export function differenceOf(
   one: { text: string; sent: readonly string[] },
   other: { text: string; sent: readonly string[] },
@@ -45,7 +44,7 @@ export function differenceOf(
   return `${shorten(one.text)} instead of ${shorten(other.text)}`;
 }
 
-/** Headers that say something about what was found. */
+/** Headers that could show whether something was found. */
 const HEADERS = [
   'content-type',
   'www-authenticate',
@@ -56,8 +55,8 @@ const HEADERS = [
 ];
 
 /**
- * All of a refusal, byte for byte, but for the id of the request; of a success only what it is, because two successes
- * are about two things.
+ * The part of an answer that must be equal for both requests. Of a refusal, everything except the request id. Of a success,
+ * only its kind, because two successes return different data.
  */
 function comparable({ status, headers, body }: Answer): string {
   const head = HEADERS.map((name) => headers[name] ?? '').join('|');

@@ -1,13 +1,13 @@
 import { registerHooks } from 'node:module';
 
 /**
- * A build of the server without its first wall, for proving the second: `node --import` this before the server, and
- * wherever a statement says whose rows it means it says nothing instead. Nothing in the product can switch it off.
+ * Removes the organization condition (`ofOrganization`) from every SQL statement of the server, so that row-level security
+ * alone isolates. Import this file before the server with `node --import`. No setting of the product can do the same.
  */
 registerHooks({
   load(url, context, next) {
     if (!url.endsWith('/database/of-organization.ts')) return next(url, context);
-    process.stderr.write('The first wall is off: row-level security alone keeps organizations apart.\n');
+    process.stderr.write('The organization condition is off: row-level security alone isolates organizations.\n');
     return {
       format: 'module',
       shortCircuit: true,

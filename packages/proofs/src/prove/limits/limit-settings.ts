@@ -2,20 +2,20 @@ import { readMetric } from '../../rig/server-process.ts';
 import { delay } from '../../rig/wait.ts';
 import type { Cluster } from './cluster.ts';
 
-/** The limits as an operator sets them, over the public API. */
+/** A window as an operator sets it over the public API. */
 export interface Window {
   readonly limit: number;
   readonly windowSeconds: number;
 }
 
-/** So much that nobody meets it. */
+/** A limit that no request reaches. */
 export const PLENTY: Window = { limit: 1_000_000_000, windowSeconds: 60 };
 
-/** As documented: 10 in 5 minutes per key. */
+/** Attempts per key in 5 minutes, as documented. */
 export const AUTHENTICATE_LIMIT = 10;
 export const AUTHENTICATE_WINDOW_SECONDS = 300;
 
-/** As documented: a change counts on every node within a second. */
+/** A changed limit is in force on every node within this time, as documented. */
 const EVERYWHERE_MS = 1_000;
 
 export async function editProduct(
@@ -34,7 +34,7 @@ export interface PlanChange {
   readonly streamsMax?: number;
 }
 
-/** More than anybody here asks for. */
+/** Plan settings that no request of the proof reaches. */
 const PLENTIFUL = {
   readCapacity: 1_000_000,
   readRefillPerSecond: 1_000_000,
@@ -45,7 +45,7 @@ const PLENTIFUL = {
   mode: 'enforce',
 };
 
-/** Puts a customer on a plan of its own; what `change` leaves out is plenty. */
+/** Gives a customer its own plan. Settings that `change` leaves out are so high that no request reaches them. */
 export async function editPlan(cluster: Cluster, customer: string, change: PlanChange): Promise<void> {
   const slug = `of-${customer}`;
   const settings = { name: `Of ${customer}`, ...PLENTIFUL, ...change };
@@ -60,7 +60,7 @@ export async function editPlan(cluster: Cluster, customer: string, change: PlanC
   await delay(EVERYWHERE_MS);
 }
 
-/** How many decisions the nodes made by their share so far, because Redis was late or away. */
+/** The number of decisions that the nodes have made by their local share, because Redis was late or unavailable. */
 export async function readDecisionsByShare(cluster: Cluster): Promise<number> {
   let sum = 0;
   for (const { site } of cluster.nodes) sum += await readMetric(site, 'gladhand_limits_by_share_total');

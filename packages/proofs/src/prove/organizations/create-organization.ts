@@ -3,56 +3,59 @@ import { inParallel } from './http-client.ts';
 import { type Keys, makeKeys } from './make-keys.ts';
 import { makePeople, makeThings, type People, type Things } from './make-things.ts';
 import { freshVin, freshWord } from './names.ts';
-import { createOffice, type OrganizationName, SEND_WIDTH, type Surroundings } from './office.ts';
 import type { Kind } from './operations.ts';
+import { createOrganizationMaker, type OrganizationName, SEND_WIDTH, type Surroundings } from './organization-maker.ts';
 import { ownRequest, toRequest } from './own-request.ts';
 import { type Read, sendReadings, sendRepeated } from './send-readings.ts';
 
 /**
- * Three organizations, each with the same things: people of every role, keys of every sort, fleets, vehicles, plants,
- * devices, and telemetry that was sent, mapped and stored. All made over the public API by the platform operator, as
- * an installation would be. Everything that has a name has its organization's marker in it.
+ * Creates three organizations with the same kinds of data: users of every role, keys of every kind, fleets, vehicles,
+ * plants, devices, and telemetry that is sent, mapped and stored. The platform operator creates all of it over the public
+ * API. Every name contains the marker of its organization.
  */
-export interface House {
+export interface SampleOrganization {
   readonly id: string;
   readonly slug: string;
-  /** Stands in every name that was given here, and nowhere else. */
+  /** A text in every name of this organization, and nowhere else. */
   readonly marker: string;
-  /** What its own requests name. */
+  /** The values that its own requests use, one per kind. */
   readonly own: Readonly<Record<Kind, string>>;
-  /** All there is that can be named, by what it is; ids, VINs, slugs, serial numbers and addresses. */
+  /** All values that a request could name, by kind: ids, VINs, slugs, serial numbers and addresses. */
   readonly values: Readonly<Record<Kind, readonly string[]>>;
-  /** A plant, its device and their records, which the restricted keys may not see. */
+  /** A plant, its device and their records. Keys that are restricted to the other plant may not see them. */
   readonly hidden: { readonly plant: string; readonly device: string; readonly records: readonly string[] };
-  /** `next` of the organization's own pages, as far as there was a next page. */
+  /** The `next` cursors of the organization's own pages. */
   readonly cursors: readonly string[];
   readonly feedCursor: string;
   readonly callers: readonly Caller[];
-  /** An API key of each audience, whose plaintext can be traded for tokens. */
+  /** An API key for each audience, in plain text, to exchange for tokens. */
   readonly keys: { readonly partner: string; readonly customer: string };
   readonly partnerToken: string;
-  /** A payload that was sent with each of `idempotencyKeys`; whoever uses one of them again is to take the next. */
+  /** A payload that was sent with each of `idempotencyKeys`. A probe removes the key that it uses from the list. */
   readonly repeated: { readonly vin: string; readonly idempotencyKeys: string[]; readonly body: string };
   /**
-   * VINs of trailers that nothing else names. Another organization may register one too (decision 0011) and then has a trailer
-   * of that VIN; whoever registers one is to take the next.
+   * VINs of trailers that nothing else names. Another organization may register such a VIN too (decision 0011). A probe
+   * removes the VIN that it registers from the list.
    */
   readonly claimable: string[];
 }
 
-export async function furnish(around: Surroundings, organization: OrganizationName): Promise<House> {
+export async function createOrganization(
+  around: Surroundings,
+  organization: OrganizationName,
+): Promise<SampleOrganization> {
   const { id, slug, marker } = organization;
-  const office = createOffice(around, organization);
-  const things = await makeThings(office);
-  const people = await makePeople(office);
-  const keys = await makeKeys(office, things.plants);
-  const repeated = await sendRepeated(office, things, keys.partnerToken);
-  const read = await sendReadings(office, things, keys.partnerToken);
+  const maker = createOrganizationMaker(around, organization);
+  const things = await makeThings(maker);
+  const people = await makePeople(maker);
+  const keys = await makeKeys(maker, things.plants);
+  const repeated = await sendRepeated(maker, things, keys.partnerToken);
+  const read = await sendReadings(maker, things, keys.partnerToken);
   const claimable = Array.from({ length: around.repeats }, freshVin);
   await inParallel(claimable, SEND_WIDTH, async (vin) => {
-    await office.make('trailers', { vin, name: office.named('Claimable') });
+    await maker.make('trailers', { vin, name: maker.named('Claimable') });
   });
-  const house = {
+  const sample = {
     id,
     slug,
     marker,
@@ -65,9 +68,9 @@ export async function furnish(around: Surroundings, organization: OrganizationNa
     hidden: { plant: things.plants[1].id as string, device: things.devices.at(-1).id as string, records: read.hidden },
     keys: { partner: keys.partner, customer: keys.customer },
   };
-  const cursors = await readCursors(around, house);
+  const cursors = await readCursors(around, sample);
   return {
-    ...house,
+    ...sample,
     cursors: cursors.map(({ cursor }) => cursor),
     feedCursor: cursors.find(({ of }) => of.endsWith('/telemetry/feed'))!.cursor,
   };
@@ -82,7 +85,7 @@ interface Made {
 
 const idsOf = (things: readonly { id: string }[]) => things.map(({ id }) => id);
 
-function allNames({ id, slug }: OrganizationName, { things, people, keys, read }: Made): House['values'] {
+function allNames({ id, slug }: OrganizationName, { things, people, keys, read }: Made): SampleOrganization['values'] {
   const { fleets, trailers, units, plants, devices } = things;
   const { users, spare } = people;
   const vinsOf = (assets: readonly { vin: string }[]) => assets.map(({ vin }) => vin);
@@ -105,7 +108,7 @@ function allNames({ id, slug }: OrganizationName, { things, people, keys, read }
   };
 }
 
-function ownNames({ id, slug }: OrganizationName, { things, people, keys, read }: Made): House['own'] {
+function ownNames({ id, slug }: OrganizationName, { things, people, keys, read }: Made): SampleOrganization['own'] {
   const { fleets, trailers, units, plants, devices } = things;
   return {
     organization: id,
@@ -125,14 +128,17 @@ function ownNames({ id, slug }: OrganizationName, { things, people, keys, read }
   };
 }
 
-/** The cursor to a second page of every list that has one. */
-async function readCursors({ http, operations }: Surroundings, house: Omit<House, 'cursors' | 'feedCursor'>) {
+/** Reads the cursor of the second page of every list that has one. */
+async function readCursors(
+  { http, operations }: Surroundings,
+  sample: Omit<SampleOrganization, 'cursors' | 'feedCursor'>,
+) {
   const cursors: { of: string; cursor: string }[] = [];
   for (const operation of operations.filter(({ takesCursor }) => takesCursor)) {
-    const caller = house.callers.find((one) => isAdmitted(operation, one));
+    const caller = sample.callers.find((one) => isAdmitted(operation, one));
     if (caller === undefined) continue;
-    const asked = ownRequest(operation, house);
-    for (const path of 'id' in asked.path ? [asked.path, { ...asked.path, id: house.own.fleet }] : [asked.path]) {
+    const asked = ownRequest(operation, sample);
+    for (const path of 'id' in asked.path ? [asked.path, { ...asked.path, id: sample.own.fleet }] : [asked.path]) {
       const answer = await http.send(
         toRequest(operation, { ...asked, path, query: { ...asked.query, take: '1' } }, caller),
       );
@@ -143,7 +149,7 @@ async function readCursors({ http, operations }: Surroundings, house: Omit<House
   return cursors;
 }
 
-/** The marker of a new organization. */
+/** Makes the marker of a new organization. */
 export function createMarker(): string {
   return freshWord();
 }

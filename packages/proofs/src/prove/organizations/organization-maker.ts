@@ -2,7 +2,7 @@ import { bearer } from './callers.ts';
 import type { HttpClient } from './http-client.ts';
 import type { Operation } from './operations.ts';
 
-/** Making things for an organization over the public API, in the platform operator's name. */
+/** The password of every user that is created here. */
 export const PASSWORD = 'correct horse battery';
 export const CUSTOMER_SCOPES = [
   'fleets:read',
@@ -15,7 +15,7 @@ export const CUSTOMER_SCOPES = [
 ];
 
 export interface Api {
-  /** The parsed body of a 2xx; throws on any other answer. */
+  /** Returns the parsed body of a 2xx. Throws on any other answer. */
   call(
     method: string,
     path: string,
@@ -46,9 +46,9 @@ export interface Surroundings {
   readonly api: Api;
   readonly http: HttpClient;
   readonly operations: readonly Operation[];
-  /** The platform operator's session. */
+  /** The session token of the platform operator. */
   readonly root: string;
-  /** How many Idempotency-Keys and VINs the others may try. */
+  /** How many Idempotency-Keys and VINs other organizations may use up. */
   readonly repeats: number;
   readonly expireKey: (keyId: string) => Promise<void>;
 }
@@ -59,8 +59,8 @@ export interface OrganizationName {
   readonly marker: string;
 }
 
-/** What makes things for one organization, in the platform operator's name. */
-export interface Office {
+/** Creates data for one organization over the public API, as the platform operator. */
+export interface OrganizationMaker {
   readonly around: Surroundings;
   readonly base: string;
   readonly marker: string;
@@ -70,7 +70,7 @@ export interface Office {
 
 export const SEND_WIDTH = 8;
 
-export function createOffice(around: Surroundings, { id, marker }: OrganizationName): Office {
+export function createOrganizationMaker(around: Surroundings, { id, marker }: OrganizationName): OrganizationMaker {
   const base = `/organizations/${id}`;
   return {
     around,
