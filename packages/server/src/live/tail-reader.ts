@@ -47,7 +47,7 @@ export function openTailReader(parts: TailReaderParts): TailReader {
     const opening = takeTurn(async () => {
       // While nobody listens, nothing is read, and the position stays behind.
       if (tails.openIds().length === 0) position = await reader.head();
-      const sealCursor = (at: number) => parts.sealCursor(organizationId, at);
+      const sealCursor = (through: number) => parts.sealCursor(organizationId, through);
       const tail = createTail({ position, window, sealCursor, log });
       begin(tail);
       return tail;
