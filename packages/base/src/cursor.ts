@@ -18,6 +18,15 @@ export interface CursorBinding {
   readonly query: string;
 }
 
+/** What the cursor of the page before says, or null when this is the first page. Throws `invalid-cursor`. */
+export function openNext(
+  cursors: Cursors,
+  binding: CursorBinding,
+  next: string | undefined,
+): readonly (string | number)[] | null {
+  return next === undefined ? null : cursors.open(binding, next);
+}
+
 const VERSION = 1;
 const SIGNATURE_BYTES = 16;
 const CURSOR_CHARS_MAX = 512;

@@ -1,10 +1,10 @@
-import type { Cursors } from '@gladhand/base/cursor.ts';
+import { type Cursors, openNext } from '@gladhand/base/cursor.ts';
 import { ACTION_PATTERN, AuditPageSchema } from '@gladhand/contract/audit.ts';
 import { Type } from 'typebox';
 import type { Database } from '../database/database.ts';
 import { personOf } from '../edge/guard.ts';
 import type { Http } from '../edge/http.ts';
-import { InstantText, PageQuery, readPlace, readRange, TAKE_DEFAULT } from '../edge/paging.ts';
+import { InstantText, PageQuery, readRange, TAKE_DEFAULT } from '../edge/paging.ts';
 import { type GetReachable, OrganizationParams, personAccess, personSchema } from '../edge/person-route.ts';
 import { listAudit } from './verify.ts';
 
@@ -46,7 +46,7 @@ export function registerAuditRoutes(http: Http, { database, getReachable, cursor
       const { take = TAKE_DEFAULT, next, action } = request.query;
       const range = readRange(request.query);
       const binding = { organizationId: id, query: `admin/audit ${range.fromMs} ${range.toMs} ${action}` };
-      const beforeSequence = (readPlace(cursors, binding, next)?.[0] as number | undefined) ?? null;
+      const beforeSequence = (openNext(cursors, binding, next)?.[0] as number | undefined) ?? null;
       const page = await listAudit(database, id, { ...range, action: action ?? null, beforeSequence, take });
       const data = page.items.map(({ event: { organizationId: _own, ...event }, hash }) => ({
         ...event,

@@ -111,8 +111,8 @@ export function readLibrary(repository: string): Library {
     return fileUrl(path);
   }
   function addFile(path: string, from: string): void {
-    const place = join(repository, path);
-    if (path.startsWith('..') || !existsSync(place) || !statSync(place).isFile())
+    const file = join(repository, path);
+    if (path.startsWith('..') || !existsSync(file) || !statSync(file).isFile())
       throw new Error(`${from} links to ${path}, which is no file of the repository`);
     if (!path.endsWith('.md')) {
       files.set(path, { kind: 'text', text: read(path) });

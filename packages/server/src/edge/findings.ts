@@ -19,16 +19,16 @@ export type ValidationFinding = Pick<
 
 const FINDINGS_MAX = 20;
 
-const PLACES = {
+const PARTS = {
   body: { name: 'body', root: '' },
   querystring: { name: 'query', root: '/query' },
   params: { name: 'path', root: '/path' },
   headers: { name: 'headers', root: '/headers' },
 } as const;
-export type ValidatedPart = keyof typeof PLACES;
+export type ValidatedPart = keyof typeof PARTS;
 
 export function validationFault(findings: readonly ValidationFinding[], part: ValidatedPart): Fault {
-  const { name, root } = PLACES[part];
+  const { name, root } = PARTS[part];
   const errors = fieldErrors(findings, root).slice(0, FINDINGS_MAX);
   const first = errors[0];
   const place = first && (first.pointer === '' ? 'it' : first.pointer);

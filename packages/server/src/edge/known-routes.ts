@@ -32,17 +32,17 @@ const PATH_CHARS_SHOWN = 200;
 
 export function createKnownRoutes(): KnownRoutes {
   const known: KnownRoute[] = [];
-  const at = (path: string) => known.filter((route) => route.path.test(path));
+  const matching = (path: string) => known.filter((route) => route.path.test(path));
   return {
     add(route) {
       const { errors = 'problem', api = 'integration' } = route.config ?? {};
       for (const method of [route.method].flat()) known.push({ method, path: patternOf(route.url), errors, api });
     },
-    familyAt: (path) => at(path)[0]?.errors ?? 'problem',
-    apiAt: (path) => at(path)[0]?.api,
+    familyAt: (path) => matching(path)[0]?.errors ?? 'problem',
+    apiAt: (path) => matching(path)[0]?.api,
     answer(request, reply) {
       const path = pathOf(request.url);
-      const methods = at(path).map((route) => route.method);
+      const methods = matching(path).map((route) => route.method);
       const isServer = path === '*';
       const allowed = METHODS.filter((method) => isServer || method === 'OPTIONS' || methods.includes(method));
       const isKnown = isServer || methods.length > 0;

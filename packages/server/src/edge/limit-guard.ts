@@ -10,9 +10,9 @@ import { countDecision, type LimitOutcome } from './decision-counts.ts';
 import type { FixedLimits } from './fixed-limits.ts';
 import type { Charged } from './give-back.ts';
 import { intakeCharges } from './intake-charges.ts';
+import { limitFault } from './limit-fault.ts';
 import type { LimitRules } from './limit-rules.ts';
 import { admitInTurn } from './read-admission.ts';
-import { refusalOf } from './refusal.ts';
 
 /**
  * The limits at the wall, after the guard: overload -> rate -> concurrency. Promise: a request that a limit refuses is
@@ -131,7 +131,7 @@ function settle(
     if (decision.lease !== undefined) holdWhileAnswering(reply, decision.lease, parts.line, decision.slot!.claim.key);
     return done();
   }
-  const fault = refusalOf(decision, parts.random());
+  const fault = limitFault(decision, parts.random());
   hangUpOnLargeBody(request, reply);
   done(fault);
 }

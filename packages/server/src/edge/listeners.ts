@@ -17,16 +17,16 @@ export interface Listeners {
   close(): Promise<void>;
 }
 
-interface Place {
+interface ListenAddress {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
 }
 
 export interface ListenersParts {
-  readonly integration: Place;
+  readonly integration: ListenAddress;
   /** Undefined: both APIs are on one port. */
-  readonly authentication: Place | undefined;
+  readonly authentication: ListenAddress | undefined;
   readonly ids: Ids;
   readonly clock: Clock;
 }

@@ -1,4 +1,3 @@
-import type { CursorBinding, Cursors } from '@gladhand/base/cursor.ts';
 import { Fault } from '@gladhand/base/fault.ts';
 import type { Static } from 'typebox';
 import { Type } from 'typebox';
@@ -32,15 +31,6 @@ export const InstantText = Type.String({
   pattern: INSTANT_PATTERN,
   description: 'RFC 3339 instant with a zone, such as 2026-11-20T14:02:58Z (a `+` in a URL is written %2B).',
 });
-
-/** What the cursor of the page before says, or null when this is the first page. Throws `invalid-cursor`. */
-export function readPlace(
-  cursors: Cursors,
-  binding: CursorBinding,
-  next: string | undefined,
-): readonly (string | number)[] | null {
-  return next === undefined ? null : cursors.open(binding, next);
-}
 
 /**
  * A page's answer: the wire JSON of its items is already there, so it is joined, not parsed and built again. `more`:

@@ -1,10 +1,10 @@
-import type { CursorBinding, Cursors } from '@gladhand/base/cursor.ts';
+import { type CursorBinding, type Cursors, openNext } from '@gladhand/base/cursor.ts';
 import type { Listed, Walk } from '@gladhand/base/page.ts';
 import type { FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Type } from 'typebox';
 import type { Origin, Person, Role } from '../access/principal.ts';
-import { readPlace, TAKE_DEFAULT } from './paging.ts';
+import { TAKE_DEFAULT } from './paging.ts';
 
 /** What the routes for people declare alike: which role may call, what is answered, who is asking for the audit log. */
 
@@ -52,7 +52,7 @@ export async function walkPage<Item>(
   asked: { take?: number; next?: string },
   read: (walk: Walk) => Promise<Listed<Item>>,
 ): Promise<{ data: Item[]; next: string | null }> {
-  const afterId = readPlace(cursors, binding, asked.next)?.[0] as string | undefined;
+  const afterId = openNext(cursors, binding, asked.next)?.[0] as string | undefined;
   const found = await read({ afterId: afterId ?? null, take: asked.take ?? TAKE_DEFAULT });
   return { data: [...found.items], next: found.afterId === null ? null : cursors.seal(binding, [found.afterId]) };
 }

@@ -45,7 +45,7 @@ export function renderFault(fault: Fault, requestId: string, family: ErrorFamily
         error: REASONS[entry.status] ?? entry.title,
         code: entry.envelopeCode ?? fault.code.toUpperCase().replaceAll('-', '_'),
         message: fault.message,
-        details: { requestId, ...(fault.errors.length > 0 && { errors: fault.errors }), ...refusalOf(fault) },
+        details: { requestId, ...(fault.errors.length > 0 && { errors: fault.errors }), ...limitMembers(fault) },
       }),
     };
   }
@@ -63,12 +63,12 @@ export function renderFault(fault: Fault, requestId: string, family: ErrorFamily
       requestId,
       retryable: entry.retryable,
       errors: fault.errors,
-      ...refusalOf(fault),
+      ...limitMembers(fault),
     }),
   };
 }
 
-function refusalOf({ refusal }: Fault): object {
+function limitMembers({ refusal }: Fault): object {
   return refusal === undefined ? {} : { limit: refusal.limit, retryAt: new Date(refusal.retryAtMs).toISOString() };
 }
 
@@ -105,7 +105,8 @@ const TRANSLATED: Readonly<Record<string, Translation>> = {
   ECONNRESET: { code: 'malformed-request', detail: 'The connection was closed before the request was complete.' },
 };
 
-interface Refusal {
+/** What Fastify, its validator or Node's parser throw. */
+interface FrameworkError {
   readonly code?: string;
   readonly statusCode?: number;
   readonly validation?: readonly ValidationFinding[];
@@ -124,11 +125,11 @@ function translate({ code, detail, headers = {} }: Translation, cause?: unknown)
 export function toFault(thrown: unknown): Fault {
   const error = asFault(thrown);
   if (error instanceof Fault) return error;
-  const refusal = error as Refusal;
-  if (refusal.validation) return validationFault(refusal.validation, refusal.validationContext ?? 'body');
-  const translated = refusal.code === undefined ? undefined : TRANSLATED[refusal.code];
+  const framework = error as FrameworkError;
+  if (framework.validation) return validationFault(framework.validation, framework.validationContext ?? 'body');
+  const translated = framework.code === undefined ? undefined : TRANSLATED[framework.code];
   if (translated) return translate(translated, error);
-  if (refusal.statusCode === 400)
+  if (framework.statusCode === 400)
     return new Fault('malformed-request', 'The request could not be read.', { cause: error });
   return new Fault('internal-error', 'The request failed on our side. Quote the requestId when you ask for help.', {
     cause: error,

@@ -1,7 +1,7 @@
 import type { Principal } from '../access/principal.ts';
 import { limitFields } from '../limits/headers.ts';
+import { limitFault } from './limit-fault.ts';
 import type { LimitGuardParts } from './limit-guard.ts';
-import { refusalOf } from './refusal.ts';
 
 /**
  * LiveFeed streams per plan: a slot for each stream that is open. Throws `too-many-streams` when there is none. Streams
@@ -29,7 +29,7 @@ export function createStreamLimit(parts: StreamLimitParts): OpenStreamSlot {
     if (proposedStreams !== undefined) onDecided('streams-proposed', isOverProposed ? 'would-refuse' : 'allowed');
     const wouldRefuse = isReported || isOverProposed;
     parts.onUsed(principal, { isRefused: !decision.allowed, wouldRefuse, bytes: 0 });
-    if (!decision.allowed) throw refusalOf(decision, parts.random());
+    if (!decision.allowed) throw limitFault(decision, parts.random());
     return { fields: { ...limitFields(decision, 0) }, giveBack: () => decision.lease?.release() };
   };
 }

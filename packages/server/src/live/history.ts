@@ -40,7 +40,7 @@ export function createHistory(reader: TelemetryReader, readsMax: number): Histor
       const entries = rows.map(toEntry);
       return { entries, through, bytes: entries.reduce((sum, entry) => sum + entry.bytes, 0) };
     } finally {
-      // The place is handed over, not given back, so nobody slips in between.
+      // The turn is handed over, not given back, so nobody slips in between.
       const next = waiting.shift();
       if (next) next();
       else running -= 1;

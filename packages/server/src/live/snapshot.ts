@@ -3,10 +3,40 @@ import type { LatestValues } from '@gladhand/contract/gen/gladhand/livefeed/v1/l
 import type { TelemetryReader } from '../telemetry/read.ts';
 import { MESSAGE_BYTES_MAX } from './batch.ts';
 import type { RecordFilter } from './filter.ts';
+import type { Outlet } from './outlet.ts';
 import { latestValues, snapshotMessage } from './wire.ts';
 
 /** Assets read at once: 20 pages for 1,000 trailers, some 5 KiB each. */
 const ASSETS_TAKE = 50;
+
+/** Writes a snapshot into an outlet, as fast as its client reads. */
+export interface SnapshotWriter {
+  /** Resolves when all but the last message is written, or when the writer was closed. */
+  write(): Promise<void>;
+  /** The outlet has room again. */
+  resume(): void;
+  close(): void;
+}
+
+export function createSnapshotWriter(messages: AsyncIterable<Buffer>, outlet: Outlet): SnapshotWriter {
+  let isClosed = false;
+  let resume: (() => void) | null = null;
+  return {
+    async write() {
+      for await (const message of messages) {
+        while (outlet.isFull && !isClosed) await new Promise<void>((resolve) => (resume = resolve));
+        resume = null;
+        if (isClosed) return;
+        outlet.write(message);
+      }
+    },
+    resume: () => resume?.(),
+    close() {
+      isClosed = true;
+      resume?.();
+    },
+  };
+}
 
 /**
  * The latest values of every asset a filter lets pass, as SubscribeResponse messages that are not the last of the

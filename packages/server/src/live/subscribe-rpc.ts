@@ -124,7 +124,7 @@ async function begin(parts: SubscribeParts, call: SubscribeCall, stream: Stream,
   const head = await reader.head();
   if (stream.isOver) return;
   const position = from === null ? head : Math.min(from, head);
-  const sealCursor = (at: number) => parts.sealCursor(organizationId, at);
+  const sealCursor = (through: number) => parts.sealCursor(organizationId, through);
   const isAhead = from !== null && from > head;
   const greet = () =>
     isAhead

@@ -1,15 +1,11 @@
 import type { Clock } from '@gladhand/base/clock.ts';
 import { Fault } from '@gladhand/base/fault.ts';
-import type { Logger } from '@gladhand/base/log.ts';
 import type { TelemetryReader } from '../telemetry/read.ts';
-import type { RecordFilter } from './filter.ts';
-import type { History } from './history.ts';
+import { createFeedWalk, type FeedWalk, type FeedWalkParts } from './feed-walk.ts';
 import type { LiveLimits } from './limits.ts';
-import { createOutlet, type Sink } from './outlet.ts';
-import { createPageMessages, type PageMessages } from './page-messages.ts';
+import { createOutlet, type Outlet, type Sink } from './outlet.ts';
 import { repeat } from './repeat.ts';
-import { snapshotMessages } from './snapshot.ts';
-import type { Tail } from './tail.ts';
+import { createSnapshotWriter, snapshotMessages } from './snapshot.ts';
 import { heartbeatMessage, snapshotMessage } from './wire.ts';
 
 /**
@@ -26,37 +22,27 @@ export interface Subscriber {
   close(): void;
 }
 
-export interface SubscriberParts {
-  readonly organizationId: string;
-  readonly filter: RecordFilter;
-  /** Everything after it is sent. */
-  readonly position: number;
+export interface SubscriberParts extends FeedWalkParts {
   /** Send the latest values first. */
   readonly snapshot: boolean;
   /** Said before anything else. */
   readonly greeting: Buffer | null;
   readonly sink: Sink;
-  readonly tail: Tail;
-  readonly history: History;
   readonly reader: TelemetryReader;
-  readonly sealCursor: (position: number) => string;
   readonly clock: Clock;
   readonly limits: LiveLimits;
-  readonly log: Logger;
   readonly onSent: (records: number) => void;
   /** Called at most once, when the stream cannot go on. */
   readonly onFailed: (fault: Fault) => void;
 }
 
 export function createSubscriber(parts: SubscriberParts): Subscriber {
-  const { organizationId, filter, tail, history, clock, limits, sealCursor, log } = parts;
-  let position = parts.position;
+  const { organizationId, filter, clock, limits, sealCursor } = parts;
+  const walk = createFeedWalk(parts);
   let isClosed = false;
   /** Waiting for the store: a page, or the snapshot. */
   let isBusy = false;
   let isInSnapshot = parts.snapshot;
-  let page: PageMessages | null = null;
-  let whenReady: (() => void) | null = null;
   const undo: (() => void)[] = [];
 
   const fail = (error: unknown) => {
@@ -67,85 +53,85 @@ export function createSubscriber(parts: SubscriberParts): Subscriber {
     clock,
     bytesMax: limits.waitingBytesMax,
     stallTtlMs: limits.stallTtlMs,
-    onReady: () => (whenReady === null ? advance() : whenReady()),
+    onReady() {
+      snapshot.resume();
+      advance();
+    },
     onStalled: () => fail(readingTooSlowly(limits.stallTtlMs)),
   });
+  const snapshot = createSnapshotWriter(snapshotMessages(parts.reader, organizationId, filter), outlet);
 
   function advance(): void {
     if (isBusy) return;
     try {
-      while (!isClosed && !outlet.isFull) {
-        if (page === null && position < tail.floor) return readHistory();
-        if (!sendNext()) return;
-      }
-      // What a subscriber that has stopped reading holds on to stays small: it can read the page again.
-      if (page !== null && page.bytes > limits.waitingBytesMax * 4) page = null;
+      if (writeNext(walk, outlet, parts.onSent, () => isClosed)) return readPast();
+      // What a subscriber that has stopped reading holds on to stays small.
+      walk.shrink(limits.waitingBytesMax * 4);
     } catch (error) {
       fail(error);
     }
   }
 
-  /** Of the page of the past, if there is one, else of the tail. Tells whether there was anything. */
-  function sendNext(): boolean {
-    const batch = page === null ? tail.next(filter, position) : page.next();
-    if (batch === undefined) return false;
-    position = batch.through;
-    if (page?.isOver) page = null;
-    if (batch.message !== null) {
-      parts.onSent(batch.records);
-      outlet.write(batch.message);
-    }
-    return true;
-  }
-
-  function readHistory(): void {
+  function readPast(): void {
     isBusy = true;
-    history.read(organizationId, filter, position).then((read) => {
+    walk.readPast().then(() => {
       isBusy = false;
-      page = createPageMessages(read, filter, sealCursor, log);
       advance();
     }, fail);
   }
 
   async function sendSnapshot(): Promise<void> {
-    for await (const message of snapshotMessages(parts.reader, organizationId, filter)) {
-      while (outlet.isFull && !isClosed) await new Promise<void>((resolve) => (whenReady = resolve));
-      whenReady = null;
-      if (isClosed) return;
-      outlet.write(message);
-    }
+    isBusy = true;
+    await snapshot.write();
     isBusy = false;
     isInSnapshot = false;
     if (isClosed) return;
-    outlet.write(snapshotMessage([], sealCursor(position)));
+    outlet.write(snapshotMessage([], sealCursor(walk.position)));
     advance();
   }
 
   function beat(): void {
     // To a client that is not reading, it would only be one more thing that waits; and its cursor says that all
     // before it has been sent, which is not so while a snapshot is going out.
-    if (!outlet.isFull && !isInSnapshot) outlet.write(heartbeatMessage(sealCursor(position), clock.nowMs()));
+    if (!outlet.isFull && !isInSnapshot) outlet.write(heartbeatMessage(sealCursor(walk.position), clock.nowMs()));
   }
 
   return {
     get resumePosition() {
-      return isInSnapshot ? null : position;
+      return isInSnapshot ? null : walk.position;
     },
     start() {
       if (parts.greeting !== null) outlet.write(parts.greeting);
-      undo.push(tail.listen(advance), repeat(clock, limits.heartbeatMs, beat));
-      if (!parts.snapshot) return advance();
-      isBusy = true;
-      sendSnapshot().catch(fail);
+      undo.push(parts.tail.listen(advance), repeat(clock, limits.heartbeatMs, beat));
+      if (parts.snapshot) sendSnapshot().catch(fail);
+      else advance();
     },
     close() {
       isClosed = true;
       for (const step of undo.splice(0)) step();
       outlet.close();
-      whenReady?.();
-      page = null;
+      snapshot.close();
+      walk.shrink(0);
     },
   };
+}
+
+/** Writes what there is while there is room. Tells whether the store has to be read for more. */
+function writeNext(
+  walk: FeedWalk,
+  outlet: Outlet,
+  onSent: (records: number) => void,
+  isClosed: () => boolean,
+): boolean {
+  while (!isClosed() && !outlet.isFull) {
+    if (walk.isBehind) return true;
+    const batch = walk.next();
+    if (batch === undefined) return false;
+    if (batch.message === null) continue;
+    onSent(batch.records);
+    outlet.write(batch.message);
+  }
+  return false;
 }
 
 function unreadable(cause: unknown): Fault {

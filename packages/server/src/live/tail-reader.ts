@@ -1,10 +1,11 @@
 import type { Clock } from '@gladhand/base/clock.ts';
 import type { Logger } from '@gladhand/base/log.ts';
 import type { Doorbell } from '../doorbell/doorbell.ts';
-import type { TailPage, TailRow, TelemetryReader } from '../telemetry/read.ts';
+import type { TailRow, TelemetryReader } from '../telemetry/read.ts';
 import type { LiveLimits } from './limits.ts';
 import { repeat } from './repeat.ts';
-import { createTail, type FilledTail, type Tail } from './tail.ts';
+import { createTail, type FilledTail } from './tail.ts';
+import { createTails, type Tails } from './tails.ts';
 
 /**
  * Reads what has become visible once for this node, and hands each record to the tail of its organization. Promise: one
@@ -13,13 +14,7 @@ import { createTail, type FilledTail, type Tail } from './tail.ts';
  * at most. An organization without subscribers has no tail, and its records are not fetched. A failed read changes
  * nothing: the next ring or poll reads again from the same position.
  */
-export interface TailReader {
-  /** The organization's tail, opened if this is its first user. Call `release` once when done. */
-  acquire(organizationId: string): Promise<{ readonly tail: Tail; release(): void }>;
-  /** Organizations that have a tail. */
-  readonly size: number;
-  close(): void;
-}
+export type TailReader = Pick<Tails, 'acquire' | 'size' | 'close'>;
 
 export interface TailReaderParts {
   readonly reader: TelemetryReader;
@@ -33,17 +28,10 @@ export interface TailReaderParts {
 /** Records read at once: several mapping batches, and some 20 ms to encode at worst. */
 export const TAIL_TAKE = 500;
 
-interface Held {
-  readonly opening: Promise<FilledTail>;
-  /** Null until the tail is read. */
-  open: FilledTail | null;
-  users: number;
-}
-
 export function openTailReader(parts: TailReaderParts): TailReader {
   const { reader, clock, limits, log } = parts;
-  const held = new Map<string, Held>();
   const takeTurn = createTurns();
+  const tails = createTails(openTail);
   /** Every tail that is open has been given everything up to here. */
   let position = 0;
   let isReading = false;
@@ -51,10 +39,23 @@ export function openTailReader(parts: TailReaderParts): TailReader {
   let isClosed = false;
   const window = {
     recordsMax: limits.windowRecordsMax,
-    bytesMax: () => Math.min(limits.windowBytesMax, limits.windowsBytesMax / Math.max(1, held.size)),
+    bytesMax: () => Math.min(limits.windowBytesMax, limits.windowsBytesMax / Math.max(1, tails.size)),
   };
 
-  const openIds = () => [...held].flatMap(([organizationId, { open }]) => (open === null ? [] : [organizationId]));
+  /** In a turn of its own: the tail begins where the next read does. */
+  function openTail(organizationId: string, begin: (tail: FilledTail) => void): Promise<FilledTail> {
+    const opening = takeTurn(async () => {
+      // While nobody listens, nothing is read, and the position stays behind.
+      if (tails.openIds().length === 0) position = await reader.head();
+      const sealCursor = (through: number) => parts.sealCursor(organizationId, through);
+      const tail = createTail({ position, window, sealCursor, log });
+      begin(tail);
+      return tail;
+    });
+    // Whatever came while it was being opened has already rung.
+    opening.then(wake, () => {});
+    return opening;
+  }
 
   function wake(): void {
     isStale = true;
@@ -69,11 +70,13 @@ export function openTailReader(parts: TailReaderParts): TailReader {
   /** One page in each turn, so that a tail can be opened between two of them. */
   async function readPage(): Promise<void> {
     isStale = false;
-    const organizationIds = openIds();
+    const organizationIds = tails.openIds();
     if (organizationIds.length === 0 || isClosed) return;
     try {
       const page = await reader.tail({ organizationIds, afterPosition: position, take: TAIL_TAKE });
-      if (!isClosed) await handOut(page);
+      if (isClosed) return;
+      position = Math.max(position, page.through);
+      await handOut(tails, page.rows);
       if (!page.isCaughtUp) isStale = true;
     } catch (error) {
       isStale = false;
@@ -81,73 +84,32 @@ export function openTailReader(parts: TailReaderParts): TailReader {
     }
   }
 
-  async function handOut({ rows, through }: TailPage): Promise<void> {
-    position = Math.max(position, through);
-    const filled: FilledTail[] = [];
-    for (const [organizationId, own] of byOrganization(rows)) {
-      const tail = held.get(organizationId)?.open;
-      if (tail == null) continue;
-      tail.append(own);
-      filled.push(tail);
-    }
-    await Promise.all(filled.map((tail) => tail.announce()));
-  }
-
-  /** In a turn of its own: the tail begins where the next read does. */
-  async function open(organizationId: string): Promise<FilledTail> {
-    // While nobody listens, nothing is read, and the position stays behind.
-    if (openIds().length === 0) position = await reader.head();
-    const sealCursor = (at: number) => parts.sealCursor(organizationId, at);
-    return createTail({ position, window, sealCursor, log });
-  }
-
-  function hold(organizationId: string): Held {
-    const opening = takeTurn(async () => {
-      const tail = await open(organizationId);
-      made.open = tail;
-      return tail;
-    });
-    const made: Held = { opening, open: null, users: 0 };
-    held.set(organizationId, made);
-    // Whatever came while it was being opened has already rung.
-    opening.then(wake, () => {});
-    return made;
-  }
-
   const silence = parts.doorbell.on('telemetry', wake);
   const cancelPoll = repeat(clock, limits.pollMs, wake);
-
   return {
-    async acquire(organizationId) {
-      const used = held.get(organizationId) ?? hold(organizationId);
-      used.users += 1;
-      let isReleased = false;
-      const release = () => {
-        if (isReleased) return;
-        isReleased = true;
-        used.users -= 1;
-        if (used.users > 0) return;
-        if (held.get(organizationId) === used) held.delete(organizationId);
-        used.open?.close();
-      };
-      try {
-        return { tail: await used.opening, release };
-      } catch (error) {
-        release();
-        throw error;
-      }
-    },
+    acquire: tails.acquire,
     get size() {
-      return held.size;
+      return tails.size;
     },
     close() {
       isClosed = true;
       silence();
       cancelPoll();
-      for (const { open: tail } of held.values()) tail?.close();
-      held.clear();
+      tails.close();
     },
   };
+}
+
+/** Gives every row to the tail of its organization; those of an organization whose tail is gone meanwhile go nowhere. */
+async function handOut(tails: Tails, rows: readonly TailRow[]): Promise<void> {
+  const filled: FilledTail[] = [];
+  for (const [organizationId, own] of byOrganization(rows)) {
+    const tail = tails.find(organizationId);
+    if (tail === undefined) continue;
+    tail.append(own);
+    filled.push(tail);
+  }
+  await Promise.all(filled.map((tail) => tail.announce()));
 }
 
 /** Runs what it is given one after the other, in the order given. */

@@ -1,12 +1,12 @@
 import type { Clock } from '@gladhand/base/clock.ts';
-import type { Cursors } from '@gladhand/base/cursor.ts';
+import { type Cursors, openNext } from '@gladhand/base/cursor.ts';
 import { Fault } from '@gladhand/base/fault.ts';
 import { cutPage } from '@gladhand/base/page.ts';
 import { DayText, LimitsSchema, UsagePageSchema } from '@gladhand/contract/limits.ts';
 import { Type } from 'typebox';
 import type { Http } from '../edge/http.ts';
 import type { LimitUses } from '../edge/limit-use.ts';
-import { PageQuery, readPlace, TAKE_DEFAULT } from '../edge/paging.ts';
+import { PageQuery, TAKE_DEFAULT } from '../edge/paging.ts';
 import type { PlanDirectory } from './plan-directory.ts';
 import type { Usage } from './usage.ts';
 
@@ -87,7 +87,7 @@ export function registerLimitRoutes(http: Http, parts: LimitRoutesParts): void {
       const fromDay = readDay(query.from, 'from') ?? dayOf(nowMs - DAYS_DEFAULT * DAY_MS);
       const toDay = readDay(query.to, 'to') ?? dayOf(nowMs);
       const binding = { organizationId, query: `usage ${fromDay} ${toDay} ${keyId}` };
-      const place = readPlace(parts.cursors, binding, query.next);
+      const place = openNext(parts.cursors, binding, query.next);
       const after = place === null ? null : { day: String(place[0]), keyId: String(place[1]) };
       const take = query.take ?? TAKE_DEFAULT;
       const found = await parts.usage.list(organizationId, { fromDay, toDay, keyId, after, take: take + 1 });

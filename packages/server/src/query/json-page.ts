@@ -1,4 +1,4 @@
-import type { CursorBinding, Cursors } from '@gladhand/base/cursor.ts';
+import type { Cursors } from '@gladhand/base/cursor.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { TelemetryReader } from '../telemetry/read.ts';
 
@@ -14,15 +14,6 @@ export interface QueryParts {
   readonly registry: Registry;
   readonly reader: TelemetryReader;
   readonly cursors: Cursors;
-}
-
-/** What the cursor of the page before says, or null when this is the first page. Throws `invalid-cursor`. */
-export function openNext(
-  cursors: Cursors,
-  binding: CursorBinding,
-  next: string | undefined,
-): readonly (string | number)[] | null {
-  return next === undefined ? null : cursors.open(binding, next);
 }
 
 export function joined(rows: readonly { readonly json: string }[]): string {

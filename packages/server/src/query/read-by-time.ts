@@ -1,6 +1,7 @@
+import { openNext } from '@gladhand/base/cursor.ts';
 import type { Principal } from '../access/principal.ts';
 import type { TimeRequest } from '../telemetry/read.ts';
-import { type JsonPage, openNext, type QueryParts } from './json-page.ts';
+import type { JsonPage, QueryParts } from './json-page.ts';
 
 export interface TimeWalk extends Pick<TimeRequest, 'of' | 'fromMs' | 'toMs' | 'order' | 'take'> {
   /** `gps`: only records with a position, cut down to it. A cursor of one kind does not open another. */

@@ -1,9 +1,10 @@
+import { openNext } from '@gladhand/base/cursor.ts';
 import { Fault } from '@gladhand/base/fault.ts';
 import type { Principal } from '../access/principal.ts';
 import { found } from '../registry/not-found.ts';
 import { feedBinding } from '../telemetry/feed-cursor.ts';
 import { isSignalGroup, signalGroupBits } from '../telemetry/signal-groups.ts';
-import { type JsonPage, joined, openNext, type QueryParts } from './json-page.ts';
+import { type JsonPage, joined, type QueryParts } from './json-page.ts';
 
 export interface FeedQuery {
   readonly next: string | undefined;

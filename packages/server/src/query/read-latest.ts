@@ -1,6 +1,7 @@
+import { openNext } from '@gladhand/base/cursor.ts';
 import type { Principal } from '../access/principal.ts';
 import { found } from '../registry/not-found.ts';
-import { type JsonPage, joined, openNext, type QueryParts } from './json-page.ts';
+import { type JsonPage, joined, type QueryParts } from './json-page.ts';
 
 export interface LatestQuery {
   /** The id of a fleet. */

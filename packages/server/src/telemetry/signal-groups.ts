@@ -4,7 +4,7 @@ import { SIGNAL_GROUPS } from '@gladhand/contract/signals.ts';
  * The groups a record has, as one integer: bit n stands for the n-th entry of the contract's list, whose order is
  * therefore fixed for ever (entries are only ever added). Bit 0 is `gps`.
  */
-const BITS: ReadonlyMap<string, number> = new Map(SIGNAL_GROUPS.map((name, place) => [name as string, 1 << place]));
+const BITS: ReadonlyMap<string, number> = new Map(SIGNAL_GROUPS.map((name, index) => [name as string, 1 << index]));
 
 export function signalGroupBits(names: Iterable<string>): number {
   let bits = 0;

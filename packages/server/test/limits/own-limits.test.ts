@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { limitFault } from '../../src/edge/limit-fault.ts';
 import { renderFault } from '../../src/edge/problem.ts';
-import { refusalOf } from '../../src/edge/refusal.ts';
 import { createMemoryLimits } from '../../src/limits/memory.ts';
 import { CUSTOMER_SCOPES } from '../app.ts';
 import { createManualClock } from '../manual-clock.ts';
@@ -186,7 +186,7 @@ test('a refusal says the same in both families of errors', async () => {
   const policy = { algorithm: 'fixed-window', name: 'intake', limit: 1, windowSeconds: 60, mode: 'enforce' } as const;
   const take = () => limits.take({ charges: [{ policy, key: 'k', cost: 1 }] });
   await take();
-  const fault = refusalOf(await take(), 0.999);
+  const fault = limitFault(await take(), 0.999);
   const [problem, envelope] = (['problem', 'envelope'] as const).map((family) => renderFault(fault, 'request', family));
   const refusal = { limit: { name: 'intake', policy: '"intake";q=1;w=60' }, retryAt: '2026-11-20T08:01:00.000Z' };
   expect(JSON.parse(problem!.body)).toMatchObject({ code: 'rate-limited', ...refusal });

@@ -3,16 +3,16 @@ import { limitFields, retryAfterSeconds } from '../limits/headers.ts';
 import { type ChargeState, type Decision, policyOf, refusedBy, type SlotState } from '../limits/limits.ts';
 
 /**
- * A refusal by a limit as the caller reads it: which limit, and when the next request will be accepted. `jitter` is a
+ * What a limit that refuses says to the caller: which limit, and when the next request will be accepted. `jitter` is a
  * random number in [0, 1), so that those who were refused together do not come back together.
  */
-export function refusalOf(decision: Decision, jitter: number): Fault {
+export function limitFault(decision: Decision, jitter: number): Fault {
   const refusing = refusedBy(decision);
   const state = refusing.reduce((worst, one) => (waitOf(one) > waitOf(worst) ? one : worst));
   // Windows end and buckets refill on whole seconds.
   const retryAtMs = Math.floor((decision.atMs + decision.retryAfterSeconds * 1000) / 1000) * 1000;
-  const at = `The next request is accepted at ${new Date(retryAtMs).toISOString()}, in ${decision.retryAfterSeconds} s.`;
-  return new Fault(codeOf(state), `${describe(state)} ${at}`, {
+  const when = `The next request is accepted at ${new Date(retryAtMs).toISOString()}, in ${decision.retryAfterSeconds} s.`;
+  return new Fault(codeOf(state), `${describe(state)} ${when}`, {
     retryAfterSeconds: retryAfterSeconds(decision, jitter),
     refusal: { limit: { name: policyOf(state).name, policy: policyItem(decision, state) }, retryAtMs },
   });
