@@ -87,7 +87,12 @@ export async function openMapperWorld() {
   const start = (names: readonly string[] = ['test'], parts: Partial<MapperParts> = {}) => {
     const products = names.map(makeProduct);
     const mapper = openMapper({
-      ...{ database, intakeLog, partitions, doorbell, log: silentLogger, ...around },
+      database,
+      intakeLog,
+      partitions,
+      doorbell,
+      log: silentLogger,
+      ...around,
       products: { find: (name) => products.find((product) => product.name === name), all: products },
       onSettled: (_, envelopes) => {
         settled += envelopes;
@@ -114,8 +119,21 @@ export async function openMapperWorld() {
   const { createTrailer } = registry;
   const counts = { settled: () => settled };
   return {
-    ...{ database, partitions, intakeLog, doorbell, organizationId, trailer, createTrailer },
-    ...{ send, sendMany, start, drained, receipts, reaches, speeds, ...counts },
+    database,
+    partitions,
+    intakeLog,
+    doorbell,
+    organizationId,
+    trailer,
+    createTrailer,
+    send,
+    sendMany,
+    start,
+    drained,
+    receipts,
+    reaches,
+    speeds,
+    ...counts,
   };
 }
 

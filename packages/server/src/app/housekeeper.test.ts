@@ -99,7 +99,9 @@ test('a day that the intake log refers to is kept, and what waits for a registra
     }),
   );
   const wait = (id: string) => ({
-    ...{ asset_name: '1UYVS2533P7204518', envelope_id: id, organization_id: id },
+    asset_name: '1UYVS2533P7204518',
+    envelope_id: id,
+    organization_id: id,
     received_at: new Date(uuidTimeMs(id)),
   });
   const young = uuidFrom(nowMs - 29 * DAY_MS, systemIds.randomBytes(16));

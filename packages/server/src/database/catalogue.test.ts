@@ -115,21 +115,22 @@ test('every table that belongs to an organization is bound to it, new partitions
   const tables = await readTables(database);
   expect(tables.filter((table) => table.isPartition)).toHaveLength(6);
   expect(tables.filter((table) => table.hasOrganization && !table.isPartition).map(({ name }) => name)).toEqual([
-    ...[
-      'api_key',
-      'asset',
-      'audit_event',
-      'audit_head',
-      'device',
-      'envelope',
-      'fleet',
-      'latest',
-      'leaf_paths',
-      'new_claim',
-      'person',
-      'receipt',
-    ],
-    ...['record', 'session', 'unclaimed', 'usage_day'],
+    'api_key',
+    'asset',
+    'audit_event',
+    'audit_head',
+    'device',
+    'envelope',
+    'fleet',
+    'latest',
+    'leaf_paths',
+    'new_claim',
+    'person',
+    'receipt',
+    'record',
+    'session',
+    'unclaimed',
+    'usage_day',
   ]);
   expect(await findFaults(database)).toEqual([]);
   expect(Object.keys(WITHOUT_ORGANIZATION).filter((name) => !tables.some((table) => table.name === name))).toEqual([]);
@@ -175,18 +176,17 @@ test('no organization can write what partners sent, what became of it, or its ow
     .filter((table) => table.grants.some((grant) => /^gladhand_app (INSERT|UPDATE|DELETE)/.test(grant)))
     .map(({ name }) => name);
   expect(mayWrite).toEqual([
-    ...[
-      'api_key',
-      'api_key_secret',
-      'asset',
-      'audit_event',
-      'audit_head',
-      'device',
-      'fleet',
-      'new_claim',
-      'organization',
-    ],
-    ...['person', 'session'],
+    'api_key',
+    'api_key_secret',
+    'asset',
+    'audit_event',
+    'audit_head',
+    'device',
+    'fleet',
+    'new_claim',
+    'organization',
+    'person',
+    'session',
   ]);
   const audit = tables.find(({ name }) => name === 'audit_event')!.grants;
   expect(audit.filter((grant) => / (UPDATE|DELETE)/.test(grant))).toEqual([]);

@@ -5,8 +5,18 @@ import { Fault } from '@gladhand/base/fault.ts';
  * whoever is linked to. It is told by the parameter's name, and by its value whatever the name is.
  */
 const NAMES = [
-  ...['key', 'apikey', 'xapikey', 'token', 'accesstoken', 'bearer', 'bearertoken', 'authorization', 'jwt'],
-  ...['session', 'sessiontoken', 'gladhandsession'],
+  'key',
+  'apikey',
+  'xapikey',
+  'token',
+  'accesstoken',
+  'bearer',
+  'bearertoken',
+  'authorization',
+  'jwt',
+  'session',
+  'sessiontoken',
+  'gladhandsession',
 ];
 /** What an identity provider sends back to the callback may look like a token, and is meant for one use. */
 const OF_PROVIDERS = ['code', 'state'];

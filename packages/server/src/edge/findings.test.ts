@@ -60,8 +60,19 @@ test('every finding of every route has a pointer, and words that say what to sen
   // Nothing of what the schemas ask for was left untried.
   expect([...codes]).toEqual(
     expect.arrayContaining([
-      ...['type', 'required', 'additionalProperties', 'enum', 'pattern', 'format', 'minLength', 'maxLength'],
-      ...['minimum', 'maximum', 'minItems', 'maxItems', 'minProperties'],
+      'type',
+      'required',
+      'additionalProperties',
+      'enum',
+      'pattern',
+      'format',
+      'minLength',
+      'maxLength',
+      'minimum',
+      'maximum',
+      'minItems',
+      'maxItems',
+      'minProperties',
     ]),
   );
 });

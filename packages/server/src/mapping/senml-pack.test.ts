@@ -81,7 +81,9 @@ test('a resolved pack (full names, absolute times) gives the same records as one
     fc.property(packs, ({ said }) => {
       const resolved = said.map(({ vin, at, signal, value }) => ({
         n: `URN:vin:${vin.toLowerCase()}:${signal}`,
-        ...{ u: UNITS[signal], v: value, t: at },
+        u: UNITS[signal],
+        v: value,
+        t: at,
       }));
       expect(stored(resolved).sort(byValue)).toEqual(said.map(asStored));
     }),

@@ -34,7 +34,13 @@ export function mapEnvelope(
 export function quarantined(envelope: Envelope, code: Reject['code'], detail: string): MappedEnvelope {
   const reject: Reject = { refused: 'payload', record: 0, code, pointer: '', expression: '', found: '', detail };
   return {
-    ...{ envelope, mappingVersion: null, records: [], rejects: [reject], rejectsTotal: 1, skipped: 0 },
-    ...{ leaves: null, dependsOnArrival: false },
+    envelope,
+    mappingVersion: null,
+    records: [],
+    rejects: [reject],
+    rejectsTotal: 1,
+    skipped: 0,
+    leaves: null,
+    dependsOnArrival: false,
   };
 }

@@ -57,7 +57,11 @@ function leavesOf({ leaves, leftOutPaths, unusedPaths }: FoundReceipt): ReceiptB
   if (leaves === null) return null;
   const [taken, skipped, leftOut, rejected, unused] = leaves as [number, number, number, number, number];
   return {
-    ...{ taken, skipped, leftOut, rejected, unused },
+    taken,
+    skipped,
+    leftOut,
+    rejected,
+    unused,
     leftOutPaths: leftOutPaths ?? [],
     unusedPaths: unusedPaths ?? [],
   };

@@ -108,7 +108,12 @@ test('a mapper whose file has changed stores nothing and leaves mapping to a nod
   const start = (products: Products, said: string[] = []) => {
     const error = (fields: { err: Error }, message: string) => said.push(`${message}: ${fields.err.message}`);
     const mapper = openMapper({
-      ...{ database, intakeLog, partitions, products, clock: systemClock, ids: systemIds },
+      database,
+      intakeLog,
+      partitions,
+      products,
+      clock: systemClock,
+      ids: systemIds,
       doorbell: createLocalDoorbell(),
       log: { ...silentLogger, error } as unknown as typeof silentLogger,
     });

@@ -76,7 +76,13 @@ function describeProduct(product: Product, intakeLimit: ProductLimit, parts: Pro
   const { name, title, mappingVersion, inputSchema, vinCheck, clockSkew } = product;
   const filling = { nowMs: parts.clock.nowMs(), vin: EXAMPLE_VIN };
   return {
-    ...{ name, title, mappingVersion, inputSchema, vinCheck, clockSkew, intakeLimit },
+    name,
+    title,
+    mappingVersion,
+    inputSchema,
+    vinCheck,
+    clockSkew,
+    intakeLimit,
     contentTypes: [...INTAKE_CONTENT_TYPES, ...(product.mediaTypes ?? [])],
     contentEncodings: [...INTAKE_CONTENT_ENCODINGS],
     bodyBytesMax: parts.bodyBytesMax,

@@ -113,7 +113,10 @@ test('lists that leave out plants may come short: only a next of null is the end
   const { id: deviceId } = await api.registry.createDevice(api.own, device);
   const ids = await append(
     plantIds.map((id, n) => ({
-      ...{ assetId: id, assetKind: 'plant', fleetId: null, deviceId },
+      assetId: id,
+      assetKind: 'plant',
+      fleetId: null,
+      deviceId,
       signals: { flow: { pvPowerKw: n } },
     })),
   );

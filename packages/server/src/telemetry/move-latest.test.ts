@@ -22,8 +22,16 @@ beforeAll(async () => {
 
 function reading(assetId: string, seconds: number, signals: Signals, more: Partial<NewRecord> = {}): NewRecord {
   return {
-    ...{ assetId, organizationId, assetKind: 'trailer', fleetId: null, deviceId: null },
-    ...{ product: 'flespi', mappingVersion: 1, receiptId: systemIds.uuid(), deviceAtMs: null, states: undefined },
+    assetId,
+    organizationId,
+    assetKind: 'trailer',
+    fleetId: null,
+    deviceId: null,
+    product: 'flespi',
+    mappingVersion: 1,
+    receiptId: systemIds.uuid(),
+    deviceAtMs: null,
+    states: undefined,
     observedAtMs: AT_MS + seconds * 1000,
     receivedAtMs: AT_MS + 60_000,
     signals,

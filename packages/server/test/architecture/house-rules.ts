@@ -152,7 +152,11 @@ export const LIBRARIES: readonly Quarantine[] = [
   {
     what: 'the HTTP server',
     names: [
-      ...['fastify', 'fastify-plugin', '@fastify/etag', '@fastify/swagger', '@fastify/type-provider-typebox'],
+      'fastify',
+      'fastify-plugin',
+      '@fastify/etag',
+      '@fastify/swagger',
+      '@fastify/type-provider-typebox',
       '@scalar/fastify-api-reference',
     ],
     only: /^(edge\/|app\/|[a-z-]+\/([a-z-]+-)?routes\.ts)/,

@@ -195,7 +195,12 @@ test('a repeated stale fix with a new device time is a new reading, and its sens
   const fixTime = ago(3600);
   const message = (deviceTime: string) => ({
     position: {
-      ...{ fixTime, deviceTime, serverTime: deviceTime, valid: true, latitude: 39.7, longitude: -86.1 },
+      fixTime,
+      deviceTime,
+      serverTime: deviceTime,
+      valid: true,
+      latitude: 39.7,
+      longitude: -86.1,
       attributes: { temp1: 4.5 },
     },
     device: { uniqueId: `t-${vin}` },
@@ -232,8 +237,13 @@ test('a receipt says of every leaf what became of it, and of nothing taken what 
     { ident: 'd', timestamp: secondsAgo(5), 'battery.level': 50, 'battery.levle': 51, 'vehicle.mileage': null },
   ]);
   expect(taken.leaves).toEqual({
-    ...{ taken: 3, skipped: 0, leftOut: 1, rejected: 0, unused: 1 },
-    ...{ leftOutPaths: ['/*/vehicle.mileage'], unusedPaths: ['/*/battery.levle'] },
+    taken: 3,
+    skipped: 0,
+    leftOut: 1,
+    rejected: 0,
+    unused: 1,
+    leftOutPaths: ['/*/vehicle.mileage'],
+    unusedPaths: ['/*/battery.levle'],
   });
   const nothing = await send('samsara', vin, { data: [{ obdOdometerMeters: [{ time: ago(60), value: 1 }] }] });
   expect(nothing).toMatchObject({ status: 'nothing-taken', recordIds: [], rejectsTotal: 1 });

@@ -35,22 +35,19 @@ test('with the rooms’ own filter switched off, row-level security alone keeps 
     });
     const receiptId = uuidFrom(nowMs, systemIds.randomBytes(16));
     const record = {
-      ...{
-        assetId: trailer.id,
-        assetKind: 'trailer' as const,
-        organizationId: id,
-        fleetId: fleet.id,
-        deviceId: device.id,
-      },
-      ...{
-        product: 'traccar',
-        mappingVersion: 1,
-        receiptId,
-        observedAtMs: nowMs,
-        deviceAtMs: null,
-        receivedAtMs: nowMs,
-      },
-      ...{ signals: { gps: { latitude: number, longitude: 1 } }, states: undefined },
+      assetId: trailer.id,
+      assetKind: 'trailer' as const,
+      organizationId: id,
+      fleetId: fleet.id,
+      deviceId: device.id,
+      product: 'traccar',
+      mappingVersion: 1,
+      receiptId,
+      observedAtMs: nowMs,
+      deviceAtMs: null,
+      receivedAtMs: nowMs,
+      signals: { gps: { latitude: number, longitude: 1 } },
+      states: undefined,
     };
     await database.system.transaction().execute((trx) => appendRecords(trx, [record], nowMs));
     return { id, fleet, trailer, unit, device, receiptId };

@@ -72,7 +72,10 @@ describeLimited('intake', (open: OpenLimitedWorld) => {
     const head = (vin: string, ...more: string[]) =>
       [
         `POST /api/v1/telemetry/intake/${vin} HTTP/1.1`,
-        ...['Host: x', `Authorization: Bearer ${token}`, 'Content-Type: application/json', ...more],
+        'Host: x',
+        `Authorization: Bearer ${token}`,
+        'Content-Type: application/json',
+        ...more,
         '\r\n',
       ].join('\r\n');
     expect((await world.submit(token, VIN)).status).toBe(202);

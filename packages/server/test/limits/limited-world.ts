@@ -124,7 +124,9 @@ async function openRedisWorld(flags: Record<string, unknown> = {}): Promise<Limi
   const redis = await openInstalledRedis();
   onTestFinished(() => redis.close());
   const world = await openLimitedWorld({
-    ...{ 'limits.perNode': false, 'limits.redisUrl': redis.url, 'limits.redisWaitMsMax': REDIS_WAIT_MS_MAX },
+    'limits.perNode': false,
+    'limits.redisUrl': redis.url,
+    'limits.redisWaitMsMax': REDIS_WAIT_MS_MAX,
     ...flags,
   });
   return {

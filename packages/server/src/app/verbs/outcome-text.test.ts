@@ -7,8 +7,12 @@ test('an outcome is printed with its version, instants as text, and what became 
   const leaves = { taken: 3, skipped: 0, leftOut: 0, rejected: 0, unused: 2 };
   const paths = { leftOutPaths: [], unusedPaths: ['/gate', '/passes/*/lane'] };
   const outcome = {
-    ...{ records: [record], rejects: [], rejectsTotal: 0, skipped: 2 },
-    ...{ leaves: { ...leaves, ...paths }, dependsOnArrival: false },
+    records: [record],
+    rejects: [],
+    rejectsTotal: 0,
+    skipped: 2,
+    leaves: { ...leaves, ...paths },
+    dependsOnArrival: false,
   };
   expect(JSON.parse(outcomeText(3, outcome))).toEqual({
     version: 3,
