@@ -69,12 +69,13 @@ export async function openEpoch(parts: EpochParts): Promise<Epoch> {
     freshAtMs = Number.NEGATIVE_INFINITY;
   }
 
-  await refresh();
-  const stopPolling = pollEvery(POLL_MS, refresh, { clock, log });
+  // Before the first reading, so that no ring falls between the two.
   const stopListening = doorbell.on('keys', () => {
     distrust();
     refresh().catch(() => {});
   });
+  await refresh();
+  const stopPolling = pollEvery(POLL_MS, refresh, { clock, log });
 
   return {
     get value() {

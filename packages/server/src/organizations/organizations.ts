@@ -56,51 +56,10 @@ export function createOrganizations(parts: OrganizationsParts): Organizations {
         database.within(person.organizationId, (db) => store.listOrganizations(db, slice), 'read');
       return listById(walk, async (slice) => (await read(slice)).filter(({ id }) => id === person.organizationId));
     },
-    async create(person, order, origin) {
-      if (!isPlatformOperator(person))
-        throw new Fault('forbidden', 'Only an admin of the operator can make organizations.');
-      if (isUuid(order.slug)) {
-        throw new Fault('validation-failed', 'A slug may not look like an id.', {
-          errors: [{ pointer: '/slug', code: 'format', detail: 'looks like an id' }],
-        });
-      }
+    create: (person, order, origin) => createOrganization(parts, person, order, origin),
+    async change(person, { id }, change, origin) {
       const at = new Date(clock.nowMs());
-      const id = parts.ids.uuid();
-      return database.system.transaction().execute(async (trx) => {
-        if (!(await store.addOrganization(trx, { id, slug: order.slug, name: order.name, kind: 'customer', at }))) {
-          throw new Fault('already-exists', 'An organization with this slug exists already.', {
-            errors: [{ pointer: '/slug', code: 'taken', detail: 'is taken' }],
-          });
-        }
-        const target = { kind: 'organization', id };
-        await recordAudit(trx, {
-          ...origin,
-          organizationId: id,
-          action: 'organization.created',
-          target,
-          details: { ...order },
-          at,
-        });
-        return (await store.findOrganization(trx, id, true))!;
-      });
-    },
-    async change(person, organization, change, origin) {
-      const { id } = organization;
-      const at = new Date(clock.nowMs());
-      const work = async (trx: Kysely<Schema>) => {
-        const { planId } = change;
-        if (planId !== undefined) await refuseUnknownPlan(trx, planId);
-        const changed = await store.changeOrganization(trx, id, { name: change.name, planId }, at);
-        await recordAudit(trx, {
-          ...origin,
-          organizationId: id,
-          action: 'organization.changed',
-          target: { kind: 'organization', id },
-          details: { ...change },
-          at,
-        });
-        return changed;
-      };
+      const work = (trx: Kysely<Schema>) => changeOrganization(trx, id, change, origin, at);
       if (change.planId === undefined) return database.within(id, work);
       if (!isPlatformOperator(person))
         throw new Fault('forbidden', 'Only an admin of the operator can put an organization on another plan.');
@@ -109,6 +68,61 @@ export function createOrganizations(parts: OrganizationsParts): Organizations {
       return changed;
     },
   };
+}
+
+async function createOrganization(
+  { database, clock, ids }: OrganizationsParts,
+  person: Person,
+  order: NewOrganization,
+  origin: Origin,
+): Promise<Organization> {
+  if (!isPlatformOperator(person))
+    throw new Fault('forbidden', 'Only an admin of the operator can make organizations.');
+  if (isUuid(order.slug)) {
+    throw new Fault('validation-failed', 'A slug may not look like an id.', {
+      errors: [{ pointer: '/slug', code: 'format', detail: 'looks like an id' }],
+    });
+  }
+  const { slug, name } = order;
+  const at = new Date(clock.nowMs());
+  const id = ids.uuid();
+  return database.system.transaction().execute(async (trx) => {
+    if (!(await store.addOrganization(trx, { id, slug, name, kind: 'customer', at }))) throw slugTaken();
+    await record(trx, id, 'organization.created', { ...order }, origin, at);
+    return (await store.findOrganization(trx, id, true))!;
+  });
+}
+
+async function changeOrganization(
+  trx: Kysely<Schema>,
+  id: string,
+  change: OrganizationChange,
+  origin: Origin,
+  at: Date,
+): Promise<Organization> {
+  const { name, planId } = change;
+  if (planId !== undefined) await refuseUnknownPlan(trx, planId);
+  const changed = await store.changeOrganization(trx, id, { name, planId }, at);
+  await record(trx, id, 'organization.changed', { ...change }, origin, at);
+  return changed;
+}
+
+function record(
+  trx: Kysely<Schema>,
+  organizationId: string,
+  action: string,
+  details: Readonly<Record<string, unknown>>,
+  origin: Origin,
+  at: Date,
+): Promise<void> {
+  const target = { kind: 'organization', id: organizationId };
+  return recordAudit(trx, { ...origin, organizationId, action, target, details, at });
+}
+
+function slugTaken(): Fault {
+  return new Fault('already-exists', 'An organization with this slug exists already.', {
+    errors: [{ pointer: '/slug', code: 'taken', detail: 'is taken' }],
+  });
 }
 
 async function refuseUnknownPlan(trx: Kysely<Schema>, planId: string | null): Promise<void> {
