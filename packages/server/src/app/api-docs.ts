@@ -10,8 +10,8 @@ import { AUTHENTICATION_TAG, withServers } from './api-servers.ts';
 import { withOptionalBodies } from './optional-bodies.ts';
 
 /**
- * OpenAPI 3.1 from the schemas that validate, and its pages. The pages' script comes from this server and everything
- * in them that would call out (fonts, telemetry, assistants) is off, so that they render with no internet.
+ * Registers the OpenAPI 3.1 document, made from the schemas that validate requests. The pages that show it need no internet:
+ * their script comes from this server, and everything that would call another server (fonts, telemetry, assistants) is off.
  */
 export async function registerApiDocs(http: Http, version: string): Promise<void> {
   await http.register(swagger, {
@@ -35,47 +35,47 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
             in: 'header',
             name: 'X-API-KEY',
             description:
-              'A long-lived key. It is traded for an access token; where an operation lists it, it is also taken as it is.',
+              'A long-lived key. Exchange it for an access token. Operations that list this scheme also accept the key itself.',
           },
           partnerToken: {
             type: 'http',
             scheme: 'bearer',
             bearerFormat: 'JWT',
-            description: 'From POST /api/v1/partners/authenticate.',
+            description: 'The access token from POST /api/v1/partners/authenticate.',
           },
           customerToken: {
             type: 'http',
             scheme: 'bearer',
             bearerFormat: 'JWT',
-            description: 'From POST /api/v1/customers/authenticate.',
+            description: 'The access token from POST /api/v1/customers/authenticate.',
           },
           session: {
             type: 'apiKey',
             in: 'cookie',
             name: 'gladhand_session',
-            description: 'What a browser gets from POST /api/v1/auth/sign-in.',
+            description: 'The session cookie that a browser gets from POST /api/v1/auth/sign-in.',
           },
           sessionToken: {
             type: 'http',
             scheme: 'bearer',
-            description: 'The same session for scripts: `accessToken` of POST /api/v1/auth/sign-in.',
+            description: 'The same session for scripts: `accessToken` from POST /api/v1/auth/sign-in.',
           },
         },
       },
       tags: [
-        { name: AUTHENTICATION_TAG, description: 'A key for a token' },
+        { name: AUTHENTICATION_TAG, description: 'Exchange a key for an access token' },
         { name: 'Partner intake', description: 'Telemetry in, receipts out' },
         { name: 'Fleets', description: 'Groups of trailers and delivery vehicles' },
         { name: 'Trailers', description: 'Trailers, by fleet or one by one' },
-        { name: 'Devices', description: 'What is mounted on an asset and measures' },
+        { name: 'Devices', description: 'Devices that are mounted on an asset and measure' },
         {
           name: 'DeliverSafe',
           description: 'DeliverSafe units: delivery vehicles with doors, liftgate, backup sensors and cameras',
         },
         { name: 'Telemetry', description: 'Records by time, by arrival, and the latest values' },
         { name: 'Plants', description: 'Energy sites: their records over time, and the latest values' },
-        { name: 'Signing in', description: 'People: a session for a password, or through an identity provider' },
-        { name: 'Organizations', description: 'Who the installation serves' },
+        { name: 'Signing in', description: 'Sessions for people, by password or through an identity provider' },
+        { name: 'Organizations', description: 'The organizations of the installation' },
         { name: 'Users', description: 'The people of an organization, and what they may do' },
         { name: 'API keys', description: 'Who may call, from where and for what; a key is shown once' },
         {
@@ -85,7 +85,7 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
         { name: 'Limits', description: 'How much may be used, what is left, and what was used; how operators set it' },
         {
           name: 'Audit log',
-          description: 'Who did what, when and from where; chained, so that nothing can be changed unseen',
+          description: 'Who did what, when and from where; chained, so that every later change can be detected',
         },
         { name: 'Operations', description: 'Health and metrics' },
       ],
@@ -93,9 +93,9 @@ export async function registerApiDocs(http: Http, version: string): Promise<void
   });
 }
 
-/** After all routes: the document and the pages that show it. They start their script in line, and it writes styles. */
+/** Serves the document and its pages. Call it after all routes. The pages need inline scripts and inline styles. */
 export async function serveApiDocs(http: Http, addresses: ApiAddresses): Promise<void> {
-  // Browsers ask for it on every page; a 404 would stand in their console as an error.
+  // Browsers request it for every page. A 404 would be shown as an error in their console.
   http.get('/favicon.ico', { config: { access: 'public' }, schema: { hide: true } }, (_request, reply) =>
     reply.code(204).header('cache-control', 'public, max-age=86400').send(),
   );

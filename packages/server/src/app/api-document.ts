@@ -8,10 +8,10 @@ import type { Json, JsonObject } from './api-json.ts';
 import { headerReferences, REFUSAL_SCHEMAS, type Refusals, refusalAnswers } from './api-refusals.ts';
 
 /**
- * What every operation of the OpenAPI document gets from its route's declarations: who may call it, what it can be
- * refused with, the headers of its answers. And every schema that has a title is written once, under
- * `components/schemas`, so that the document stays small and generated clients get types with names. Promise: two
- * different schemas never share a title, and no operation is without a name; the document is refused otherwise.
+ * Completes the OpenAPI document. From a route's declarations, each operation gets its security, its possible refusals and
+ * the headers of its answers. A schema with a title is written once, under `components/schemas`, so that the document stays
+ * small and generated clients have named types. Throws if two different schemas have the same title, or if an operation has
+ * no name.
  */
 export interface RouteSchema extends FastifySchema {
   readonly operationId?: string;
@@ -21,13 +21,13 @@ export interface RouteSchema extends FastifySchema {
   readonly hide?: boolean;
 }
 
-/** What `finishDocument` is told of an operation; taken out again there. */
+/** Key of the data that `describeRoute` passes to `finishDocument`, which removes it. */
 const FACTS = 'x-facts';
 interface Facts extends Refusals {
   readonly isLimited: boolean;
 }
 
-/** Adds to a route's schema what follows from its path and its access. */
+/** Adds to a route's schema what follows from its path and access. Throws if the route has no `operationId`. */
 export function describeRoute({ schema, url, route }: { schema?: RouteSchema; url: string; route: RouteOptions }): {
   schema: RouteSchema;
   url: string;
@@ -35,7 +35,7 @@ export function describeRoute({ schema, url, route }: { schema?: RouteSchema; ur
   if (schema?.hide) return { schema, url };
   if (schema?.operationId === undefined)
     throw new Error(
-      `${String(route.method)} ${url} has no name: set schema.operationId, a verb and what it is done to, such as listFleets`,
+      `${String(route.method)} ${url} has no name: set schema.operationId to a verb and its object, such as listFleets`,
     );
   const { config } = route;
   const access = config?.access;
@@ -58,7 +58,7 @@ export function describeRoute({ schema, url, route }: { schema?: RouteSchema; ur
   };
 }
 
-/** For schemes that are not OAuth, OpenAPI 3.1 lets the list name the roles and scopes that are needed. */
+/** The security of an operation. In OpenAPI 3.1 the list names the needed roles and scopes, also for non-OAuth schemes. */
 function securityOf(access: RouteAccess): Record<string, readonly string[]>[] {
   const scopes = [...(access.scopes ?? [])];
   const audiences =
@@ -85,29 +85,29 @@ function needsOf(access: RouteAccess): string[] {
 const OPERATIONS = ['get', 'put', 'post', 'delete', 'patch'];
 export const HEADERS = {
   'X-Request-Id': {
-    description: 'The id of this request, as in the log. Quote it when you ask for help.',
+    description: 'The id of this request, as in the server log. Give it when you ask for help.',
     schema: { type: 'string', format: 'uuid' },
   },
-  'WWW-Authenticate': { description: 'Which credential is asked for.', schema: { type: 'string' } },
+  'WWW-Authenticate': { description: 'The credential that is needed.', schema: { type: 'string' } },
   'Retry-After': {
-    description: 'Seconds to wait before trying again, where waiting helps.',
+    description: 'Seconds to wait before the next attempt. Sent only if waiting helps.',
     schema: { type: 'integer', minimum: 1 },
   },
   'RateLimit-Policy': {
     description:
-      'The limits that this request is under, also on answers of 2xx: `"<name>";q=<quota>;w=<seconds>` (draft-ietf-httpapi-ratelimit-headers-11).',
+      'The limits that apply to this request, also on 2xx answers: `"<name>";q=<quota>;w=<seconds>` (draft-ietf-httpapi-ratelimit-headers-11).',
     schema: { type: 'string' },
   },
   RateLimit: {
-    description: 'How they stand: `"<name>";r=<remaining>;t=<seconds until more>`.',
+    description: 'What is left of the limits: `"<name>";r=<remaining>;t=<seconds until more>`.',
     schema: { type: 'string' },
   },
-  Location: { description: 'The path of what was made.', schema: { type: 'string' } },
+  Location: { description: 'The path of the created resource.', schema: { type: 'string' } },
 };
 
-/** Takes the document as the plugin made it; gives the one that is served and committed. */
+/** Turns the document that the plugin made into the one that is served and committed. Does not change its argument. */
 export function finishDocument(document: object): object {
-  // Copied: the schemas in it are those that validate, and are shared.
+  // A copy, because the document shares its schemas with the validators.
   const copy = JSON.parse(JSON.stringify(document)) as JsonObject;
   const schemas: JsonObject = {};
   const [responses, examples]: [JsonObject, JsonObject] = [{}, {}];
@@ -136,7 +136,7 @@ function operationsOf(paths: JsonObject): JsonObject[] {
   );
 }
 
-/** Their values are data, in which `title` means nothing. */
+/** Keywords whose values are data. A `title` in them is not a schema title. */
 const DATA = ['example', 'examples', 'default', 'const', 'enum'];
 
 function liftSchemas(value: Json, schemas: JsonObject): Json {
@@ -149,7 +149,7 @@ function liftSchemas(value: Json, schemas: JsonObject): Json {
   if (typeof title !== 'string') return lifted;
   const known = schemas[title];
   if (known !== undefined && JSON.stringify(known) !== JSON.stringify(lifted)) {
-    throw new Error(`two different schemas have the title ${title}: give one of them another`);
+    throw new Error(`two different schemas have the title ${title}: give one of them another title`);
   }
   schemas[title] = lifted;
   return { $ref: `#/components/schemas/${title}` };

@@ -1,4 +1,4 @@
-/** As much of JSON as is looked at while the OpenAPI document is made. */
+/** A JSON value, for code that changes the OpenAPI document. */
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 export interface JsonObject {
   [key: string]: Json;

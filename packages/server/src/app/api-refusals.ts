@@ -8,24 +8,24 @@ import { BEFORE_ROUTE } from '../edge/route-refusals.ts';
 import type { Json, JsonObject } from './api-json.ts';
 
 /**
- * The refusals of operations as OpenAPI has them. Each operation names each status it can answer, and with it the codes
- * that are possible there and an example of each code. Operations that give the same codes share one component, which is
- * named after them: `404.not-found`. So the name changes only when the codes do.
+ * The OpenAPI components for refusals. Each operation lists the statuses it can answer. Each status lists its possible codes,
+ * with an example for each code. Operations with the same codes share one component, which is named after the status and
+ * codes: `404.not-found`. So its name changes only if the codes change.
  */
 export interface Refusals {
   readonly codes: readonly ErrorCode[];
   readonly family: ErrorFamily;
 }
 
-/** The schemas that the answers refer to. */
+/** The schemas of refusals. */
 export const REFUSAL_SCHEMAS = [ProblemSchema, EnvelopeSchema];
 
 const MEDIA = { problem: 'application/problem+json', envelope: 'application/json' } as const;
 const SCHEMA = { problem: 'Problem', envelope: 'ErrorEnvelope' } as const;
-/** Node answers these before there is a request that could have an id. */
+/** Node sends these before there is a request with an id. */
 const WITHOUT_REQUEST: ReadonlySet<ErrorCode> = new Set(['body-timeout', 'headers-too-large']);
 
-/** Status -> a reference to the component that describes it; components and examples are added where they are missing. */
+/** Maps each status to a reference to its component. Adds missing components and examples to `refusals`. */
 export function refusalAnswers(
   { codes, family }: Refusals,
   components: { responses: JsonObject; examples: JsonObject },
@@ -51,7 +51,7 @@ function contentOf(
   examples: JsonObject,
 ): JsonObject {
   const isProblem = (code: ErrorCode) => family === 'problem' || BEFORE_ROUTE.has(code);
-  // The length of a body is checked when the route is known already.
+  // The route is known when the length of a body is checked.
   const isEnvelope = (code: ErrorCode) =>
     family === 'envelope' && (!BEFORE_ROUTE.has(code) || (code === 'malformed-request' && takesBody));
   const content: JsonObject = {};
@@ -84,7 +84,7 @@ function exampleOf(code: ErrorCode, shape: ErrorFamily, examples: JsonObject): J
   return { $ref: `#/components/examples/${name}` };
 }
 
-/** As the server itself writes it. */
+/** An example of a refusal, rendered by the server's own code. */
 function rendered(code: ErrorCode, shape: ErrorFamily): JsonObject {
   const { title }: ErrorEntry = ERRORS[code];
   const { detail = `${title}.`, ...rest } = REFUSAL_EXAMPLES[code] ?? {};
@@ -101,7 +101,7 @@ function headersOf(status: number, codes: readonly ErrorCode[]): JsonObject {
   return headerReferences(names);
 }
 
-/** What stands under `headers` of an answer that has these. */
+/** The `headers` of an OpenAPI answer: a reference for each name. */
 export function headerReferences(names: readonly string[]): JsonObject {
   return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 }

@@ -1,18 +1,18 @@
 import type { FastifyRequest } from 'fastify';
 import type { ApiAddresses } from '../edge/api-addresses.ts';
 
-/** Of the operations of the authentication API. */
+/** The tag of the operations of the authentication API. */
 export const AUTHENTICATION_TAG = 'Authentication';
 
-/** As much of the document as is looked at here. */
+/** The parts of the OpenAPI document that are used here. */
 interface ApiDocument {
   readonly servers?: readonly object[] | undefined;
   readonly paths?: Readonly<Record<string, object | undefined>> | undefined;
 }
 
 /**
- * Says in the OpenAPI document where the APIs are, as the caller reaches them: with two ports, the paths of the
- * authentication API have a server of their own. With one port and no public URL it is where the document came from.
+ * Adds the `servers` to the OpenAPI document, as the caller reaches them. If the authentication API has its own port, its
+ * paths get their own server. With one port and no public URL, the server is the one that the document was requested from.
  */
 export function withServers(document: ApiDocument, addresses: ApiAddresses, request: FastifyRequest): object {
   const integration = addresses.urlOf('integration', request);

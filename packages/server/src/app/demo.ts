@@ -17,13 +17,14 @@ import type { Surroundings } from './backends.ts';
 import type { App } from './build.ts';
 
 /**
- * The demo: an operator, a customer with two fleets, and partners who send for its vehicles through the public API.
- * Promise: it is made once, on an installation that has no organizations; a later start drives the same vehicles
- * again. What a stranger needs to try it stands in `demo.json`, readable by the owner only.
+ * The contents of `demo.json`: all keys, VINs and ids that a user needs to try the demo. Only the file's owner may read it.
+ *
+ * The demo is an operator, a customer with two fleets, and partners that send for its vehicles through the public API. It is
+ * created once, on an installation without organizations. A later start continues with the same vehicles.
  */
 export interface DemoCredentials {
   readonly http: string;
-  /** The base URL of the authentication API, when it has a port of its own. */
+  /** Base URL of the authentication API, if it has its own port. */
   readonly authentication?: string;
   readonly grpc: string;
   readonly operator: { readonly email: string; readonly password: string };
@@ -87,7 +88,7 @@ function addresses(app: App, { http, authentication, grpc }: Config): Addresses 
   };
 }
 
-/** Written beside and renamed, so that a reader never finds half a file. */
+/** Writes the file under another name and renames it, so that a reader never sees an incomplete file. */
 function writeCredentials(file: string, credentials: Omit<DemoCredentials, keyof Addresses>): void {
   writeFileSync(`${file}.new`, `${JSON.stringify(credentials, null, 2)}\n`, { mode: 0o600 });
   renameSync(`${file}.new`, file);

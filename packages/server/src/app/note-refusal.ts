@@ -4,17 +4,18 @@ import type { RefusedKey } from '../access/admission.ts';
 import type { Person } from '../access/principal.ts';
 import type { Refusals } from '../audit/refused-access.ts';
 import { originOf } from '../edge/person-route.ts';
+
 import type { Client } from '../people/sign-in.ts';
 
 /**
- * What of an answered fault is refused access, for the audit log: every 401 and 403, too many attempts, and a 404 of
- * somebody who is recognized, because what they may not see is answered so.
+ * Whether a fault is an access refusal, which the audit log records: every 401 and 403, too many attempts, and a 404 for a
+ * known caller, because data that the caller may not see is answered with 404.
  */
 function isRefusedAccess({ status, code }: Fault, isRecognized: boolean): boolean {
   return status === 401 || status === 403 || code === 'too-many-attempts' || (status === 404 && isRecognized);
 }
 
-/** Enters an answered fault of `request` in the audit log when it is refused access; `key`: one that was recognized and refused. */
+/** Adds the fault to the audit log if it is an access refusal. `key` is set if a known key was refused. */
 export function noteRefusal(refusals: Refusals, fault: Fault, request: FastifyRequest, key?: RefusedKey): void {
   const caller = request.person ?? request.principal ?? key ?? null;
   if (!isRefusedAccess(fault, caller !== null && !request.is404)) return;
@@ -31,7 +32,7 @@ export function noteRefusal(refusals: Refusals, fault: Fault, request: FastifyRe
   });
 }
 
-/** The same for a LiveFeed stream that was refused when it was opened. */
+/** Does the same for a LiveFeed stream that was refused when it was opened. */
 export function noteStreamRefusal(
   refusals: Refusals,
   fault: Fault,

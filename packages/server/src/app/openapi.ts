@@ -4,7 +4,7 @@ import { silentLogger } from '@gladhand/base/log.ts';
 import { loadConfig } from '../config.ts';
 import { openDoors, type Rooms } from './routes.ts';
 
-/** The OpenAPI 3.1 document, from the doors alone: no database is opened and nothing listens. */
+/** Makes the OpenAPI 3.1 document from the routes. Opens no database and no port. */
 export async function openApiDocument(): Promise<unknown> {
   const rooms = { config: loadConfig({ env: {} }), isClosing: () => false } as unknown as Rooms;
   const http = await openDoors(rooms, { log: silentLogger, ids: systemIds, clock: systemClock, trustedProxies: [] });

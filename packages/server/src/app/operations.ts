@@ -7,7 +7,7 @@ import type { Metrics } from './metrics.ts';
 
 const TEXT = { description: 'Metrics', content: { 'text/plain': { schema: Type.String() } } } as unknown as TSchema;
 
-/** What an operator's machines ask: is the process alive, can it do its work, how is it doing. */
+/** Registers the routes for monitoring: whether the process answers, whether it can work, and its metrics. */
 export function registerOperationsRoutes(
   http: Http,
   parts: { database: Database; metrics: Metrics; isClosing: () => boolean },
@@ -34,9 +34,9 @@ export function registerOperationsRoutes(
         operationId: 'checkReadiness',
         refusals: ['shutting-down', 'temporarily-unavailable'],
         tags: ['Operations'],
-        summary: 'Whether the server can do its work',
+        summary: 'Whether the server is ready',
         description:
-          '503 while PostgreSQL recovers or the server shuts down. `durability` is what an answered 202 survives.',
+          '503 while PostgreSQL recovers or the server shuts down. `durability` says what a payload that was answered with 202 survives.',
         response: {
           200: Type.Object({
             status: Type.Literal('ready'),

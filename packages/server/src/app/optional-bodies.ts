@@ -1,6 +1,6 @@
 import { readBodyUse } from '../edge/bodies.ts';
 
-/** As much of the document as is looked at here. */
+/** The parts of the OpenAPI document that are used here. */
 interface ApiDocument {
   readonly paths?: Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
 }
@@ -11,7 +11,7 @@ interface Operation {
   };
 }
 
-/** Says in the OpenAPI document which bodies may be left out: those that `{}` satisfies, as bodies.ts reads them. */
+/** Marks the optional bodies in the OpenAPI document: those for which `{}` is valid. bodies.ts reads a missing body as `{}`. */
 export function withOptionalBodies<Document extends ApiDocument>(document: Document): Document {
   const paths = Object.entries(document.paths ?? {}).map(([path, item]) => [
     path,

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 
-/** Where the products stand that come with the server. */
+/** The folder of the built-in products. */
 export const PRODUCTS_DIRECTORY = join(import.meta.dirname, '..', '..', 'products');
 
-/** Where this installation's products stand: those that come with the server, and its own. */
+/** The folders of this installation's products: the built-in ones, and its own if configured. */
 export function productDirectories({ products }: Pick<Config, 'products'>): string[] {
   return [PRODUCTS_DIRECTORY, ...(products.directory === '' ? [] : [products.directory])];
 }

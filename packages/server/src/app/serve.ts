@@ -7,12 +7,12 @@ import { openDemo } from './demo.ts';
 import { readNotices } from './start-notices.ts';
 import { welcome } from './welcome.ts';
 
-/** How long a shutdown may take before the process ends anyway: in-flight requests, one batch, PostgreSQL's checkpoint. */
+/** After this time the process ends in any case. A shutdown finishes open requests, one batch and PostgreSQL's checkpoint. */
 const CLOSE_MS_MAX = 8_000;
 
 /**
- * Runs the server until SIGINT or SIGTERM. Logs go to stdout as JSON lines; when a person is watching, what they need
- * is written to stderr, so that the two can be told apart.
+ * Runs the server until SIGINT or SIGTERM. Logs go to stdout as JSON lines. Messages for people go to stderr, so that they
+ * do not mix.
  */
 export async function serve(config: Config): Promise<void> {
   const startedAtMs = performance.now();
@@ -43,9 +43,9 @@ export async function serve(config: Config): Promise<void> {
   const stop = (signal: string) => {
     if (isStopping) process.exit(130);
     isStopping = true;
-    say(`\n  ${signal}: finishing what was accepted (once more to stop at once)`);
+    say(`\n  ${signal}: finishing accepted requests (send it again to stop at once)`);
     setTimeout(() => {
-      log.error({ afterMs: CLOSE_MS_MAX }, 'the shutdown took too long and was cut short');
+      log.error({ afterMs: CLOSE_MS_MAX }, 'the shutdown took too long: the process ends now');
       process.exit(1);
     }, CLOSE_MS_MAX).unref();
     close().then(
@@ -62,7 +62,7 @@ export async function serve(config: Config): Promise<void> {
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
-  // One request must never take the server down; what gets here is a defect and is logged as one.
+  // One request must never stop the server. An unhandled rejection is a defect, so it is logged as an error.
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'uncaught exception');

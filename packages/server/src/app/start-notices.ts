@@ -6,15 +6,15 @@ import { findOperator } from '../organizations/store.ts';
 import { countAdmins } from '../people/store.ts';
 import type { App } from './build.ts';
 
-/** Keys that are named one by one; more are counted. */
+/** At most this many keys are listed. The others are only counted. */
 const KEYS_NAMED_MAX = 20;
 
-/** What a person has to know of this installation once it runs: each what is wrong, and what to do. */
+/** Notices for the operator after a start. Each says what is wrong and how to fix it. */
 export async function readNotices(app: App, config: Config, clock: Clock): Promise<string[]> {
   return [...(await noticeFirstAdmin(app, config)), ...(await noticeKeysWithoutProduct(app, clock))];
 }
 
-/** Without a demo nobody is there who could make anybody over the API. */
+/** Without an admin, no user can be created over the API. */
 async function noticeFirstAdmin({ backends }: App, config: Config): Promise<string[]> {
   const { system } = backends.database;
   const operator = await findOperator(system);
@@ -23,11 +23,11 @@ async function noticeFirstAdmin({ backends }: App, config: Config): Promise<stri
   const isElsewhere = config.database.url === '' && resolve(directory) !== resolve('.gladhand');
   const where = isElsewhere ? ` --data-directory ${resolve(directory)}` : '';
   return [
-    `Nobody can sign in yet. Make the first admin from a second terminal, with the settings of this server:\nnpm run --silent gladhand -- admin create --email you@example.com --name "Your Name"${where}`,
+    `Nobody can sign in yet. Create the first admin in a second terminal, with the settings of this server:\nnpm run --silent gladhand -- admin create --email you@example.com --name "Your Name"${where}`,
   ];
 }
 
-/** What such a key sends is refused: its product was taken out of the folder of products. */
+/** Requests with such a key are refused, because its product was removed from the folder of products. */
 async function noticeKeysWithoutProduct({ backends, products }: App, clock: Clock): Promise<string[]> {
   const installed = products.all.map(({ name }) => name);
   const keys = await listKeysWithoutProduct(backends.database.system, installed, new Date(clock.nowMs()));
@@ -40,6 +40,6 @@ async function noticeKeysWithoutProduct({ backends, products }: App, clock: Cloc
     );
   const more = keys.length > named.length ? [`and ${keys.length - named.length} more`] : [];
   return [
-    `Keys of products that are not installed; what they send is refused. Put the product back, or revoke the key:\n${[...named, ...more].join('\n')}`,
+    `These keys belong to products that are not installed, so their requests are refused. Install the product again, or revoke the key:\n${[...named, ...more].join('\n')}`,
   ];
 }

@@ -4,8 +4,8 @@ import type { App } from './build.ts';
 import type { DemoCredentials } from './demo.ts';
 
 /**
- * What a person sees once the server is ready; the lines are complete and can be pasted as they are. No secret stands in
- * them, and none becomes an argument of a program.
+ * The text for the user once the server is ready. Its commands are complete and can be pasted. They contain no secret and
+ * pass no secret as a program argument.
  */
 export function welcome(parts: {
   config: Config;
@@ -68,7 +68,7 @@ function demoLines(
     ...trade('customers', 'customer.key'),
     call(`"${api}/deliversafe/telemetry/${vin}?take=3&order=desc"`),
     call(`"${api}/fleets"`),
-    `  node examples/livefeed.mjs --at ${demo.grpc} --rest ${authentication}   ${bold('(follows it live)')}`,
+    `  node examples/livefeed.mjs --at ${demo.grpc} --rest ${authentication}   ${bold('(follows the feed live)')}`,
     '',
     `  ${bold('Stop:')} Ctrl-C`,
   ];

@@ -43,7 +43,7 @@ test('a start on an empty folder says how to make the first admin, and that comm
   const server = startServer(EMPTY);
   const said = await server.waitFor(/is ready[\s\S]*\n\n/);
   const [, command] = /^ {2}npm run --silent gladhand -- (admin create .*)$/m.exec(said)!;
-  expect(said).toContain('Nobody can sign in yet. Make the first admin');
+  expect(said).toContain('Nobody can sign in yet. Create the first admin');
   const args = [...command!.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!);
   const made = await runGladhand(server.directory, args);
   expect(made).toMatchObject({ code: 0, stderr: '' });
@@ -126,7 +126,7 @@ test('beside a server a command works under the same roles, and changes no schem
   await expect(refused).rejects.toThrow('If that server is of an older version, restart it');
 });
 
-test('a command whose server dies says that it is not known whether it was done, and the next one works', async () => {
+test('a command whose server dies says that its outcome is unknown, and the next one works', async () => {
   const directory = makeFolder();
   await withDatabase(configOf(directory), async () => {});
   const holder = await holdDatabase(directory);
@@ -136,7 +136,7 @@ test('a command whose server dies says that it is not known whether it was done,
     for (;;) await sql`select pg_sleep(0.01)`.execute(database.system);
   });
   await expect(cut).rejects.toThrow(StartRefusal);
-  await expect(cut).rejects.toThrow('not known whether it was done. Run it again');
+  await expect(cut).rejects.toThrow('its outcome is unknown. Run it again');
   const { rows } = await withDatabase(configOf(directory), (database) =>
     sql<{ one: number }>`select 1 as one`.execute(database.system),
   );

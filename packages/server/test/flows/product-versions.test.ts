@@ -50,7 +50,7 @@ test('products try maps by the version and at the instant asked for, whatever is
   expect(JSON.parse(tried.stdout)).toMatchObject({ version: 2, records: [{ signals: { gps: { speedKph: 36 } } }] });
   expect([tried.code, tried.stderr.split('\n')[0]]).toEqual([
     0,
-    'A fault elsewhere in it: gate/mapping-1.yaml#/records/0/signals/gps.speedKph/unit: kPa cannot be converted to km/h: another dimension (unit-dimension)',
+    'Another error in this product: gate/mapping-1.yaml#/records/0/signals/gps.speedKph/unit: kPa cannot be converted to km/h: it has another dimension (unit-dimension)',
   ]);
   // Received a year later the same payload is too old.
   const late = await attempt('--version', '2', '--received-at', '2027-11-23T00:00:30Z');
@@ -64,7 +64,7 @@ test('products try maps by the version and at the instant asked for, whatever is
   expect(refusals.map(({ code, stdout }) => [code, stdout])).toEqual(refusals.map(() => [1, '']));
   for (const [at, sentence] of [
     'gate/mapping-1.yaml#/records/0/signals/gps.speedKph/unit',
-    'Version 3 of gate is retired and maps nothing any more. product.yaml lists 1 (live), 2 (draft), 3 (retired).',
+    'Version 3 of gate is retired and no longer maps payloads. product.yaml lists 1 (live), 2 (draft), 3 (retired).',
     'gate has no single version 4. product.yaml lists',
     '--received-at is not valid: ',
   ].entries()) {
@@ -143,7 +143,7 @@ test('a version that has mapped is frozen: the changed file is refused at start,
   await ready(second);
   const named = `gate: Gate (${apiKey.keyPrefix}..., id ${apiKey.id}) of operator`;
   for (const text of [second.said(), second.logged()]) {
-    expect(text).toContain('Keys of products that are not installed');
+    expect(text).toContain('These keys belong to products that are not installed');
     expect(text).toContain(named);
   }
 }, 240_000);

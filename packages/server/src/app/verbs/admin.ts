@@ -15,12 +15,12 @@ export interface AdminFlags {
   readonly force?: boolean;
 }
 
-/** 144 bits: nobody has to remember it, a password manager does. */
+/** 144 bits. The password may be long, because a password manager remembers it. */
 const PASSWORD_BYTES = 18;
 const PASSWORD_CHARS_MIN = 12;
 const PASSWORD_CHARS_MAX = 200;
 
-/** Makes an admin and prints who they are; a password that was made here is printed once and kept nowhere. */
+/** Creates an admin and prints the email address. A generated password is printed once and not stored in plain text. */
 export async function createAdmin(config: Config, flags: AdminFlags): Promise<void> {
   const email = flags.email.trim();
   if (!/^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u.test(email) || email.length > 254)
@@ -29,7 +29,7 @@ export async function createAdmin(config: Config, flags: AdminFlags): Promise<vo
   if (name === '' || name.length > 200 || /\p{Cc}/u.test(name))
     throw new StartRefusal('--name must be one line of 1 to 200 characters.');
   if (flags.organization !== undefined && !new RegExp(SLUG_PATTERN).test(flags.organization)) {
-    throw new StartRefusal('--organization takes a slug: a-z, 0-9 and -, 63 characters at most.');
+    throw new StartRefusal('--organization must be a slug: a-z, 0-9 and -, at most 63 characters.');
   }
   const given = flags.passwordStdin ? (await text(process.stdin)).replace(/\r?\n$/, '') : undefined;
   if (given !== undefined && (given.length < PASSWORD_CHARS_MIN || given.length > PASSWORD_CHARS_MAX)) {

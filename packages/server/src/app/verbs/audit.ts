@@ -13,7 +13,7 @@ export interface AuditFlags {
 
 const PAGE = 500;
 
-/** Walks the chains and prints one line for each; the exit code is 1 when one is broken. */
+/** Checks the chains and prints one line for each. The exit code is 1 if one is broken. */
 export function verifyAudit(config: Config, flags: AuditFlags): Promise<void> {
   return withDatabase(config, async (database) => {
     let broken = 0;

@@ -11,7 +11,7 @@ import { FolderInUse } from '../../embedded-postgres/folder-lock.ts';
 import { joinRunningPostgres, waitForGuests } from '../../embedded-postgres/running-embedded.ts';
 import { openHost } from '../backends.ts';
 
-/** A first start makes its database in seconds; a recovery takes five. */
+/** Maximum wait for the database of a running server. Creating it or recovering it takes about 5 s. */
 const WAIT_MS_MAX = 30_000;
 const POLL_MS = 100;
 const AROUND = {
@@ -22,9 +22,9 @@ const AROUND = {
 };
 
 /**
- * Runs `work` on the configured database and closes it. While a server runs on the data folder its PostgreSQL is used;
- * otherwise the embedded one is started for as long as this takes. Throws a StartRefusal when a server has the data
- * folder and its database cannot be used, or when it stops while `work` runs.
+ * Runs `work` on the configured database and closes the database. If a server runs on the data folder, its PostgreSQL is
+ * used. Otherwise the embedded PostgreSQL runs only during `work`. Throws a StartRefusal if a server has the data folder and
+ * its database cannot be used, or if the server stops during `work`.
  */
 export async function withDatabase<Result>(
   config: Config,
@@ -39,7 +39,7 @@ export async function withDatabase<Result>(
     } catch (error) {
       if (!isAway(error)) throw error;
       throw new StartRefusal(
-        'The database was stopped while this ran, so it is not known whether it was done. Run it again.',
+        'The database was stopped while this command ran, so its outcome is unknown. Run it again.',
         error,
       );
     } finally {
@@ -69,7 +69,7 @@ async function openWhenReady(config: Config, waitMsMax: number): Promise<Opened>
   }
 }
 
-/** Undefined while another process has the data folder and its database is not ready, or has just been stopped. */
+/** Undefined while another process has the data folder and its database is not ready or has just stopped. */
 async function openNow(config: Config): Promise<Opened | undefined> {
   const own = await openHost(config, AROUND, 'command').catch((error: unknown) => {
     if (error instanceof FolderInUse) return undefined;
@@ -101,7 +101,7 @@ async function openNow(config: Config): Promise<Opened | undefined> {
   }
 }
 
-/** A schema is changed by its owner only: a server that runs expects the one it has made. */
+/** Migrates the database only if it is our own. A running server expects the schema that it has created itself. */
 async function openReady(host: PostgresHost, isOwn: boolean): Promise<Database | undefined> {
   const database = await openDatabase(host, { poolSizeMax: 3, log: silentLogger, applicationName: 'gladhand verb' });
   try {

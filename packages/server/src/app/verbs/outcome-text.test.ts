@@ -3,7 +3,7 @@ import { outcomeText } from './outcome-text.ts';
 
 const record = { assetRef: { vin: '1UYVS2533P7204518' }, observedAtMs: 0, deviceAtMs: 1, signals: {} };
 
-test('an outcome is printed with its version, instants as text, and what became of every leaf', () => {
+test('an outcome is printed with its version, with times as text, and with the counts of its leaves', () => {
   const leaves = { taken: 3, skipped: 0, leftOut: 0, rejected: 0, unused: 2 };
   const paths = { leftOutPaths: [], unusedPaths: ['/gate', '/passes/*/lane'] };
   const outcome = {

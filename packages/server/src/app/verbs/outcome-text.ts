@@ -1,6 +1,6 @@
 import type { MappedRecord, MappingOutcome } from '../../mapping/mapped-record.ts';
 
-/** What `products try` prints of an outcome: JSON, with instants as text as fixtures have them. */
+/** Formats an outcome for `products try`: JSON, with times as text, as in fixtures. */
 export function outcomeText(version: number, outcome: MappingOutcome): string {
   const { records, rejects, skipped, leaves } = outcome;
   return JSON.stringify({ version, records: records.map(readable), rejects, skipped, leaves }, null, 2);

@@ -13,26 +13,26 @@ import { productDirectories } from '../products-directory.ts';
 import { withDatabase } from './database.ts';
 import { outcomeText } from './outcome-text.ts';
 
-/** Verbs for whoever writes a product: nothing is stored, and no database is opened but by `--frozen`. */
+/** Flags of the commands for authors of products. They store nothing, and only `--frozen` opens a database. */
 export interface ProductsFlags {
-  /** Default: those that come with the server, and the installation's own. */
+  /** Folder of products. Default: the built-in products and the installation's own. */
   readonly directory?: string;
 }
 
 export interface CheckFlags extends ProductsFlags {
-  /** Compare also with what mapped payloads in this installation's database. */
+  /** Also compare with the frozen versions in this installation's database. */
   readonly frozen?: boolean;
 }
 
 export interface TryFlags extends ProductsFlags {
   readonly vin: string;
-  /** Default: the live one. */
+  /** Mapping version. Default: the live version. */
   readonly version?: string;
-  /** Default: now. */
+  /** Time of receipt (RFC 3339). Default: now. */
   readonly receivedAt?: string;
 }
 
-/** Prints one line for each product that is whole; refuses with every fault of every file of the others. */
+/** Prints one line for each valid product. Throws a StartRefusal with every error in the files of the others. */
 export async function checkProducts(config: Config, { directory, frozen }: CheckFlags): Promise<void> {
   const directories = directory === undefined ? productDirectories(config) : [directory];
   const folders = readProductFolders(...directories);
@@ -49,8 +49,8 @@ function summaryOf({ folder, document, versions }: ProductFolder): string {
 }
 
 /**
- * Prints what a payload becomes: the findings of the input schema, else records, rejects, how many were skipped, and
- * what became of every leaf. A fault in another product, or in another version of this one, does not matter.
+ * Maps a payload and prints the result: the errors of the input schema, or else the records, the rejects, the number of
+ * skipped elements and the counts of the leaves. Errors in other products, or in other versions of this product, are ignored.
  */
 export function tryProduct(config: Config, name: string, file: string, flags: TryFlags): void {
   const directories = flags.directory === undefined ? productDirectories(config) : [flags.directory];
@@ -58,12 +58,12 @@ export function tryProduct(config: Config, name: string, file: string, flags: Tr
   const folder = folders.find((one) => one.folder === name);
   if (folder === undefined) {
     const names = folders.map((one) => one.folder).join(', ');
-    throw new StartRefusal(`There is no product ${name} in ${directories.join(' and ')}. There are: ${names}.`);
+    throw new StartRefusal(`There is no product ${name} in ${directories.join(' and ')}. Known products: ${names}.`);
   }
   const { document, validateInput } = folder;
   if (document === undefined || validateInput === undefined) throw new ProductsInvalid(folder.faults);
   const { version, mapping } = chooseVersion(folder, flags.version);
-  for (const fault of folder.faults) console.error(`A fault elsewhere in it: ${faultLine(fault)}`);
+  for (const fault of folder.faults) console.error(`Another error in this product: ${faultLine(fault)}`);
   const vin = normalizeVin(flags.vin);
   if (!vin.ok) throw new StartRefusal(`--vin is not valid: ${vin.detail}.`);
   const receivedAtMs = readReceivedAt(flags.receivedAt);
@@ -77,7 +77,7 @@ export function tryProduct(config: Config, name: string, file: string, flags: Tr
   console.log(outcomeText(version, mapping.run({ payload, vin: vin.vin, receivedAtMs })));
 }
 
-/** The version asked for, or the live one; it has to be whole. */
+/** Returns the requested version, or the live one. Throws a StartRefusal if it is missing or has errors. */
 function chooseVersion(
   folder: ProductFolder,
   asked: string | undefined,
@@ -95,7 +95,7 @@ function chooseVersion(
   const { version, state } = chosen[0]!;
   if (state === 'retired')
     throw new StartRefusal(
-      `Version ${version} of ${folder.folder} is retired and maps nothing any more. product.yaml lists ${all}.`,
+      `Version ${version} of ${folder.folder} is retired and no longer maps payloads. product.yaml lists ${all}.`,
     );
   const found = folder.versions.find((one) => one.version === version);
   if (found?.mapping === undefined)
