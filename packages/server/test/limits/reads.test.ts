@@ -1,10 +1,17 @@
 import { connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { CUSTOMER_SCOPES } from '../app.ts';
+import { CUSTOMER_SCOPES, type TestApp } from '../app.ts';
 import { send } from '../people.ts';
 import { describeLimited, holdFleets, waiting } from './limited-world.ts';
 
 /** Customers have a token bucket, and so many requests at once as their plan allows; the rest waits its turn. */
+
+/** How many requests the customer of `token` may still have under way. */
+async function slotsLeft(world: Pick<TestApp, 'call'>, token: string): Promise<number | undefined> {
+  const limits: { name: string; remaining: number }[] = (await world.call('GET', '/api/v1/limits', { token })).json
+    .limits;
+  return limits.find(({ name }) => name === 'concurrent-requests')?.remaining;
+}
 
 describeLimited('reads', (open) => {
   async function openWorld(plan: object) {
@@ -48,12 +55,8 @@ describeLimited('reads', (open) => {
       answered.push(who);
       expect(answer.status).toBe(200);
     };
-    const usesOf = async () =>
-      (await world.call('GET', '/api/v1/limits', { token })).json.limits as { name: string; remaining: number }[];
     const one = ask(1);
-    await expect
-      .poll(async () => (await usesOf()).find(({ name }) => name === 'concurrent-requests')?.remaining)
-      .toBe(0);
+    await expect.poll(() => slotsLeft(world, token)).toBe(0);
     const two = ask(2);
     await expect.poll(() => waiting(world)).toBe(1);
     const three = ask(3);
@@ -70,13 +73,16 @@ describeLimited('reads', (open) => {
     await Promise.all([one, two, three]);
     expect(answered).toEqual([1, 2, 3]);
     expect((await rivals).status).toBe(200);
-    expect((await usesOf()).find(({ name }) => name === 'concurrent-requests')?.remaining).toBe(1);
+    expect(await slotsLeft(world, token)).toBe(1);
   });
 
   test('who has waited as long as the plan lets it is refused', async () => {
-    const { world, fleets } = await openWorld({ concurrentRequestsMax: 1, waitMsMax: 100, waitingRequestsMax: 2 });
+    const plan = { concurrentRequestsMax: 1, waitMsMax: 100, waitingRequestsMax: 2 };
+    const { world, token, fleets } = await openWorld(plan);
     const release = await holdFleets(world);
     const first = fleets();
+    // Otherwise the second request could have the slot, and wait for the release.
+    await expect.poll(() => slotsLeft(world, token)).toBe(0);
     await expect.poll(async () => (await fleets()).json.code).toBe('too-many-concurrent-requests');
     await release();
     expect((await first).status).toBe(200);
@@ -94,10 +100,7 @@ describeLimited('reads', (open) => {
       socket.write(`GET /api/v1/fleets HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`);
       return socket;
     };
-    const remaining = async () =>
-      (await world.call('GET', '/api/v1/limits', { token })).json.limits.find(
-        ({ name }: { name: string }) => name === 'concurrent-requests',
-      ).remaining;
+    const remaining = () => slotsLeft(world, token);
     const holding = open();
     await expect.poll(remaining).toBe(0);
     const inLine = open();
