@@ -24,22 +24,55 @@ export interface Metrics {
   watchIntake(state: () => { readonly requests: number; readonly bytes: number; readonly isRefusing: boolean }): void;
 }
 
-export function createMetrics(parts: {
-  database: { readonly host: Pick<PostgresHost, 'state'> };
-  intakeLog: Pick<IntakeLog, 'backlog' | 'deferred'>;
-  areLimitsShared: () => boolean;
-  limitDecisionsByShare: () => number;
-}): Metrics {
+export interface MetricsParts {
+  readonly database: { readonly host: Pick<PostgresHost, 'state'> };
+  readonly intakeLog: Pick<IntakeLog, 'backlog' | 'deferred'>;
+  readonly areLimitsShared: () => boolean;
+  readonly limitDecisionsByShare: () => number;
+}
+
+export function createMetrics(parts: MetricsParts): Metrics {
   const registry = new Registry();
-  const registers = [registry];
   collectDefaultMetrics({ register: registry, prefix: 'gladhand_' });
+  return {
+    contentType: registry.contentType,
+    render: () => registry.metrics(),
+    ...countRequests(registry),
+    ...countMapping(registry, parts),
+    ...countLiveFeed(registry),
+    ...countLimits(registry, parts),
+    ...countIntake(registry),
+  };
+}
+
+/** A gauge that asks `read` whenever the metrics are fetched. */
+function gauge(registry: Registry, name: string, help: string, read: () => number | Promise<number>): void {
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    async collect() {
+      this.set(await read());
+    },
+  });
+}
+
+function countRequests(registry: Registry): Pick<Metrics, 'onAnswered'> {
   const requests = new Histogram({
     name: 'gladhand_http_request_seconds',
     help: 'Answered HTTP requests by route, method and status',
     labelNames: ['route', 'method', 'status'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
-    registers,
+    registers: [registry],
   });
+  return {
+    onAnswered: ({ route, method, status, seconds }) =>
+      requests.observe({ route, method, status: String(status) }, seconds),
+  };
+}
+
+function countMapping(registry: Registry, { database, intakeLog }: MetricsParts): Pick<Metrics, 'onSettled'> {
+  const registers = [registry];
   const envelopes = new Counter({ name: 'gladhand_mapping_envelopes_total', help: 'Envelopes mapped', registers });
   const records = new Counter({
     name: 'gladhand_mapping_records_total',
@@ -52,58 +85,65 @@ export function createMetrics(parts: {
     help: 'Envelopes that wait for a registration',
     registers,
   });
-  new Gauge({
-    name: 'gladhand_intake_backlog_envelopes',
-    help: 'Envelopes accepted and not mapped yet',
-    registers,
-    async collect() {
-      this.set(await parts.intakeLog.backlog().catch(() => Number.NaN));
-    },
-  });
-  new Gauge({
-    name: 'gladhand_intake_deferred_envelopes',
-    help: 'Envelopes that wait for a node that has their product',
-    registers,
-    async collect() {
-      const deferred = await parts.intakeLog.deferred().catch(() => undefined);
-      this.set(deferred === undefined ? Number.NaN : [...deferred.values()].reduce((sum, count) => sum + count, 0));
-    },
-  });
   const expired = new Counter({
     name: 'gladhand_intake_expired_envelopes_total',
     help: 'Entries of the intake log that ended because their envelope was past its retention',
     registers,
   });
-  new Gauge({
-    name: 'gladhand_database_ready',
-    help: '1 while PostgreSQL answers, 0 while it recovers',
-    registers,
-    collect() {
-      this.set(parts.database.host.state === 'ready' ? 1 : 0);
+  // NaN says that nobody knows: the database does not answer.
+  gauge(registry, 'gladhand_intake_backlog_envelopes', 'Envelopes accepted and not mapped yet', () =>
+    intakeLog.backlog().catch(() => Number.NaN),
+  );
+  gauge(registry, 'gladhand_intake_deferred_envelopes', 'Envelopes that wait for a node that has their product', () =>
+    intakeLog.deferred().then(
+      (deferred) => [...deferred.values()].reduce((sum, count) => sum + count, 0),
+      () => Number.NaN,
+    ),
+  );
+  gauge(registry, 'gladhand_database_ready', '1 while PostgreSQL answers, 0 while it recovers', () =>
+    database.host.state === 'ready' ? 1 : 0,
+  );
+  return {
+    onSettled(settled, count) {
+      envelopes.inc(count);
+      records.inc({ outcome: 'added' }, settled.recordsAdded);
+      records.inc({ outcome: 'repeated' }, settled.recordsRepeated);
+      records.inc({ outcome: 'rejected' }, settled.rejects);
+      unclaimed.inc(settled.unclaimed);
+      expired.inc(settled.expired);
     },
-  });
+  };
+}
+
+function countLiveFeed(registry: Registry): Pick<Metrics, 'onSent' | 'watchLiveFeed'> {
   const sent = new Counter({
     name: 'gladhand_livefeed_records_sent_total',
     help: 'Records written to LiveFeed streams',
-    registers,
+    registers: [registry],
   });
   let countsOfLiveFeed = () => ({ subscribers: 0, organizations: 0 });
-  new Gauge({
-    name: 'gladhand_livefeed_subscribers',
-    help: 'LiveFeed streams that are open',
-    registers,
-    collect() {
-      this.set(countsOfLiveFeed().subscribers);
+  gauge(
+    registry,
+    'gladhand_livefeed_subscribers',
+    'LiveFeed streams that are open',
+    () => countsOfLiveFeed().subscribers,
+  );
+  gauge(
+    registry,
+    'gladhand_livefeed_organizations',
+    'Organizations whose feed is followed by at least one LiveFeed stream',
+    () => countsOfLiveFeed().organizations,
+  );
+  return {
+    onSent: (records) => sent.inc(records),
+    watchLiveFeed(counts) {
+      countsOfLiveFeed = counts;
     },
-  });
-  new Gauge({
-    name: 'gladhand_livefeed_organizations',
-    help: 'Organizations whose feed is followed by at least one LiveFeed stream',
-    registers,
-    collect() {
-      this.set(countsOfLiveFeed().organizations);
-    },
-  });
+  };
+}
+
+function countLimits(registry: Registry, parts: MetricsParts): Pick<Metrics, 'onLimit'> {
+  const registers = [registry];
   // Added up here and handed over when asked for: a counter with labels costs more than the decision it counts.
   const decisions = new Map<string, Record<LimitOutcome, number>>();
   new Counter({
@@ -118,14 +158,12 @@ export function createMetrics(parts: {
       }
     },
   });
-  new Gauge({
-    name: 'gladhand_limits_shared',
-    help: '1 while limits are counted for all nodes together, 0 while this node goes by its share',
-    registers,
-    collect() {
-      this.set(parts.areLimitsShared() ? 1 : 0);
-    },
-  });
+  gauge(
+    registry,
+    'gladhand_limits_shared',
+    '1 while limits are counted for all nodes together, 0 while this node goes by its share',
+    () => (parts.areLimitsShared() ? 1 : 0),
+  );
   new Counter({
     name: 'gladhand_limits_by_share_total',
     help: 'Decisions by the share of this node, because what all nodes share was late or away: each may be one too many',
@@ -135,48 +173,7 @@ export function createMetrics(parts: {
       this.inc(parts.limitDecisionsByShare());
     },
   });
-  const overloads = new Counter({
-    name: 'gladhand_intake_overload_refusals_total',
-    help: 'Intake refused with 503 because of: database, stalled, slow, backlog, requests, bytes',
-    labelNames: ['reason'],
-    registers,
-  });
-  let stateOfIntake = () => ({ requests: 0, bytes: 0, isRefusing: false });
-  const intakeGauge = (name: string, help: string, read: (state: ReturnType<typeof stateOfIntake>) => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read(stateOfIntake()));
-      },
-    });
-  intakeGauge('gladhand_intake_requests', 'Intake requests that are under way', ({ requests }) => requests);
-  intakeGauge(
-    'gladhand_intake_request_bytes',
-    'Bytes of their bodies, as announced until they are here, decoded',
-    ({ bytes }) => bytes,
-  );
-  intakeGauge('gladhand_intake_refusing', '1 while all intake is refused with 503', ({ isRefusing }) =>
-    isRefusing ? 1 : 0,
-  );
   return {
-    contentType: registry.contentType,
-    render: () => registry.metrics(),
-    onAnswered: ({ route, method, status, seconds }) =>
-      requests.observe({ route, method, status: String(status) }, seconds),
-    onSettled(settled, count) {
-      envelopes.inc(count);
-      records.inc({ outcome: 'added' }, settled.recordsAdded);
-      records.inc({ outcome: 'repeated' }, settled.recordsRepeated);
-      records.inc({ outcome: 'rejected' }, settled.rejects);
-      unclaimed.inc(settled.unclaimed);
-      expired.inc(settled.expired);
-    },
-    onSent: (records) => sent.inc(records),
-    watchLiveFeed(counts) {
-      countsOfLiveFeed = counts;
-    },
     onLimit(limit, outcome) {
       let counts = decisions.get(limit);
       if (counts === undefined) {
@@ -185,6 +182,28 @@ export function createMetrics(parts: {
       }
       counts[outcome] += 1;
     },
+  };
+}
+
+function countIntake(registry: Registry): Pick<Metrics, 'onOverload' | 'watchIntake'> {
+  const overloads = new Counter({
+    name: 'gladhand_intake_overload_refusals_total',
+    help: 'Intake refused with 503 because of: database, stalled, slow, backlog, requests, bytes',
+    labelNames: ['reason'],
+    registers: [registry],
+  });
+  let stateOfIntake = () => ({ requests: 0, bytes: 0, isRefusing: false });
+  gauge(registry, 'gladhand_intake_requests', 'Intake requests that are under way', () => stateOfIntake().requests);
+  gauge(
+    registry,
+    'gladhand_intake_request_bytes',
+    'Bytes of their bodies, as announced until they are here, decoded',
+    () => stateOfIntake().bytes,
+  );
+  gauge(registry, 'gladhand_intake_refusing', '1 while all intake is refused with 503', () =>
+    stateOfIntake().isRefusing ? 1 : 0,
+  );
+  return {
     onOverload: (reason) => overloads.inc({ reason }),
     watchIntake(state) {
       stateOfIntake = state;

@@ -1,15 +1,15 @@
 import { type RawBuilder, type SqlBool, sql } from 'kysely';
 
 /**
- * The first wall: every statement about what an organization owns says so here, and nowhere else, so that a test can
- * put another file in this one's place and see that the second wall (row-level security) holds alone. `column` is
- * `organization_id`, with the table's alias where there is one.
+ * The condition that rows belong to an organization. Every statement has it from here and from nowhere else. So a test can
+ * replace this file, and see that row-level security alone keeps organizations apart (decision 0007). `column` is
+ * `organization_id`, with the alias of the table if there is one.
  */
 export function ofOrganization(column: string, organizationId: string): RawBuilder<SqlBool> {
   return sql<SqlBool>`${sql.ref(column)} = ${organizationId}`;
 }
 
-/** The same for several organizations at once, for what serves all of them: there is no second wall behind it. */
+/** The same for several organizations at once, for the role that reads all of them. Row-level security does not check it. */
 export function ofOrganizations(column: string, organizationIds: readonly string[]): RawBuilder<SqlBool> {
   return sql<SqlBool>`${sql.ref(column)} = any(${organizationIds}::uuid[])`;
 }

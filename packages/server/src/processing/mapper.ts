@@ -20,8 +20,9 @@ import { createWakeUp, type WakeUp } from './wake-up.ts';
  * is found to be there already; ordered per asset, because one node at a time has the lease, takes the log in order and
  * stores only while nobody else has it; no envelope can stop the ones behind it, because one that cannot be stored is
  * settled alone, as rejected; under one version number the same payload always becomes the same record. Woken by the
- * doorbell; a poll every second heals a lost ring. What this node has no product for is left to a node that has it. Fails softly: while the database is away it waits and retries. Where
- * a version of its products has mapped with another content, it leaves mapping to other nodes.
+ * doorbell; a poll every second heals a lost ring. What this node has no product for is left to a node that has it. Fails
+ * softly: while the database is away it waits and retries. If a version of its products has mapped with another content, it
+ * leaves mapping to other nodes.
  */
 export interface Mapper {
   /** Resolves once the batch under way is stored; nothing new is begun. */

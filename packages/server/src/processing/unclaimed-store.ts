@@ -4,9 +4,9 @@ import { plainArray } from '../database/plain-array.ts';
 import type { Schema } from '../database/schema.ts';
 import type { Envelope } from '../intake-log/intake-log.ts';
 
+/** The SQL of envelopes that wait for a registration, and of registrations that may have ended a wait. */
 const DAY_MS = 86_400_000;
 
-/** The SQL of envelopes that wait for a registration, and of registrations that may have ended a wait. */
 /** Remembers under each unregistered name which envelopes wait for it. */
 export async function writeUnclaimed(
   trx: Kysely<Schema>,

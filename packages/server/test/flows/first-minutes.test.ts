@@ -64,7 +64,8 @@ test('the README’s commands do what it says: whoever follows it reads back wha
     .map((match) => match[1]!)
     .filter((block) => !block.includes('npm ci'));
   // People need longer than mapping does to go on to the next block.
-  const mapped = 'until call "$BASE/telemetry/receipts/$RECEIPT" | grep -q processed; do :; done';
+  // The word alone stands in every receipt: `processedAt`.
+  const mapped = `until call "$BASE/telemetry/receipts/$RECEIPT" | grep -q '"status":"processed"'; do :; done`;
   const script = blocks
     .flatMap((block) => (block.includes('/receipts/') ? [block, mapped] : [block]))
     .join('\n')
