@@ -4,8 +4,8 @@ import { openChild } from '../rig/child.ts';
 import { createRandom } from '../rig/random.ts';
 import { type Report, say } from '../rig/report.ts';
 import type { Scratch } from '../rig/scratch.ts';
-import { waitFor } from '../rig/wait.ts';
 import { createMarker, createOrganization, type SampleOrganization } from './organizations/create-organization.ts';
+import { drain } from './organizations/drain.ts';
 import type { Secrets } from './organizations/find-leak.ts';
 import { type HttpClient, openHttpClient } from './organizations/http-client.ts';
 import { proveLive } from './organizations/live.ts';
@@ -262,16 +262,4 @@ async function keepingRows(
     if (acts > 0)
       noteLeak(findings, 'changed', `${acts} acts of callers of ${sample.slug} in the audit log of ${other.slug}`);
   }
-}
-
-/** Waits until everything that was sent is mapped, so that its result can be checked. */
-function drain(http: HttpClient): Promise<true> {
-  return waitFor(
-    'the backlog to drain',
-    async () => {
-      const { body } = await http.send({ method: 'GET', path: '/metrics', headers: {} });
-      return /^gladhand_intake_backlog_envelopes 0$/m.test(body) || undefined;
-    },
-    { everyMs: 50 },
-  );
 }

@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto';
-import { openHost } from '@gladhand/server/app/backends.ts';
-import { openDatabase } from '@gladhand/server/database/open-database.ts';
 import { sql } from 'kysely';
 import { bodyOf, createTraccarWriter, SEQUENCE_BASE } from '../rig/partner-request.ts';
-import { AROUND, configOf } from '../rig/seed.ts';
+import { withStoppedDatabase } from '../rig/stopped-database.ts';
 import type { Stored, StoredEnvelope, StoredRecord } from './kill-check.ts';
 import { observedAtMs } from './lanes.ts';
 
@@ -18,9 +16,7 @@ interface EnvelopeRow {
 
 /** Reads the data folder of a stopped server. Makes each sent body again, from `startedAtMs` and its fields, to compare it. */
 export async function readStored(dataDirectory: string, startedAtMs: number): Promise<Stored> {
-  const host = await openHost(configOf(dataDirectory), AROUND, 'command');
-  const database = await openDatabase(host, { poolSizeMax: 2, log: AROUND.log, applicationName: 'gladhand-prove' });
-  try {
+  return withStoppedDatabase(dataDirectory, async (database) => {
     const envelopes = await sql<EnvelopeRow>`
       select e.id, e.vin, coalesce(substring(convert_from(e.body, 'UTF8') from '"odometer":([0-9]+)')::integer, 0) as sequence,
         encode(sha256(e.body), 'hex') as sha256, count(r.envelope_id)::integer as receipts, min(r.status) as status
@@ -39,8 +35,5 @@ export async function readStored(dataDirectory: string, startedAtMs: number): Pr
       return { ...row, sequence, isWhole: createHash('sha256').update(body).digest('hex') === sha256 };
     };
     return { envelopes: envelopes.rows.map(toStored), records: records.rows, queued: queued.rows[0]!.count };
-  } finally {
-    await database.close();
-    await host.close();
-  }
+  });
 }

@@ -1,10 +1,9 @@
 import { signalBits } from '@gladhand/contract/signals.ts';
-import { openHost } from '@gladhand/server/app/backends.ts';
-import { openDatabase } from '@gladhand/server/database/open-database.ts';
 import { createPartitions } from '@gladhand/server/database/partitions.ts';
 import type { Schema } from '@gladhand/server/database/schema.ts';
 import { type Kysely, sql } from 'kysely';
-import { AROUND, configOf } from './seed.ts';
+import { AROUND } from './seed.ts';
+import { withStoppedDatabase } from './stopped-database.ts';
 
 /**
  * Makes an installation old: as many weeks of records and days of envelopes as it has after a year in use. Written as
@@ -34,9 +33,7 @@ const RARE_EVERY = 500;
 const RARE = { ...SIGNALS, coupling: { coupled: true } } as const;
 
 export async function ageInstallation(dataDirectory: string, age: Age): Promise<void> {
-  const host = await openHost(configOf(dataDirectory), AROUND, 'command');
-  const database = await openDatabase(host, { poolSizeMax: 2, log: AROUND.log, applicationName: 'gladhand-bench' });
-  try {
+  await withStoppedDatabase(dataDirectory, async (database) => {
     const partitions = createPartitions(database);
     const nowMs = AROUND.clock.nowMs();
     for (let week = age.weeks - 1; week >= 0; week -= 1) {
@@ -50,10 +47,7 @@ export async function ageInstallation(dataDirectory: string, age: Age): Promise<
       await addEnvelopes(database.owner, fromMs, age.envelopesPerDay);
     }
     await sql`vacuum analyze`.execute(database.owner);
-  } finally {
-    await database.close();
-    await host.close();
-  }
+  });
 }
 
 /** Evenly over the week and over the trailers, in the order of their positions. */

@@ -1,13 +1,9 @@
-import { openHost } from '@gladhand/server/app/backends.ts';
-import { openDatabase } from '@gladhand/server/database/open-database.ts';
 import { sql } from 'kysely';
-import { AROUND, configOf } from './seed.ts';
+import { withStoppedDatabase } from './stopped-database.ts';
 
 /** What telemetry takes on disk, with its indexes: bytes by table, all partitions together. The server must be stopped. */
 export async function readStoredBytes(dataDirectory: string): Promise<ReadonlyMap<string, number>> {
-  const host = await openHost(configOf(dataDirectory), AROUND, 'command');
-  const database = await openDatabase(host, { poolSizeMax: 2, log: AROUND.log, applicationName: 'gladhand-bench' });
-  try {
+  return withStoppedDatabase(dataDirectory, async (database) => {
     const { rows } = await sql<{ table: string; bytes: string }>`
       select coalesce(parent.relname, c.relname) as table, sum(pg_total_relation_size(c.oid)) as bytes
       from pg_class c
@@ -16,8 +12,5 @@ export async function readStoredBytes(dataDirectory: string): Promise<ReadonlyMa
       where c.relkind = 'r' and c.relnamespace = current_schema()::regnamespace
       group by 1`.execute(database.system);
     return new Map(rows.map(({ table, bytes }) => [table, Number(bytes)]));
-  } finally {
-    await database.close();
-    await host.close();
-  }
+  });
 }

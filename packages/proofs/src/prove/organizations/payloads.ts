@@ -1,7 +1,7 @@
 import { say } from '../../rig/report.ts';
-import { waitFor } from '../../rig/wait.ts';
 import { bearer } from './callers.ts';
 import type { SampleOrganization } from './create-organization.ts';
+import { drain } from './drain.ts';
 import { type HttpClient, inParallel } from './http-client.ts';
 import { freshVin } from './names.ts';
 import type { Api } from './organization-maker.ts';
@@ -64,7 +64,7 @@ export async function provePayloads(parts: PayloadParts, count: number): Promise
       const path = sender.paths[Math.floor(random() * sender.paths.length)]!;
       if ((await send(parts, sender, path, composePayload(sender.product, coded, random))) !== 202) refused += 1;
     });
-    await drained(parts.http);
+    await drain(parts.http);
     return senders;
   };
   const [one, two, operator] = samples as [SampleOrganization, SampleOrganization, SampleOrganization];
@@ -168,7 +168,7 @@ async function plantControl(parts: PayloadParts, sender: Sender, coded: readonly
     vin,
     composePayload(sender.product, wrong, () => 0.999),
   );
-  await drained(parts.http);
+  await drain(parts.http);
 }
 
 async function customerToken({ api }: PayloadParts, sample: SampleOrganization): Promise<string> {
@@ -199,15 +199,4 @@ async function* feedOf(parts: PayloadParts, sample: SampleOrganization): AsyncGe
     if (page.caughtUp) return;
     next = `&next=${page.next}`;
   }
-}
-
-function drained(http: HttpClient): Promise<true> {
-  return waitFor(
-    'the damaged payloads to be mapped',
-    async () => {
-      const { body } = await http.send({ method: 'GET', path: '/metrics', headers: {} });
-      return /^gladhand_intake_backlog_envelopes 0$/m.test(body) || undefined;
-    },
-    { everyMs: 100 },
-  );
 }
