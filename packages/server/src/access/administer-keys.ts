@@ -16,6 +16,7 @@ import type { Database } from '../database/database.ts';
 import type { Schema } from '../database/schema.ts';
 import * as store from './administer-keys-store.ts';
 import { readAllowedIps, readExpiry, readScopes, refuseFindings } from './api-key-order.ts';
+import type { IssuedKey, KeyOrder } from './issue-key.ts';
 import { endKey, type KeyChange, updateKey } from './key-store.ts';
 import type { Audience, Origin, Person } from './principal.ts';
 
@@ -48,26 +49,7 @@ export interface ApiKeysParts {
   readonly database: Database;
   readonly clock: Clock;
   /** Makes the key in the transaction it is given. */
-  readonly issueKey: (
-    trx: Kysely<Schema>,
-    order: {
-      readonly organizationId: string;
-      readonly audience: Audience;
-      readonly partnerId: string;
-      readonly name: string;
-      readonly scopes: readonly string[];
-      readonly allowedIps: readonly string[];
-      readonly allowedPlantIds: readonly string[] | null;
-      readonly expiresAt: Date | null;
-      readonly requireSignature: boolean;
-      readonly createdBy: string;
-    },
-  ) => Promise<{
-    readonly id: string;
-    readonly plaintext: string;
-    readonly prefix: string;
-    readonly signingKey: string;
-  }>;
+  readonly issueKey: (trx: Kysely<Schema>, order: KeyOrder) => Promise<IssuedKey>;
   /** Whether a product of this name is installed. */
   readonly isProduct: (name: string) => boolean;
   /** Called after a key was changed or revoked: resolves when this node knows. */
